@@ -1,0 +1,64 @@
+# Everything runs in .venv, which is made on first use. PYTHON chooses the interpreter, WORKERS the test processes.
+PYTHON ?= python3
+WORKERS ?= 2
+ARGS ?=
+
+BIN := .venv/bin
+PIP := $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install --quiet
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help venv reproduce test test-full lint format clean
+
+help:
+	@echo 'make reproduce    compute, store and draw Figures 1 to 5; ARGS="--profile paper" passes options on'
+	@echo 'make test         lint, type check, tests, documented examples, wheel: what CI runs'
+	@echo 'make test-full    the same with the long versions of the tests'
+	@echo 'make lint         ruff, mypy and the import contracts only'
+	@echo 'make format       rewrite the sources in the agreed format'
+	@echo 'make clean        remove .venv and caches; results stay'
+
+# The system's pip installs into .venv from outside, so neither ensurepip nor an activated environment is needed.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'polarbias needs Python 3.11 or newer, and "$(PYTHON)" is not: try make PYTHON=python3.12' >&2; exit 1; }
+	@$(PYTHON) -m pip --python "$$(command -v $(PYTHON))" --version >/dev/null 2>&1 || \
+	  { echo '"$(PYTHON)" has no pip, or one before 22.3: install it first (Debian: apt install python3-pip)' >&2; exit 1; }
+	$(PYTHON) -m venv --clear --without-pip .venv
+
+venv: $(BIN)/python
+
+.venv/installed: pyproject.toml | $(BIN)/python
+	@echo 'installing polarbias into .venv (a few hundred MB on first use)'
+	$(PIP) --editable .
+	@touch $@
+
+.venv/installed-test: pyproject.toml | $(BIN)/python
+	@echo 'installing polarbias and its test tools into .venv (a few hundred MB on first use)'
+	$(PIP) --editable '.[test]'
+	@touch .venv/installed $@
+
+reproduce: .venv/installed
+	$(BIN)/polarbias reproduce $(ARGS)
+
+lint: .venv/installed-test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+test: lint
+	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	$(BIN)/python tests/check_wheel.py
+
+test-full: lint
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'full or not full' --hypothesis-profile=full $(ARGS)
+	$(BIN)/python tests/check_wheel.py
+
+format: .venv/installed-test
+	$(BIN)/ruff check --fix-only --exit-zero
+	$(BIN)/ruff format
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

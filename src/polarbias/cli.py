@@ -1,0 +1,202 @@
+"""The command line: ``polarbias reproduce``, ``run`` and ``plot``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from polarbias import __version__
+from polarbias.errors import PolarbiasError
+
+EXIT_FAILED = 1
+
+
+class _Group(click.Group):
+    """Turns the library's errors into one line and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from polarbias.experiments.runner import Interrupted
+
+        try:
+            return super().invoke(ctx)
+        except PolarbiasError as error:
+            click.echo(f"polarbias: {error}", err=True)
+            ctx.exit(EXIT_FAILED)
+        except Interrupted:
+            click.echo("polarbias: interrupted; the same command goes on where this one stopped.", err=True)
+            ctx.exit(EXIT_FAILED)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="polarbias")
+def main() -> None:
+    """Sparse bias of gradient descent with weight normalization, made runnable.
+
+    After Chou, Rauhut, Ward, "Robust Implicit Regularization via Weight Normalization", arXiv:2305.05448.
+    """
+    logging.basicConfig(level=os.environ.get("POLARBIAS_LOG", "WARNING").upper(), format="%(name)s: %(message)s")
+
+
+@main.command(epilog="Example: polarbias reproduce --figure 2 --figure 4 --out results/first")
+@click.option(
+    "--profile", type=click.Choice(["quick", "paper"]), default="quick", show_default=True, help="Size of it all."
+)
+@click.option(
+    "--figure", "figures", type=click.IntRange(1, 5), multiple=True, help="Figure to make; repeatable.  [default: all]"
+)
+@click.option("--trials", type=click.IntRange(min=1), help="Number of problems, instead of the profile's.")
+@click.option("--max-steps", type=click.IntRange(min=1), help="Steps per run, instead of the profile's.")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of all random draws.  [default: 0]")
+@click.option("--out", type=click.Path(path_type=Path), help="Results folder.  [default: results/PROFILE]")
+@click.option("--force", is_flag=True, help="Discard what the folder holds, whatever made it.")
+def reproduce(
+    profile: str,
+    figures: tuple[int, ...],
+    trials: int | None,
+    max_steps: int | None,
+    seed: int | None,
+    out: Path | None,
+    force: bool,
+) -> None:
+    """Compute, store and draw Figures 1 to 5, and judge the paper's statements about them.
+
+    Finished parts are kept: the same command after an interruption goes on where it stopped.
+    """
+    from polarbias import experiments
+
+    chosen = experiments.adjusted(experiments.PROFILES[profile], trials, max_steps, seed)
+    folder = out or Path("results") / profile
+    outcome = experiments.reproduce(
+        chosen, folder, figures or tuple(experiments.FIGURES), watching=_watching(), force=force
+    )
+    _report(outcome, folder)
+
+
+@main.command(epilog="Example: polarbias plot results/quick")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def plot(folder: Path) -> None:
+    """Draw the figures of FOLDER again from its tables, without computing anything."""
+    from polarbias import experiments
+
+    _report(experiments.redraw(folder), folder)
+
+
+@main.command(epilog="Example: polarbias run --truth sparse --scale 1 --ratio 0.1 --max-steps 20000")
+@click.option("--truth", type=click.Choice(["gaussian", "sparse", "signed"]), default="gaussian", show_default=True)
+@click.option("--m", type=click.IntRange(min=1), default=150, show_default=True, help="Equations, rows of A.")
+@click.option("--n", type=click.IntRange(min=1), default=1000, show_default=True, help="Unknowns, columns of A.")
+@click.option(
+    "--s", type=click.IntRange(min=1), default=10, show_default=True, help="Nonzero entries of a sparse truth."
+)
+@click.option("--center-rows", is_flag=True, help="Make the rows of A sum to zero.")
+@click.option("--depth", type=click.IntRange(min=1), default=2, show_default=True, help="Depth L of the network.")
+@click.option(
+    "--network",
+    type=click.Choice(["plain", "wn", "wn-separate"]),
+    default="wn",
+    show_default=True,
+    help="Without or with weight normalization; wn-separate: a polar coordinate for each half of a signed signal.",
+)
+@click.option("--ratio", type=float, default=0.1, show_default=True, help="Learning-rate ratio, the law's coefficient.")
+@click.option("--law", default="constant", show_default=True, help="constant, harmonic, or power:K for c r^K.")
+@click.option("--scale", type=float, default=1.0, show_default=True, help="Norm r0 of the start.")
+@click.option("--start", type=click.Choice(["gaussian", "uniform"]), default="gaussian", show_default=True)
+@click.option("--step", default="armijo", show_default=True, help="armijo, stable (constant, computed) or a number.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--max-steps", type=click.IntRange(min=1), default=100_000, show_default=True)
+@click.option("--tol", type=click.FloatRange(min=0), default=1e-12, show_default=True, help="Loss at which to stop.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("results/run"), show_default=True)
+@click.option("--force", is_flag=True, help="Discard what the folder holds, whatever made it.")
+def run(  # noqa: PLR0913 -- one parameter per option
+    *,
+    truth: Any,
+    m: int,
+    n: int,
+    s: int,
+    center_rows: bool,
+    depth: int,
+    network: str,
+    ratio: float,
+    law: str,
+    scale: float,
+    start: str,
+    step: str,
+    seed: int,
+    max_steps: int,
+    tol: float,
+    out: Path,
+    force: bool,
+) -> None:
+    """Run gradient descent on one configuration; show and store its trajectory."""
+    from polarbias.experiments.single import run_single
+    from polarbias.experiments.spec import Cell, Chain, Profile
+
+    cell = Cell(
+        figure=0,
+        trial=0,
+        algorithm=network,
+        truth=truth,
+        chains=(Chain(scale, ratio, 0),),
+        step=step,
+        centred=center_rows,
+        depth=depth,
+        law=law,
+        direction=start,
+    )
+    profile = Profile(
+        "run", 1, 1, (scale,), (ratio,), max_steps, seed=seed, m=m, n=n, s=s, ratio=ratio, scale=scale, tol=tol
+    )
+    tally, runs, trajectories, figure = run_single(cell, profile, out, _watching(), force)
+    _show_trajectory(runs, trajectories)
+    click.echo(f"chain-steps computed: {tally.chain_steps:,}; tables and {figure.name} are in {out}")
+
+
+def _watching() -> Any:
+    """Return the maker of progress displays for this terminal."""
+    from rich.console import Console
+
+    from polarbias.experiments.progress import watching
+
+    console = Console(stderr=True)
+    return lambda cells: watching(console, cells)
+
+
+def _report(outcome: Any, folder: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("#", "statement", "where", "measured", "verdict", title="The paper's statements")
+    for finding in outcome.findings:
+        table.add_row(str(finding.number), finding.statement, finding.source, finding.measured, str(finding.verdict))
+    if outcome.findings:
+        # Without a terminal there is no width to fit to.
+        Console(width=None if sys.stdout.isatty() else 150).print(table)
+    if outcome.tally is not None:
+        tally = outcome.tally
+        click.echo(
+            f"cells computed: {tally.computed}, found: {tally.found}; "
+            f"chain-steps computed: {tally.chain_steps:,} in {tally.seconds:.0f} s"
+        )
+    click.echo(f"figures, overview.png, statements.md and the tables are in {folder}")
+
+
+def _show_trajectory(runs: Any, trajectories: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("step", "loss", "r", "||X||_1")
+    rows = len(trajectories)
+    for index in sorted({round(position * (rows - 1) / 11) for position in range(12)}):
+        record = trajectories.iloc[index]
+        table.add_row(f"{record.step:,}", f"{record.loss:.3e}", f"{record.r:.6g}", f"{record.l1:.6g}")
+    Console(width=None if sys.stdout.isatty() else 100).print(table)
+    end = runs.iloc[0]
+    click.echo(
+        f"{end.status.replace('_', ' ')} after {end.steps:,} steps ({end.trials:,} trials): loss {end.loss:.3g}, "
+        f"||X||_1 - min = {end.eps1:.3g} (certified part {end.eps1_cert:.3g}), ||X - x*||_1 = {end.eps2:.3g}"
+    )

@@ -1,0 +1,198 @@
+"""The compiled loop of gradient descent: one trial of every chain per turn.
+
+A turn costs two products with A for the whole batch. A chain whose trial is rejected tries a shorter step in the next
+turn; a chain that has ended stays as it is. What a turn does depends on the specification only, never on time.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from polarbias import dynamics
+from polarbias.dynamics import Data
+from polarbias.parameterization import FactorNetwork, Network
+from polarbias.solution import Status
+from polarbias.step_size import StepSize
+
+RUNNING = -1
+"""Status of a chain that has not ended."""
+
+
+class Limits(NamedTuple):
+    """When a chain ends; the arrays broadcast over the chains."""
+
+    max_steps: Any
+    loss: Any  # converged below it
+    radius: Any  # collapsed at or below it
+    stalled_radius: Any  # collapsed at or below it if the line search fails ...
+    stalled_loss: Any  # ... at or above this, the loss at X = 0 up to rounding
+    rounding: Any  # error of a residual's norm per unit of largest product, see `_noise`
+    entry_a: Any  # largest |A|
+    entry_b: Any  # largest |b|
+
+
+class Plan(NamedTuple):
+    """What stays fixed during a run."""
+
+    data: Data
+    network: Network
+    step: StepSize
+    limits: Limits
+    schedule: jax.Array
+    """Turns at which records are written; longer than what can be reached."""
+
+
+class Records(NamedTuple):
+    """Thinned trajectory; the first axis is the record number, of which ``count`` are written."""
+
+    count: Any
+    step: Any
+    loss: Any
+    r: Any
+    l1: Any
+    x: Any
+
+
+class State(NamedTuple):
+    """What the loop carries; one entry per chain but for ``turn`` and ``records``."""
+
+    turn: Any
+    theta: Any
+    direction: Any
+    slope: Any
+    loss: Any
+    dt: Any
+    steps: Any
+    trials: Any
+    rejections: Any
+    status: Any
+    records: Records
+
+
+def _select(condition: jax.Array, new: Any, old: Any) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(dynamics.trailing(condition, a, condition.ndim), a, b), new, old)
+
+
+def _evaluate(data: Data, network: Network, theta: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+    signal = network.signal(theta)
+    residual = dynamics.residual(data, signal)
+    return signal, residual, (residual * residual).sum(-1) / (2 * network.degree)
+
+
+def _noise(network: Network, theta: Any, signal: jax.Array, loss: jax.Array, limits: Limits) -> jax.Array:
+    """Return how far rounding of X and of A X - b can lift ``loss``."""
+    terms = jnp.abs(signal).sum(-1)
+    if isinstance(network, FactorNetwork) and network.signed:  # a difference rounds like its terms, which may cancel
+        terms = jnp.maximum(terms, (jnp.abs(network.factor(theta)) ** network.degree).sum(-1))
+    error = limits.rounding * (limits.entry_a * terms + limits.entry_b) / (2 * network.degree) ** 0.5
+    lifted: jax.Array = (2 * loss**0.5 + error) * error
+    return lifted
+
+
+def _turn(plan: Plan, state: State) -> State:
+    """Try one step of every running chain."""
+    data, network, step, limits, _ = plan
+    running = state.status == RUNNING
+    trial = jax.tree.map(
+        lambda leaf, move: leaf + dynamics.trailing(state.dt, leaf, running.ndim) * move, state.theta, state.direction
+    )
+    trial = network.retract(trial, state.theta)
+    signal, residual, loss = _evaluate(data, network, trial)
+    direction, slope = dynamics.field(network, trial, dynamics.adjoint(data, residual))
+
+    finite = jnp.isfinite(loss)
+    good = step.sufficient(state.loss, loss, state.dt * state.slope, _noise(network, trial, signal, state.loss, limits))
+    good = good & finite & network.admissible(trial)
+    accepted = running & good
+    steps = state.steps + accepted
+    rejections = jnp.where(good, 0, state.rejections + 1)
+
+    failure = Status.LINE_SEARCH_FAILED if step.max_rejections else jnp.where(finite, Status.UNSTABLE, Status.DIVERGED)
+    if network.collapses() and step.max_rejections:
+        # The loss no longer feels X long before r is at its floor, so the search fails on the way down.
+        stalled = (network.radius(state.theta) <= limits.stalled_radius) & (state.loss >= limits.stalled_loss)
+        failure = jnp.where(stalled, Status.COLLAPSED, failure)
+    status = jnp.where(rejections > step.max_rejections, failure, RUNNING)
+    status = jnp.where(good & (steps >= limits.max_steps), Status.MAX_STEPS, status)
+    if network.collapses():
+        status = jnp.where(good & (network.radius(trial) <= limits.radius), Status.COLLAPSED, status)
+    status = jnp.where(good & (loss < limits.loss), Status.CONVERGED, status)
+
+    return State(
+        turn=state.turn + 1,
+        theta=_select(accepted, trial, state.theta),
+        direction=_select(accepted, direction, state.direction),
+        slope=jnp.where(accepted, slope, state.slope),
+        loss=jnp.where(accepted, loss, state.loss),
+        dt=jnp.where(running, step.after(state.dt, good), state.dt),
+        steps=steps,
+        trials=state.trials + running,
+        rejections=jnp.where(running, rejections, state.rejections),
+        status=jnp.where(running, status, state.status),
+        records=state.records,
+    )
+
+
+def _record(plan: Plan, state: State) -> Records:
+    """Write the present state as the next record; it counts only if this turn is on the schedule."""
+    old = state.records
+    signal = plan.network.signal(state.theta)
+
+    def put(values: Any, row: Any) -> Any:
+        return lax.dynamic_update_index_in_dim(values, row, old.count, 0)
+
+    return Records(
+        count=old.count + (state.turn == plan.schedule[old.count]),
+        step=put(old.step, state.steps),
+        loss=put(old.loss, state.loss),
+        r=put(old.r, plan.network.radius(state.theta)),
+        l1=put(old.l1, jnp.abs(signal).sum(-1)),
+        x=None if old.x is None else put(old.x, signal),
+    )
+
+
+@eqx.filter_jit
+def begin(plan: Plan, keep_x: bool, theta: Any) -> State:
+    """Return the state before the first turn, with its record and room for those of the schedule."""
+    data, network, step, limits, schedule = plan
+    signal, residual, loss = _evaluate(data, network, theta)
+    direction, slope = dynamics.field(network, theta, dynamics.adjoint(data, residual))
+    zeros = jnp.zeros(loss.shape, int)
+    rows = jnp.zeros((schedule.size, *loss.shape), loss.dtype)
+    x = jnp.zeros((schedule.size, *signal.shape), loss.dtype) if keep_x else None
+    status = jnp.where(jnp.isfinite(loss), RUNNING, Status.DIVERGED)
+    state = State(
+        turn=jnp.zeros((), int),
+        theta=theta,
+        direction=direction,
+        slope=slope,
+        loss=loss,
+        dt=jnp.broadcast_to(jnp.asarray(step.first(), loss.dtype), loss.shape),
+        steps=zeros,
+        trials=zeros,
+        rejections=zeros,
+        status=jnp.where(loss < limits.loss, Status.CONVERGED, status),
+        records=Records(jnp.zeros((), int), jnp.zeros(rows.shape, int), rows, rows, rows, x),
+    )
+    return state._replace(records=_record(plan, state))
+
+
+@eqx.filter_jit
+def advance(plan: Plan, until: jax.Array, state: State) -> State:
+    """Run until turn ``until``, or until no chain runs, with a record at each turn of the schedule."""
+
+    def busy_before(turn: Any, state: State) -> Any:
+        return (state.turn < turn) & (state.status == RUNNING).any()
+
+    def to_next_record(state: State) -> State:
+        target = jnp.minimum(plan.schedule[state.records.count], until)
+        state = lax.while_loop(lambda s: busy_before(target, s), lambda s: _turn(plan, s), state)
+        return state._replace(records=_record(plan, state))
+
+    final: State = lax.while_loop(lambda s: busy_before(until, s), to_next_record, state)
+    return final

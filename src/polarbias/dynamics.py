@@ -1,0 +1,172 @@
+r"""The vector field that all roads in time follow, plain and weight-normalized through the same lines.
+
+.. math:: \theta' = -\mathrm{rates}(\theta)\, \nabla_\theta \frac{1}{2L} \lVert A X(\theta) - b \rVert_2^2 .
+
+With `WeightNormalization` these are equations (12) and (13) of arXiv:2305.05448v1, without it (10).
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import DTypeLike
+
+from polarbias.errors import InvalidInput
+from polarbias.parameterization import Network
+from polarbias.problem import LinearProblem, real_array
+
+
+class Data(NamedTuple):
+    """The problem as the loops want it; T problems, flat."""
+
+    A: jax.Array  # (T, M, N)
+    A_transposed: jax.Array  # (T, N, M), contiguous: the faster operand of A X for several chains
+    b: jax.Array  # problem batch, then 1 for every extra axis of the chains, then M
+
+
+def working_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    """Return ``dtype`` if the roads in time can run in it."""
+    try:
+        chosen = np.dtype(dtype)
+    except TypeError:
+        chosen = np.dtype(object)
+    if chosen not in (np.dtype(np.float64), np.dtype(np.float32)):
+        raise InvalidInput(f"dtype must be float64 or float32, got {dtype!r}.")
+    return chosen
+
+
+def as_parameters(theta: Any, dtype: np.dtype[Any]) -> Any:
+    """Return theta with NumPy leaves of ``dtype``; lists of numbers count as arrays."""
+    return jax.tree.map(
+        lambda leaf: real_array(leaf, "theta0").astype(dtype), theta, is_leaf=lambda node: isinstance(node, list)
+    )
+
+
+def cast(network: Network, dtype: np.dtype[Any]) -> Network:
+    """Return the network with its floating-point array leaves in ``dtype``."""
+
+    def convert(leaf: Any) -> Any:
+        if isinstance(leaf, np.ndarray | jax.Array) and np.asarray(leaf).dtype.kind == "f":
+            return np.asarray(leaf, dtype)
+        return leaf
+
+    converted: Network = jax.tree.map(convert, network)
+    return converted
+
+
+def chain_shape(problem: LinearProblem, network: Network, theta: Any) -> tuple[int, ...]:
+    """Return the batch shape of the chains, or raise if theta, network and problem do not fit together."""
+    try:
+        signal = jax.eval_shape(network.signal, theta)
+    except (TypeError, ValueError, IndexError, AttributeError) as reason:
+        raise InvalidInput(f"the network cannot map theta0 to a signal: {reason}") from reason
+    shape = tuple(signal.shape)
+    if shape[-1:] != (problem.n,):
+        raise InvalidInput(
+            f"theta0 gives signals of shape {shape}, but the problem has {problem.n} unknowns: the last axis must match"
+            " (a difference network takes directions of twice that length)."
+        )
+    if shape[: len(problem.batch_shape)] != problem.batch_shape:
+        raise InvalidInput(
+            f"theta0 has batch shape {shape[:-1]}; it must begin with the problems' batch shape {problem.batch_shape}."
+        )
+    return shape[:-1]
+
+
+def prepare(problem: LinearProblem, batch_shape: tuple[int, ...], dtype: np.dtype[Any]) -> Data:
+    """Lay the problem out for chains of ``batch_shape``."""
+    A = np.asarray(problem.A, dtype).reshape((-1, problem.m, problem.n))
+    extra = (1,) * (len(batch_shape) - len(problem.batch_shape))
+    b = np.asarray(problem.b, dtype).reshape((*problem.batch_shape, *extra, problem.m))
+    return Data(jnp.asarray(A), jnp.asarray(np.ascontiguousarray(np.swapaxes(A, -1, -2))), jnp.asarray(b))
+
+
+def residual(data: Data, x: jax.Array) -> jax.Array:
+    """Return ``A x - b``, shape ``(..., M)``, for signals of shape ``(..., N)``."""
+    problems, m, n = data.A.shape
+    chains = prod(x.shape[:-1]) // problems
+    flat = x.reshape((problems, chains, n))
+    if chains == 1:  # a matrix-vector product reads A fastest row by row
+        product = jnp.einsum("tcn,tmn->tcm", flat, data.A)
+    else:
+        product = jnp.einsum("tcn,tnm->tcm", flat, data.A_transposed)
+    return product.reshape((*x.shape[:-1], m)) - data.b
+
+
+def adjoint(data: Data, r: jax.Array) -> jax.Array:
+    """Return ``A^T r``, shape ``(..., N)``, for residuals of shape ``(..., M)``."""
+    problems, m, n = data.A.shape
+    flat = r.reshape((problems, prod(r.shape[:-1]) // problems, m))
+    return jnp.einsum("tcm,tmn->tcn", flat, data.A).reshape((*r.shape[:-1], n))
+
+
+def trailing(values: Any, leaf: jax.Array, batch_ndim: int) -> Any:
+    """Append axes to per-chain ``values`` so that they broadcast against a leaf of theta."""
+    if jnp.ndim(values) == 0:
+        return values
+    return jnp.reshape(values, jnp.shape(values) + (1,) * (leaf.ndim - batch_ndim))
+
+
+def per_chain_sum(tree: Any, batch_ndim: int) -> jax.Array:
+    """Sum all leaves over the axes that follow the batch axes."""
+    leaves = jax.tree.leaves(tree)
+    return sum((leaf.sum(tuple(range(batch_ndim, leaf.ndim))) for leaf in leaves), start=jnp.zeros(()))
+
+
+def field(network: Network, theta: Any, cotangent: jax.Array) -> tuple[Any, jax.Array]:
+    """Return the vector field at theta and the rate ``sum rates |grad|^2`` at which the loss falls along it.
+
+    ``cotangent`` is A^T R, shape ``(..., N)``.
+    """
+    batch_ndim = cotangent.ndim - 1
+    gradient = network.pullback(theta, cotangent / network.degree)
+    rates = network.rates(theta)
+
+    def scale(rate: Any, subtree: Any) -> Any:
+        return jax.tree.map(lambda leaf: -trailing(rate, leaf, batch_ndim) * leaf, subtree)
+
+    direction = jax.tree.map(scale, rates, gradient)
+    slope = -per_chain_sum(jax.tree.map(jnp.multiply, direction, gradient), batch_ndim)
+    return direction, slope
+
+
+def vector_field(problem: LinearProblem, network: Network, theta: Any) -> Any:
+    r"""Return :math:`-\mathrm{rates} \cdot \nabla_\theta \mathcal L` at theta, in theta's own shape.
+
+    Parameters
+    ----------
+    problem
+        One problem, or a batch of shape ``(T,)``.
+    network
+        Any `Network`.
+    theta
+        Parameters; the batch axes of their leaves begin with those of the problem.
+
+    Raises
+    ------
+    InvalidInput
+        Shapes that do not fit, parameters that the network does not allow.
+
+    References
+    ----------
+    arXiv:2305.05448v1, equations (10), (12), (13), (23)-(25).
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
+    >>> pb.vector_field(problem, pb.HadamardPower(2), pb.Factor([1.0, 1.0])).x
+    array([-2., -4.])
+    """
+    theta = as_parameters(theta, np.dtype(np.float64))
+    network.validate(theta)
+    batch_shape = chain_shape(problem, network, theta)
+    with jax.enable_x64(True):
+        data = prepare(problem, batch_shape, np.dtype(np.float64))
+        traced = jax.tree.map(jnp.asarray, theta)
+        direction, _ = field(network, traced, adjoint(data, residual(data, network.signal(traced))))
+        return jax.tree.map(np.asarray, direction)

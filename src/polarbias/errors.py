@@ -1,0 +1,25 @@
+"""Exceptions of polarbias: every error a caller can act on derives from `PolarbiasError`."""
+
+
+class PolarbiasError(Exception):
+    """Base class of all errors raised on purpose by polarbias."""
+
+
+class InvalidInput(PolarbiasError, ValueError):
+    """An argument has a value that the function cannot work with."""
+
+
+class InvalidProblem(InvalidInput):
+    """The data (A, b, x_true) do not describe a linear problem."""
+
+
+class Infeasible(PolarbiasError):
+    """No point satisfies the constraints, so the quantity asked for does not exist."""
+
+
+class Inaccurate(PolarbiasError):
+    """A reference solution was found but could not be certified to the accuracy it promises."""
+
+
+class StoreMismatch(PolarbiasError):
+    """A results folder belongs to another specification or to another version of the tables."""

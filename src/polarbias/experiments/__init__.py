@@ -1,0 +1,6 @@
+"""The paper's experiments: what they compute, how they are stored and drawn, and what they say of its statements."""
+
+from polarbias.experiments.reproduction import FIGURES, Outcome, redraw, reproduce
+from polarbias.experiments.spec import PAPER, PROFILES, QUICK, Profile, adjusted
+
+__all__ = ["FIGURES", "PAPER", "PROFILES", "QUICK", "Outcome", "Profile", "adjusted", "redraw", "reproduce"]

@@ -1,0 +1,54 @@
+"""Figure 2: Gaussian truth; error and loss over the scale of the start."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from polarbias.experiments.figure import Panel, PaperFigure
+from polarbias.experiments.results import Results
+from polarbias.experiments.spec import Cell, Profile, scale_sweep
+from polarbias.plotting import SERIES, error_curve, legend, loss_curves, mark_scale
+
+ALGORITHMS = ("plain", "wn")
+
+
+def cells(profile: Profile) -> list[Cell]:
+    """Return the sweep over r0 with Armijo steps, with constant steps, and with centred rows (statement 16)."""
+    return [
+        *scale_sweep(profile, 2, "gaussian", ALGORITHMS),
+        *scale_sweep(profile, 2, "gaussian", ALGORITHMS, step="stable"),
+        *scale_sweep(profile, 2, "gaussian", ALGORITHMS, centred=True),
+    ]
+
+
+def draw_error(ax: Axes, results: Results, step_rule: str = "armijo") -> None:
+    """Draw eps1 against r0 for both algorithms."""
+    runs = results.select(2, step_rule=step_rule)
+    for algorithm in ALGORITHMS:
+        error_curve(ax, runs[runs["algorithm"] == algorithm], "r0", "eps1_cert", SERIES[algorithm])
+    ax.set_xlabel(r"scale of the start $r_0$")
+    ax.set_ylabel(r"$\|X\|_1 - \min\|z\|_1$")
+    ax.set_title(rf"Error, Gaussian truth, $\eta$ = {results.profile.ratio}, Armijo steps")
+    mark_scale(ax, float(np.sqrt(runs["minimal_l1"].mean())), r"$r_0^2=\min\|z\|_1$")
+    legend(ax, runs)
+
+
+def draw_losses(ax: Axes, results: Results) -> None:
+    """Draw the loss against the step with weight normalization, one curve per r0."""
+    loss_curves(ax, results.select_trajectories(2, algorithm="wn"), "r0", "$r_0$")
+    ax.set_title(rf"Loss with weight normalization, $\eta$ = {results.profile.ratio}")
+
+
+def draw_constant(ax: Axes, results: Results) -> None:
+    """Draw the errors again, from runs with constant steps."""
+    draw_error(ax, results, "stable")
+    ax.set_title(rf"Error, Gaussian truth, $\eta$ = {results.profile.ratio}, constant steps")
+
+
+FIGURE = PaperFigure(
+    2,
+    "Gaussian truth: the error over the scale of the start",
+    cells,
+    (Panel("a", draw_error), Panel("b", draw_losses), Panel("c", draw_constant)),
+)

@@ -1,0 +1,38 @@
+"""Figure 5: sparse truth with both signs; recovery error and loss over the scale of the start."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+
+from polarbias.experiments.fig4 import draw_recovery
+from polarbias.experiments.figure import Panel, PaperFigure
+from polarbias.experiments.results import Results
+from polarbias.experiments.spec import Cell, Profile, scale_sweep
+from polarbias.plotting import loss_curves
+
+ALGORITHMS = ("plain", "wn", "wn-separate")
+
+
+def cells(profile: Profile) -> list[Cell]:
+    """Return the sweep over r0, with one polar coordinate for both halves and with one for each."""
+    return scale_sweep(profile, 5, "signed", ALGORITHMS)
+
+
+def draw_error(ax: Axes, results: Results) -> None:
+    """Draw eps2 against r0 for the three algorithms."""
+    draw_recovery(ax, results, 5, ALGORITHMS)
+    ax.set_title(rf"Recovery error, signed sparse truth, $\eta$ = {results.profile.ratio}")
+
+
+def draw_losses(ax: Axes, results: Results) -> None:
+    """Draw the loss against the step with one polar coordinate, one curve per r0."""
+    loss_curves(ax, results.select_trajectories(5, algorithm="wn"), "r0", "$r_0$")
+    ax.set_title(rf"Loss, one coordinate for both halves, $\eta$ = {results.profile.ratio}")
+
+
+FIGURE = PaperFigure(
+    5,
+    "Signed sparse truth: recovery over the scale of the start",
+    cells,
+    (Panel("a", draw_error), Panel("b", draw_losses)),
+)

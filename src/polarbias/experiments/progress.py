@@ -1,0 +1,113 @@
+"""Progress of a run for people: one bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from time import monotonic
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from polarbias.descent import DescentProgress
+from polarbias.experiments.runner import Watcher
+from polarbias.experiments.spec import Cell
+
+SECONDS_BETWEEN_LINES = 15.0
+
+
+def weight(cell: Cell) -> float:
+    """Guess the work of a cell: plain descent needs a hundredth of the steps that WN needs."""
+    work = len(cell.chains) * (2 if cell.truth == "signed" else 1)
+    return work * (0.02 if cell.algorithm == "plain" and cell.step == "armijo" else 1.0)
+
+
+def share(state: DescentProgress) -> float:
+    """Return the finished share of a cell, from 0 to 1; it ends with the slowest of its chains."""
+    running = state.status < 0
+    return float(np.where(running, state.steps / state.max_steps, 1.0).min())
+
+
+def losses(state: DescentProgress) -> str:
+    """Describe the losses of the chains under way, or of all when none is."""
+    running = state.status < 0
+    chosen = state.loss[running] if running.any() else state.loss
+    return f"loss {chosen.min():.1e} .. {chosen.max():.1e}"
+
+
+class LineWatcher:
+    """Writes a line when a cell ends, and now and then while it runs."""
+
+    def __init__(self, console: Console, cells: Sequence[Cell]) -> None:
+        """Give each cell its number."""
+        self._console = console
+        self._numbers = {cell.key: index + 1 for index, cell in enumerate(cells)}
+        self._spoke = monotonic()
+
+    def started(self, cell: Cell) -> None:
+        """Start the clock of the cell."""
+        self._spoke = monotonic()
+
+    def progress(self, cell: Cell, state: DescentProgress) -> None:
+        """Write a line if the last one is old."""
+        if monotonic() - self._spoke > SECONDS_BETWEEN_LINES:
+            self._spoke = monotonic()
+            self._say(cell, f"{share(state):.0%}, {losses(state)}")
+
+    def finished(self, cell: Cell, runs: pd.DataFrame, seconds: float) -> None:
+        """Write how the chains of the cell ended."""
+        counts = runs["status"].map(lambda name: name.replace("_", " ")).value_counts()
+        ends = ", ".join(f"{count} {name}" for name, count in counts.items())
+        self._say(cell, f"{ends}; {runs['steps'].sum():,} chain-steps in {seconds:.1f} s")
+
+    def _say(self, cell: Cell, text: str) -> None:
+        self._console.print(
+            f"[{self._numbers[cell.key]}/{len(self._numbers)}] {cell.label}: {text}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+class BarWatcher:
+    """Moves one bar over all cells, with the time left and the losses of the chains under way."""
+
+    def __init__(self, bar: Progress, cells: Sequence[Cell]) -> None:
+        """Add the bar's task."""
+        self._bar = bar
+        self._task = bar.add_task("starting", total=sum(weight(cell) for cell in cells), losses="")
+        self._done = 0.0
+
+    def started(self, cell: Cell) -> None:
+        """Name the cell."""
+        self._bar.update(self._task, description=cell.label)
+
+    def progress(self, cell: Cell, state: DescentProgress) -> None:
+        """Move the bar."""
+        self._bar.update(self._task, completed=self._done + weight(cell) * share(state), losses=losses(state))
+
+    def finished(self, cell: Cell, runs: pd.DataFrame, seconds: float) -> None:
+        """Count the cell as done."""
+        self._done += weight(cell)
+        self._bar.update(self._task, completed=self._done)
+
+
+@contextmanager
+def watching(console: Console, cells: Sequence[Cell]) -> Iterator[Watcher]:
+    """Give a watcher that fits the console, for the cells that will be computed."""
+    if not (console.is_terminal and cells):
+        yield LineWatcher(console, cells)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[losses]}"),
+    )
+    with Progress(*columns, console=console, expand=True, speed_estimate_period=120) as bar:
+        yield BarWatcher(bar, cells)

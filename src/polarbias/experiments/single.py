@@ -1,0 +1,43 @@
+"""One configuration, run, stored and drawn like a cell of a figure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure as Canvas
+
+from polarbias.experiments.figure import save
+from polarbias.experiments.runner import Tally, Watching, run_cells
+from polarbias.experiments.spec import Cell, Profile
+from polarbias.experiments.store import Store
+from polarbias.plotting import STYLE, trajectory_panels
+
+
+def run_single(
+    cell: Cell, profile: Profile, folder: Path, watching: Watching, force: bool = False
+) -> tuple[Tally, pd.DataFrame, pd.DataFrame, Path]:
+    """Run a cell of one chain unless its result is in ``folder``; draw it; return tables and the figure's path.
+
+    Raises
+    ------
+    StoreMismatch
+        The folder holds results of another configuration.
+    InvalidInput
+        The folder cannot be written, or the configuration makes no sense.
+    """
+    cell.network()  # a wrong configuration is refused before the folder is touched
+    store = Store(folder, {"kind": "run", "cell": asdict(cell), "profile": profile.identity()}, force)
+    tally = run_cells([cell], profile, store, watching)
+    runs, trajectories = store.read([cell.key])
+    return tally, runs, trajectories, draw_single(runs, trajectories, folder)
+
+
+def draw_single(runs: pd.DataFrame, trajectories: pd.DataFrame, folder: Path) -> Path:
+    """Draw loss, radius and l1 norm of one run against its steps."""
+    with mpl.rc_context(STYLE):
+        canvas = Canvas(figsize=(11, 3.4), layout="constrained")
+        trajectory_panels(canvas.subplots(1, 3), trajectories, float(runs["minimal_l1"].iloc[0]))
+        return save(canvas, folder / "trajectory.png")

@@ -1,0 +1,195 @@
+"""What an experiment is made of: profiles, chains, and cells, the units that are computed and stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from polarbias.ensembles import Truth
+from polarbias.errors import InvalidInput
+from polarbias.parameterization import Difference, FactorNetwork, HadamardDifference, HadamardPower, WeightNormalization
+from polarbias.ratio import ConstantRatio, HarmonicRatio, PowerRatio, RatioLaw
+
+ALGORITHMS = ("plain", "wn", "wn-separate")
+"""Without weight normalization; with it; with a polar coordinate for each half of a signed signal."""
+
+SQRT10 = float(np.sqrt(10))
+"""r0 at which the sparse experiments change: the root of the truths' l1 norm."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Sizes, grids and budget of a reproduction; two results compare only if all of this is equal."""
+
+    name: str
+    trials: int
+    starts: int
+    r0: tuple[float, ...]
+    ratios: tuple[float, ...]
+    max_steps: int
+    seed: int = 0
+    m: int = 150
+    n: int = 1000
+    s: int = 10
+    ratio: float = 0.1
+    scale: float = 1.0
+    tol: float = 1e-12
+
+    def identity(self) -> dict[str, Any]:
+        """Return all that decides a cell's numbers; the number of trials decides only how many cells there are."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "trials"}
+
+    @classmethod
+    def restored(cls, identity: dict[str, Any], trials: int) -> Profile:
+        """Return the profile whose `identity` was written as JSON."""
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in identity.items()
+        }
+        return cls(trials=trials, **values)
+
+
+QUICK = Profile(
+    name="quick",
+    trials=1,
+    starts=3,
+    r0=(0.01, 0.1, 1.0, SQRT10, 10.0),
+    ratios=(10.0, 1.0, 0.3, 0.1),
+    max_steps=100_000,
+)
+PAPER = Profile(
+    name="paper",
+    trials=10,
+    starts=10,
+    r0=tuple(float(10**exponent) for exponent in np.linspace(-2, 2, 17)),
+    ratios=(10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01),
+    max_steps=1_000_000,
+)
+PROFILES = {profile.name: profile for profile in (QUICK, PAPER)}
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One run of descent within a cell."""
+
+    r0: float
+    ratio: float
+    start: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Chains that run as one batch on one problem: the unit that is computed, stored and resumed.
+
+    Attributes
+    ----------
+    figure
+        Number of the figure, 0 for a run of its own.
+    trial
+        Number of the problem; with the seed it fixes A and the truth.
+    algorithm
+        One of `ALGORITHMS`.
+    truth
+        ``gaussian``, ``sparse`` or ``signed``.
+    chains
+        Starts and ratios; ``Chain.start`` numbers the direction u0.
+    step
+        ``armijo``, ``stable`` (constant, computed) or a number (constant).
+    centred
+        Whether the rows of A are centred to sum to zero.
+    depth
+        L.
+    law
+        ``constant``, ``harmonic`` or ``power:K`` for c r^K; a chain's ratio is eta or c.
+    direction
+        ``gaussian`` or ``uniform``.
+    part
+        Tells apart cells that differ in nothing but their chains.
+    """
+
+    figure: int
+    trial: int
+    algorithm: str
+    truth: Truth
+    chains: tuple[Chain, ...]
+    step: str = "armijo"
+    centred: bool = False
+    depth: int = 2
+    law: str = "constant"
+    direction: str = "gaussian"
+    part: str = ""
+
+    @property
+    def key(self) -> str:
+        """Name of the cell's files."""
+        extras = [self.step] * (self.step != "armijo") + ["centred"] * self.centred + [self.part] * bool(self.part)
+        return "-".join([f"figure{self.figure}", f"trial{self.trial:02d}", self.algorithm, *extras])
+
+    @property
+    def label(self) -> str:
+        """Name of the cell for people."""
+        extras = ["constant step"] * (self.step != "armijo") + ["centred rows"] * self.centred
+        extras += [self.part] * bool(self.part)
+        return ", ".join([f"Figure {self.figure}", f"trial {self.trial}", self.algorithm, *extras])
+
+    def network(self) -> FactorNetwork:
+        """Return the network of the batch; its ratio has one entry per chain."""
+        plain = HadamardDifference(self.depth) if self.truth == "signed" else HadamardPower(self.depth)
+        if self.algorithm == "plain":
+            return plain
+        law = make_law(self.law, np.array([chain.ratio for chain in self.chains]))
+        if self.algorithm == "wn":
+            return WeightNormalization(plain, law)
+        if self.truth != "signed":
+            raise InvalidInput(f"{self.algorithm!r} needs a signed truth: other signals have no second half.")
+        return Difference(WeightNormalization(HadamardPower(self.depth), law))
+
+
+def make_law(law: str, coefficient: Any) -> RatioLaw:
+    """Return the ratio law named ``constant``, ``harmonic`` or ``power:K``.
+
+    >>> make_law("power:2", 1.0).f(3.0)
+    9.0
+    """
+    name, _, exponent = law.partition(":")
+    if name == "constant" and not exponent:
+        return ConstantRatio(coefficient)
+    if name == "harmonic" and not exponent:
+        return HarmonicRatio(coefficient)
+    try:
+        if name == "power":
+            return PowerRatio(coefficient, float(exponent))
+    except ValueError:
+        pass
+    raise InvalidInput(f"law must be constant, harmonic or power:K with a number K, got {law!r}.")
+
+
+def chains(r0: Iterable[float], ratios: Sequence[float], starts: Iterable[int]) -> tuple[Chain, ...]:
+    """Return the product of starts, ratios and scales."""
+    scales = tuple(r0)
+    return tuple(Chain(scale, ratio, start) for start in starts for ratio in ratios for scale in scales)
+
+
+def scale_sweep(profile: Profile, figure: int, truth: Truth, algorithms: Sequence[str], **options: Any) -> list[Cell]:
+    """Return the cells of an experiment over r0 at the profile's fixed ratio, one per trial and algorithm."""
+    return [
+        Cell(figure, trial, algorithm, truth, chains(profile.r0, [profile.ratio], [trial]), **options)
+        for trial in range(profile.trials)
+        for algorithm in algorithms
+    ]
+
+
+def adjusted(profile: Profile, trials: int | None, max_steps: int | None, seed: int | None) -> Profile:
+    """Return the profile with what the command line overrides.
+
+    >>> adjusted(QUICK, trials=2, max_steps=None, seed=None).trials
+    2
+    """
+    given = {"trials": trials, "max_steps": max_steps, "seed": seed}
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    for name, value in changes.items():
+        if value < (0 if name == "seed" else 1):
+            raise InvalidInput(f"{name} must be at least {0 if name == 'seed' else 1}, got {value}.")
+    return replace(profile, **changes)

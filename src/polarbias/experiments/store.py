@@ -1,0 +1,184 @@
+"""Results on disk: tidy Parquet tables, one pair of files per finished cell, each written whole or not at all.
+
+A folder holds ``spec.json``, ``runs/KEY.parquet`` (one row per chain) and ``trajectories/KEY.parquet`` (one row per
+record). A cell is finished when its file under ``runs`` exists: it is written last. Any tool that reads Parquet reads
+``runs`` as one table: ``pandas.read_parquet(DIR / "runs")``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from polarbias.errors import InvalidInput, StoreMismatch
+
+logger = logging.getLogger(__name__)
+
+SCHEMA = 1
+"""Version of the tables; raised when a column changes its name or meaning."""
+
+_METADATA = b"polarbias"
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` make a file under a temporary name, then move it to ``path`` in one step."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class Store:
+    """A results folder that belongs to one specification.
+
+    Parameters
+    ----------
+    root
+        The folder; made if missing.
+    specification
+        What decides the numbers, as JSON data.
+    force
+        Discard results of another specification instead of refusing the folder.
+
+    Raises
+    ------
+    StoreMismatch
+        The folder holds results of another specification or schema version, or files that are not ours.
+    InvalidInput
+        The folder cannot be written.
+    """
+
+    def __init__(self, root: Path, specification: dict[str, Any], force: bool = False) -> None:
+        """Open or make the folder."""
+        self.root = Path(root)
+        self.specification = _plain({"schema": SCHEMA, **specification})
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            if force:
+                self._clear()
+            self._claim()
+            for folder in ("runs", "trajectories"):
+                (self.root / folder).mkdir(exist_ok=True)
+        except (PermissionError, FileExistsError, NotADirectoryError, OSError) as reason:
+            raise InvalidInput(f"cannot write results to {str(root)!r}: {reason}; choose another folder.") from reason
+
+    def finished(self, key: str) -> bool:
+        """Tell whether the cell's tables are there and belong to this specification."""
+        path = self._path("runs", key)
+        if not path.exists():
+            return False
+        try:
+            metadata = read_metadata(path)
+        except (pa.ArrowInvalid, OSError, KeyError, ValueError):
+            logger.warning("%s cannot be read and will be computed again", path.name)
+            return False
+        if metadata["specification"] != self.specification:
+            raise StoreMismatch(f"{path} belongs to another specification; use another folder or --force.")
+        return True
+
+    def write(self, key: str, runs: pd.DataFrame, trajectories: pd.DataFrame, metadata: dict[str, Any]) -> None:
+        """Store a finished cell; the file that marks it as finished comes last."""
+        content = {**metadata, "key": key, "specification": self.specification}
+        for name, frame in (("trajectories", trajectories), ("runs", runs)):
+            table = pa.Table.from_pandas(frame, preserve_index=False)
+            table = table.replace_schema_metadata({**table.schema.metadata, _METADATA: json.dumps(content).encode()})
+            write_whole(self._path(name, key), partial(pq.write_table, table))
+
+    def read(self, keys: Iterable[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Return the runs and trajectories of the cells among ``keys`` that are finished."""
+        there = [key for key in keys if self.finished(key)]
+        if not there:
+            return pd.DataFrame(), pd.DataFrame()
+        runs, trajectories = (
+            pd.concat([pd.read_parquet(self._path(name, key)) for key in there], ignore_index=True)
+            for name in ("runs", "trajectories")
+        )
+        return runs, trajectories
+
+    def write_plan(self, plan: dict[str, Any]) -> None:
+        """Remember which part of the specification was asked for last, for `read_plan`."""
+        self._write_json({"specification": self.specification, "plan": _plain(plan)})
+
+    def _path(self, folder: str, key: str) -> Path:
+        return self.root / folder / f"{key}.parquet"
+
+    def _claim(self) -> None:
+        path = self.root / "spec.json"
+        if path.exists():
+            found = read_spec(self.root)["specification"]
+            if found != self.specification:
+                raise StoreMismatch(
+                    f"{self.root} holds results of another specification ({_differences(found, self.specification)});"
+                    " use another folder, or --force to discard them."
+                )
+        elif any(self.root.glob("runs/*")) or any(self.root.glob("trajectories/*")):
+            raise StoreMismatch(f"{self.root} holds files that no spec.json explains; use another folder or --force.")
+        else:
+            self._write_json({"specification": self.specification, "plan": {}})
+
+    def _clear(self) -> None:
+        for folder in ("runs", "trajectories"):
+            shutil.rmtree(self.root / folder, ignore_errors=True)
+        (self.root / "spec.json").unlink(missing_ok=True)
+
+    def _write_json(self, content: dict[str, Any]) -> None:
+        write_whole(self.root / "spec.json", lambda path: path.write_text(json.dumps(content, indent=1) + "\n"))
+
+
+def read_spec(root: Path) -> dict[str, Any]:
+    """Return the content of ``spec.json``: the specification and the plan.
+
+    Raises
+    ------
+    StoreMismatch
+        There is none, it cannot be read, or it belongs to another schema version.
+    """
+    path = Path(root) / "spec.json"
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+        schema = content["specification"]["schema"]
+    except FileNotFoundError as missing:
+        raise StoreMismatch(f"{root} holds no results: there is no spec.json in it.") from missing
+    except (ValueError, KeyError, TypeError) as broken:
+        raise StoreMismatch(f"{path} cannot be read; delete the folder or use --force.") from broken
+    if schema != SCHEMA:
+        raise StoreMismatch(
+            f"{root} holds tables of schema version {schema}, this is version {SCHEMA}; use another folder, --force,"
+            " or the release of polarbias that made them."
+        )
+    return content
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Return what a table's file says of its making: specification, versions, host, wall time."""
+    content: dict[str, Any] = json.loads(pq.read_schema(path).metadata[_METADATA])
+    return content
+
+
+def _plain(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the content as JSON gives it back (tuples become lists), so that it compares with what was read."""
+    result: dict[str, Any] = json.loads(json.dumps(content))
+    return result
+
+
+def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> str:
+    keys = [key for key in {**found, **wanted} if found.get(key) != wanted.get(key)]
+    return "; ".join(f"{key}: {found.get(key)!r} there, {wanted.get(key)!r} asked for" for key in keys)

@@ -1,0 +1,193 @@
+r"""What a network is: a smooth map from parameters theta to a signal X.
+
+The loss is :math:`\lVert A X(\theta) - b \rVert^2 / (2L)`, where L is the network's ``degree``. Everything else that
+descent needs follows from ``signal`` by automatic differentiation, so that a network is a class of a few lines:
+
+>>> import jax.numpy as jnp
+>>> import numpy as np
+>>> import polarbias as pb
+>>> class Exponential(pb.Network):
+...     def signal(self, theta):
+...         return jnp.exp(theta)
+>>> problem = pb.LinearProblem([[1.0, 2.0]], [3.0])
+>>> pb.gradient_descent(problem, Exponential(), np.zeros(2), step=pb.Armijo(), max_steps=100, tol=1e-20).x
+array([1., 1.])
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import numpy as np
+from numpy.typing import ArrayLike
+
+from polarbias.errors import InvalidInput
+from polarbias.problem import real_array
+
+Array = Any
+"""A NumPy array or a (traced) JAX array; network code is written once for both."""
+
+
+class Factor(NamedTuple):
+    """Parameters of a plain network: the factor x, shape ``(..., n)``."""
+
+    x: Array
+
+
+class Polar(NamedTuple):
+    """Parameters under weight normalization: r of shape ``(...)``, u of shape ``(..., n)``, x = r u / ||u||."""
+
+    r: Array
+    u: Array
+
+
+class Pair(NamedTuple):
+    """Parameters of a difference of two networks."""
+
+    plus: Any
+    minus: Any
+
+
+def norm(x: Array) -> Array:
+    """Return the Euclidean norm over the last axis."""
+    return ((x * x).sum(-1)) ** 0.5
+
+
+def concatenate(left: Array, right: Array) -> Array:
+    """Join two arrays along the last axis, in the library that they come from."""
+    return left.__array_namespace__().concatenate([left, right], axis=-1)
+
+
+class Network(eqx.Module):
+    """Base class of networks; a subclass defines ``signal`` and, where the defaults do not fit, the rest.
+
+    All methods work over leading batch axes and take NumPy arrays as well as traced JAX arrays.
+    """
+
+    @abstractmethod
+    def signal(self, theta: Any) -> Array:
+        """Return the signal X, shape ``(..., N)``."""
+
+    @property
+    def degree(self) -> int:
+        """L in the loss ``||A X - b||^2 / (2 L)``; the depth of a Hadamard network, 1 unless overridden."""
+        return 1
+
+    def rates(self, theta: Any) -> Any:
+        """Return learning rates as a pytree prefix of theta, leaves of batch shape or scalars; 1 by default."""
+        del theta
+        return 1.0
+
+    def pullback(self, theta: Any, cotangent: Array) -> Any:
+        """Return (dX/dtheta)^T cotangent: the gradient in theta of the inner product of X and ``cotangent``."""
+        return jax.vjp(self.signal, theta)[1](cotangent)[0]
+
+    def retract(self, theta: Any, previous: Any) -> Any:
+        """Map a point reached by a step from ``previous`` back to the set on which the network is defined."""
+        del previous
+        return theta
+
+    def admissible(self, theta: Any) -> Array | bool:
+        """Tell, per chain, whether theta lies where the flow of the network can be; a step must not leave it."""
+        del theta
+        return True
+
+    def radius(self, theta: Any) -> Array:
+        """Return the norm of the factor, shape ``(...)``; NaN for a network that has none."""
+        return np.nan * self.signal(theta).sum(-1)
+
+    def collapses(self) -> bool:
+        """Tell whether the radius going to zero ends the dynamics (it is then watched)."""
+        return False
+
+    def validate(self, theta: Any) -> None:
+        """Raise `InvalidInput` if theta cannot start a run."""
+        if not jax.tree.leaves(theta):
+            raise InvalidInput("theta0 holds no array.")
+
+
+class FactorNetwork(Network):
+    """A network that depends on theta through one vector, the factor x (shape ``(..., n)``)."""
+
+    @abstractmethod
+    def signal_of(self, x: Array) -> Array:
+        """Return the signal X of the factor x."""
+
+    @abstractmethod
+    def pullback_of(self, x: Array, cotangent: Array) -> Array:
+        """Return (dX/dx)^T cotangent."""
+
+    @abstractmethod
+    def factor(self, theta: Any) -> Array:
+        """Return the factor x of theta."""
+
+    @abstractmethod
+    def from_factor(self, x: Array) -> Any:
+        """Return parameters theta whose factor is x."""
+
+    @abstractmethod
+    def speed(self, theta: Any, r: np.ndarray) -> np.ndarray:
+        """Bound the rate at which x moves per unit of gradient, from theta on, while the radius is at most r."""
+
+    @property
+    @abstractmethod
+    def signed(self) -> bool:
+        """Whether the signal may have negative entries (and the factor then is not confined to positive ones)."""
+
+    @property
+    @abstractmethod
+    def positive(self) -> bool:
+        """Whether the flow keeps a positive factor positive (Lemma 3.3: depth at least 2)."""
+
+    def signal(self, theta: Any) -> Array:
+        """Return the signal X, shape ``(..., N)``."""
+        return self.signal_of(self.factor(theta))
+
+    def radius(self, theta: Any) -> Array:
+        """Return the norm of the factor, shape ``(...)``."""
+        return norm(self.factor(theta))
+
+    def init(self, scale: ArrayLike, direction: ArrayLike) -> Any:
+        """Return parameters whose factor is ``scale * direction / ||direction||``.
+
+        Parameters
+        ----------
+        scale
+            Norm r0 > 0 of the factor, scalar or shape ``(...)``.
+        direction
+            Direction u0, shape ``(..., n)``, broadcast against ``scale``; n is the length of the signal, or twice
+            that for a difference. Positive entries at depth 2 and above, nonzero ones at depth 1.
+
+        Raises
+        ------
+        InvalidInput
+            A scale that is not positive, a direction with entries that the depth does not allow.
+        """
+        return self.from_factor(self._start(scale, direction))
+
+    def _start(self, scale: ArrayLike, direction: ArrayLike) -> np.ndarray:
+        scale = real_array(scale, "scale")
+        direction = real_array(direction, "direction")
+        if not (scale > 0).all():
+            raise InvalidInput(f"scale must be positive, got {scale.min():g}.")
+        if direction.ndim < 1 or direction.shape[-1] < 1:
+            raise InvalidInput(f"direction must have shape (..., n), got {direction.shape}.")
+        self._check_signs(direction, "direction")
+        try:
+            return np.asarray(scale[..., None] * (direction / norm(direction)[..., None]))
+        except ValueError as mismatch:
+            raise InvalidInput(
+                f"scale of shape {scale.shape} does not broadcast against directions of shape {direction.shape[:-1]}."
+            ) from mismatch
+
+    def _check_signs(self, x: np.ndarray, name: str) -> None:
+        if self.positive and not (x > 0).all():
+            raise InvalidInput(
+                f"{name} must have positive entries only at depth {self.degree}, got {x.min():g}; an entry at or "
+                "below zero never takes part. For signals with both signs use HadamardDifference."
+            )
+        if not (x != 0).all():
+            raise InvalidInput(f"{name} must have no zero entry: such an entry never moves under the invariants.")

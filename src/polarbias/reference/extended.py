@@ -1,0 +1,71 @@
+"""Extended precision and exact scaling, shared by the oracles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def wide(array: Any) -> np.ndarray:
+    """Return ``array`` in the widest floating-point type of the machine (80 bits on x86, 64 on some others).
+
+    >>> float(wide([1.0])[0])
+    1.0
+    """
+    return np.asarray(array, dtype=np.longdouble)
+
+
+def norm(vector: np.ndarray) -> Any:
+    """Return the Euclidean norm in the precision of ``vector``, whatever its scale.
+
+    >>> float(norm(np.array([3e-200, 4e-200])))
+    5e-200
+    """
+    size = np.abs(vector).max()
+    return size if size == 0 else size * np.sqrt(((vector / size) ** 2).sum())
+
+
+def ratio(part: Any, whole: Any) -> np.float64:
+    """Return part / whole, with 0 / 0 = 0.
+
+    >>> float(ratio(0.0, 0.0)), float(ratio(1.0, 0.0))
+    (0.0, inf)
+    """
+    if whole == 0:
+        return np.float64(0 if part == 0 else np.inf)
+    return np.float64(part / whole)
+
+
+def miss(A: np.ndarray, x: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return ``b - A x``, computed in extended precision and rounded to double.
+
+    >>> miss(np.array([[1.0, 1.0]]), np.array([1.0, 1e-17]), np.array([1.0]))
+    array([-1.e-17])
+    """
+    return np.asarray(wide(b) - wide(A) @ wide(x), dtype=np.float64)
+
+
+def power_of_two(sizes: Any) -> np.ndarray:
+    """Return the powers of two next to ``sizes``, 1 for 0: scaling by them is exact.
+
+    >>> power_of_two([0.0, 3.0, 0.2])
+    array([1.  , 4.  , 0.25])
+    """
+    sizes = np.asarray(sizes, dtype=np.float64)
+    exponents = np.round(np.log2(np.where(sizes > 0, sizes, 1.0))).astype(int)
+    return np.asarray(np.ldexp(1.0, exponents))
+
+
+def scaled(A: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Return ``(B, c, row, size)`` with B = A / row and c = b / row / size, whose rows and entries are of size 1.
+
+    >>> B, c, row, size = scaled(np.array([[8.0, 4.0], [0.5, 0.0]]), np.array([16.0, 4.0]))
+    >>> B.tolist(), c.tolist(), row.tolist(), size
+    ([[1.0, 0.5], [1.0, 0.0]], [0.25, 1.0], [8.0, 0.5], 8.0)
+    """
+    height = np.abs(A).max(axis=1)
+    row = power_of_two(np.where(height > 0, height, height.max()))
+    c = b / row
+    size = float(power_of_two(np.abs(c).max()))
+    return A / row[:, None], c / size, row, size

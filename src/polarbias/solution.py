@@ -1,0 +1,165 @@
+"""What every road returns: a status, a trajectory where there is one, and the solution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+
+from polarbias.batch import selector
+
+
+class Status(IntEnum):
+    """How a chain ended; every member carries a sentence for people in ``message``.
+
+    >>> Status.CONVERGED.message
+    'the stopping criterion is met'
+    """
+
+    message: str
+
+    CONVERGED = 0, "the stopping criterion is met"
+    MAX_STEPS = 1, "all steps are used; the stopping criterion is not met: raise max_steps or tol"
+    DIVERGED = 2, "the loss is no longer finite: take a smaller step"
+    UNSTABLE = 3, "the loss rose, or r or an entry of u reached zero: take a smaller step"
+    LINE_SEARCH_FAILED = 4, "no step along the gradient decreases the loss measurably: it is at its rounding level"
+    COLLAPSED = 5, "r fell below its floor: the chain goes to X = 0, not to a solution of A X = b"
+    INTERRUPTED = 6, "interrupted; this is the state so far"
+
+    def __new__(cls, value: int, message: str = "") -> Status:
+        """Attach the message to the integer."""
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.message = message
+        return member
+
+
+def _map_leaves(function: Any, tree: Any) -> Any:
+    """Apply ``function`` to the arrays of nested named tuples, the only trees that solutions hold."""
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        return type(tree)(*(_map_leaves(function, leaf) for leaf in tree))
+    if isinstance(tree, Mapping):
+        return {key: _map_leaves(function, leaf) for key, leaf in tree.items()}
+    if isinstance(tree, tuple | list):
+        return type(tree)(_map_leaves(function, leaf) for leaf in tree)
+    return function(tree)
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """Thinned record of a run: at most about a thousand log-spaced steps of each chain.
+
+    The last axis counts records. Chains end at different steps, so a batch is padded: ``step`` with -1 and
+    the others with NaN. Indexing down to one chain removes the padding.
+
+    Attributes
+    ----------
+    step
+        Accepted steps so far, shape ``(..., K)``, integers.
+    loss
+        Loss, ``||A X - b||^2 / (2 L)``, shape ``(..., K)``.
+    r
+        Norm of the factor, ``||x||_2``, shape ``(..., K)``; NaN for a network without a factor.
+    l1
+        Norm of the signal, ``||X||_1``, shape ``(..., K)``.
+    x
+        The signal, shape ``(..., K, N)``, if it was asked for.
+    """
+
+    step: np.ndarray
+    loss: np.ndarray
+    r: np.ndarray
+    l1: np.ndarray
+    x: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        """Return the number of records on the last axis, padding included."""
+        return int(self.step.shape[-1])
+
+    def __getitem__(self, index: Any) -> Trajectory:
+        """Select chains by indexing the batch axes."""
+        take = selector(self.step.shape[:-1], index)
+        step = take(self.step)
+        keep = (Ellipsis,) if step.ndim > 1 else (slice(0, int((step >= 0).sum())),)
+
+        def leaf(values: np.ndarray) -> np.ndarray:
+            return take(values)[keep]
+
+        return Trajectory(
+            step[keep], leaf(self.loss), leaf(self.r), leaf(self.l1), None if self.x is None else leaf(self.x)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """End of a run, or of a batch of runs along the leading axes.
+
+    Attributes
+    ----------
+    x
+        The signal X, shape ``(..., N)``.
+    theta
+        Parameters of the network at the end (named tuples of NumPy arrays); starts another run from there.
+    loss, residual
+        ``||A X - b||^2 / (2 L)`` and ``||A X - b||_2``, shape ``(...)``, computed from ``x`` at the end.
+    steps
+        Accepted steps, shape ``(...)``.
+    status
+        `Status` of each chain as integers, shape ``(...)``.
+    stats
+        Counts by name, each of shape ``(...)``; descent gives ``trials``, the points at which the loss was computed.
+    trajectory
+        `Trajectory`, or None.
+    """
+
+    x: np.ndarray
+    theta: Any
+    loss: np.ndarray
+    residual: np.ndarray
+    steps: np.ndarray
+    status: np.ndarray
+    stats: Mapping[str, np.ndarray] = field(default_factory=dict)
+    trajectory: Trajectory | None = None
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        """Shape of the leading axes, ``()`` for one chain."""
+        return self.x.shape[:-1]
+
+    @property
+    def converged(self) -> Any:
+        """Whether the stopping criterion is met, shape ``(...)``."""
+        return self.status == Status.CONVERGED
+
+    @property
+    def message(self) -> str:
+        """One sentence for one chain, or the count of each status in a batch."""
+        if not self.batch_shape:
+            return Status(int(self.status)).message
+        values, counts = np.unique(self.status, return_counts=True)
+        return "; ".join(f"{count} x {Status(int(v)).name.lower()}" for v, count in zip(values, counts, strict=True))
+
+    def __getitem__(self, index: Any) -> Solution:
+        """Select chains by indexing the batch axes."""
+        take = selector(self.batch_shape, index)
+        return Solution(
+            take(self.x),
+            _map_leaves(take, self.theta),
+            take(self.loss),
+            take(self.residual),
+            take(self.steps),
+            take(self.status),
+            {name: take(value) for name, value in self.stats.items()},
+            None if self.trajectory is None else self.trajectory[index],
+        )
+
+    def __repr__(self) -> str:
+        """Outcome instead of data."""
+        if self.batch_shape:
+            return f"Solution(batch_shape={self.batch_shape}, {self.message})"
+        return (
+            f"Solution({Status(int(self.status)).name.lower()}, loss={float(self.loss):.3g}, steps={int(self.steps)})"
+        )

@@ -1,0 +1,211 @@
+r"""Step sizes of gradient descent: constant, or by an Armijo line search.
+
+Each trial point of a chain is judged alone: a step size says which step comes first, whether a trial is good enough,
+and what the next step is after it was accepted or rejected.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import ArrayLike
+
+from polarbias.dynamics import as_parameters, chain_shape
+from polarbias.errors import InvalidInput
+from polarbias.parameterization import FactorNetwork
+from polarbias.problem import LinearProblem, real_array
+from polarbias.reference import minimal_l1
+
+
+class StepSize(eqx.Module):
+    """How far a chain goes along the vector field; ``dt`` is the time that one step covers."""
+
+    @abstractmethod
+    def first(self) -> Any:
+        """Return the first step dt, a scalar or an array that broadcasts over the chains."""
+
+    @abstractmethod
+    def sufficient(self, loss: jax.Array, trial_loss: jax.Array, decrease: jax.Array, noise: jax.Array) -> jax.Array:
+        """Tell which trials are good enough.
+
+        ``decrease`` is dt times the rate at which the loss falls along the field, ``noise`` the loss that rounding
+        of the residual alone can produce.
+        """
+
+    @abstractmethod
+    def after(self, dt: jax.Array, accepted: jax.Array) -> jax.Array:
+        """Return the next step."""
+
+    @property
+    @abstractmethod
+    def max_rejections(self) -> int:
+        """Rejections in a row after which a chain ends; 0 if a rejected trial ends it at once as unstable."""
+
+
+class ConstantStep(StepSize):
+    """Explicit Euler with the step ``dt``.
+
+    A chain whose loss rises, or in which r or an entry of u reaches zero at depth 2 and above, no longer follows the
+    flow: it ends with status ``unstable``.
+
+    Parameters
+    ----------
+    dt
+        Positive time step (absolute), a scalar or an array that broadcasts over the batch of chains.
+
+    Raises
+    ------
+    InvalidInput
+        A step that is not positive and finite.
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> problem = pb.LinearProblem([[1.0, 2.0]], [2.0])
+    >>> network = pb.HadamardPower(2)
+    >>> theta0 = network.init(1.0, [1.0, 1.0])
+    >>> run = pb.gradient_descent(problem, network, theta0, step=pb.ConstantStep(0.1), max_steps=1000, tol=1e-20)
+    >>> run
+    Solution(converged, loss=9.59e-21, steps=53)
+    """
+
+    dt: np.ndarray
+
+    def __init__(self, dt: ArrayLike) -> None:
+        """Check the step."""
+        self.dt = real_array(dt, "dt")
+        if not (self.dt > 0).all():
+            raise InvalidInput(f"dt must be positive, got {self.dt.min():g}.")
+
+    @classmethod
+    def stable(cls, problem: LinearProblem, network: FactorNetwork, theta0: Any, c: float = 0.5) -> ConstantStep:
+        r"""Return a step that keeps descent stable from ``theta0`` to the neighbourhood of the solution.
+
+        .. math:: dt = \frac{c}{\lambda_{\max}(A^\top A)\, L\, x_{\max}^{2L-2}\, v(r_{\max})},
+
+        with v = max(r^2, f(r)) under weight normalization and 1 without. Both maxima are the larger of the start's
+        and twice those of the minimal-l1 solution, which a linear program gives: a step computed from the start
+        alone diverges from small starts.
+
+        Parameters
+        ----------
+        problem, network, theta0
+            As for `gradient_descent`; the network must have a factor.
+        c
+            Safety factor, positive; explicit Euler is unstable from about 2 on.
+
+        Raises
+        ------
+        InvalidInput
+            A network without a factor, c not positive, A = 0.
+        Infeasible
+            No signal of the network's kind solves A X = b.
+        """
+        if not isinstance(network, FactorNetwork):
+            raise InvalidInput("ConstantStep.stable needs a network with a factor; choose dt yourself.")
+        if not (np.isfinite(c) and c > 0):
+            raise InvalidInput(f"c must be positive and finite, got {c!r}.")
+        theta0 = as_parameters(theta0, np.dtype(np.float64))
+        network.validate(theta0)
+        batch_shape = chain_shape(problem, network, theta0)
+        extra = (1,) * (len(batch_shape) - len(problem.batch_shape))
+
+        def over_chains(per_problem: np.ndarray) -> np.ndarray:
+            return np.asarray(per_problem).reshape(problem.batch_shape + extra)
+
+        curvature = over_chains(np.linalg.norm(problem.A, ord=2, axis=(-2, -1)) ** 2)
+        if not (curvature > 0).all():
+            raise InvalidInput("ConstantStep.stable needs A != 0.")
+        depth = network.degree
+        target = np.abs(minimal_l1(problem, nonnegative=not network.signed).x) ** (1 / depth)
+        start = np.abs(network.factor(theta0))
+        x_max = np.maximum(start.max(-1), 2 * over_chains(target.max(-1)))
+        r_max = np.maximum(network.radius(theta0), 2 * over_chains(np.linalg.norm(target, axis=-1)))
+        return cls(c / (curvature * depth * x_max ** (2 * depth - 2) * network.speed(theta0, r_max)))
+
+    def first(self) -> Any:
+        """Return dt."""
+        return self.dt
+
+    def sufficient(self, loss: jax.Array, trial_loss: jax.Array, decrease: jax.Array, noise: jax.Array) -> jax.Array:
+        """Accept a loss that did not rise beyond rounding."""
+        del decrease
+        return trial_loss <= loss * (1 + 1e-12) + noise
+
+    def after(self, dt: jax.Array, accepted: jax.Array) -> jax.Array:
+        """Keep dt."""
+        del accepted
+        return dt
+
+    @property
+    def max_rejections(self) -> int:
+        """None: a rejected step ends the chain."""
+        return 0
+
+
+class Armijo(StepSize):
+    r"""Backtracking line search along the vector field.
+
+    A trial is accepted if its loss is below :math:`\mathcal L - c_1\, dt\, \sum \mathrm{rates}\, |\nabla \mathcal L|^2`
+    and r and all entries of u are positive (depth 2 and above). A rejected step is multiplied by ``shrink``, the one
+    after an accepted step by ``growth``; 1.1 keeps the number of trials per accepted step near 1.15.
+
+    Parameters
+    ----------
+    c1
+        Share of the decrease predicted by the slope that a step must achieve, in (0, 1).
+    shrink
+        In (0, 1).
+    growth
+        At least 1.
+    initial
+        First step to try, positive; a bad guess costs a few halvings, once.
+
+    Raises
+    ------
+    InvalidInput
+        A value outside its range.
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> pb.Armijo().growth
+    1.1
+    """
+
+    c1: float = eqx.field(static=True, default=1e-4)
+    shrink: float = eqx.field(static=True, default=0.5)
+    growth: float = eqx.field(static=True, default=1.1)
+    initial: float = eqx.field(static=True, default=1.0)
+
+    def __check_init__(self) -> None:
+        """Check the ranges."""
+        for name, low, high in (("c1", 0, 1), ("shrink", 0, 1), ("growth", None, np.inf), ("initial", 0, np.inf)):
+            value = getattr(self, name)
+            inside = value >= 1 if low is None else low < value
+            if not (inside and value < high):
+                allowed = "at least 1" if low is None else f"between {low} and {high}, exclusive"
+                raise InvalidInput(f"Armijo's {name} must be {allowed}, got {value!r}.")
+
+    def first(self) -> Any:
+        """Return the first guess."""
+        return self.initial
+
+    def sufficient(self, loss: jax.Array, trial_loss: jax.Array, decrease: jax.Array, noise: jax.Array) -> jax.Array:
+        """Accept a decrease that is both sufficient and measurable."""
+        del noise
+        return (trial_loss <= loss - self.c1 * decrease) & (trial_loss < loss)
+
+    def after(self, dt: jax.Array, accepted: jax.Array) -> jax.Array:
+        """Grow or shrink."""
+        return dt * jnp.where(accepted, self.growth, self.shrink)
+
+    @property
+    def max_rejections(self) -> int:
+        """Number of halvings after which the search has failed: a factor of about 1e-30."""
+        return 100

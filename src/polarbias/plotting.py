@@ -51,18 +51,25 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
+FAR = 1e-2
+"""A run that ended with more than this share of its first loss is not near any solution of A X = b."""
+
+
 def error_curve(ax: Axes, runs: pd.DataFrame, x: str, y: str, series: Series) -> None:
     """Draw the mean of ``y`` over trials against ``x``, the interquartile range as a band, on log axes.
 
-    A hollow marker says that some run behind it used up its steps: more steps would move it.
+    A hollow marker says that some run behind it used up its steps: more steps would move it. A cross says that some
+    run was then still far from every solution, so that the smallness of an l1 error says nothing.
     """
-    groups = runs.groupby(x)
+    far = runs["loss"] > FAR * runs["loss_start"]
+    groups = runs.assign(finished=runs["status"] == "converged", far=far).groupby(x)
     table = pd.DataFrame(
         {
             "mean": groups[y].mean(),
             "low": groups[y].quantile(0.25),
             "high": groups[y].quantile(0.75),
-            "finished": groups["status"].agg(lambda status: (status == "converged").all()),
+            "finished": groups["finished"].all(),
+            "far": groups["far"].any(),
         }
     ).reset_index()
     # A log axis cannot show an error at its rounding level below zero.
@@ -71,6 +78,8 @@ def error_curve(ax: Axes, runs: pd.DataFrame, x: str, y: str, series: Series) ->
     ax.plot(table[x], table["mean"], label=series.label, **style)
     hollow = table[~table["finished"]]
     ax.plot(hollow[x], hollow["mean"], linestyle="none", markerfacecolor="white", **style)
+    crossed = table[table["far"]]
+    ax.plot(crossed[x], crossed["mean"], "x", color=series.color, markersize=9)
     if (groups.size() > 1).any():
         band = table[table["low"] > 0]
         ax.fill_between(band[x], band["low"], band["high"], color=series.color, alpha=0.18, linewidth=0)
@@ -79,12 +88,13 @@ def error_curve(ax: Axes, runs: pd.DataFrame, x: str, y: str, series: Series) ->
 
 
 def legend(ax: Axes, runs: pd.DataFrame) -> None:
-    """Put the legend below the axes, where it hides no curve, with an entry for hollow markers if there are any."""
+    """Put the legend below the axes, where it hides no curve, with entries for the special markers in use."""
     handles, _ = ax.get_legend_handles_labels()
+    marks: dict[str, Any] = {"color": "0.4", "linestyle": "none"}
     if (runs["status"] != "converged").any():
-        handles.append(
-            Line2D([], [], color="0.4", marker="o", markerfacecolor="white", linestyle="none", label="steps used up")
-        )
+        handles.append(Line2D([], [], marker="o", markerfacecolor="white", label="steps used up", **marks))
+    if (runs["loss"] > FAR * runs["loss_start"]).any():
+        handles.append(Line2D([], [], marker="x", markersize=9, label="loss above 1% of its start", **marks))
     ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2)
 
 

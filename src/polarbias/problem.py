@@ -107,6 +107,10 @@ class LinearProblem:
                 raise InvalidProblem(f"x_true must have shape {expected} to go with A, got {x_true.shape}.")
             object.__setattr__(self, "x_true", _frozen(x_true))
 
+    def __reduce__(self) -> tuple[type[LinearProblem], tuple[np.ndarray | None, ...]]:
+        """Pickle and copy through the constructor: NumPy's own copies are writeable."""
+        return LinearProblem, (self.A, self.b, self.x_true)
+
     def __repr__(self) -> str:
         """Sizes instead of data."""
         return f"LinearProblem(m={self.m}, n={self.n}, batch_shape={self.batch_shape})"
@@ -137,6 +141,12 @@ class LinearProblem:
         if signal.shape[-1:] != (self.n,):
             raise InvalidInput(f"x must have {self.n} entries on its last axis, got shape {signal.shape}.")
         extra = signal.ndim - 1 - len(self.batch_shape)
+        try:
+            np.broadcast_shapes(signal.shape[: signal.ndim - 1 - max(extra, 0)], self.batch_shape)
+        except ValueError:
+            raise InvalidInput(
+                f"x must have leading axes that go with the problem's, {self.batch_shape}, got shape {signal.shape}."
+            ) from None
         if extra <= 0:
             return np.asarray(np.einsum("...mn,...n->...m", self.A, signal) - self.b)
         b = self.b.reshape(self.batch_shape + (1,) * extra + (self.m,))

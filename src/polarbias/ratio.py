@@ -228,7 +228,8 @@ class PowerRatio(RatioLaw):
             return xp.exp(law.c * E)
         with np.errstate(divide="ignore"):  # E = 0 with k > 2: r is infinite
             # By the square root, because a negative number has none: its integer powers would pass for radii.
-            return xp.sqrt(law.c * (2 - law.k) * E) ** (2 / (2 - law.k))
+            # The modulus turns the root of -0.0, which is -0.0, into one with an infinite inverse of the right sign.
+            return xp.abs(xp.sqrt(law.c * (2 - law.k) * E)) ** (2 / (2 - law.k))
 
 
 def _wright_omega(xp: Any, z: Any) -> Any:

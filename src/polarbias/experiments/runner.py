@@ -145,6 +145,8 @@ def _tables(
     cell: Cell, profile: Profile, problem: LinearProblem, minimum: Minimum, solution: Solution
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     x = solution.x
+    trajectory = solution.trajectory
+    assert trajectory is not None
     named: dict[str, Any] = {
         "figure": cell.figure,
         "trial": cell.trial,
@@ -168,6 +170,7 @@ def _tables(
             "steps": solution.steps,
             "trials": solution.stats["trials"],
             "loss": solution.loss,
+            "loss_start": trajectory.loss[:, 0],
             "minimal_l1": float(minimum.value),
             "eps1": np.abs(x).sum(-1) - minimum.value,
             # <1 - A^T y, X> term by term: eps1 minus <y, R>, without the cancellation.
@@ -178,10 +181,9 @@ def _tables(
     )
     records = []
     for index in range(len(cell.chains)):
-        trajectory = solution[index].trajectory
-        assert trajectory is not None
+        record = trajectory[index]
         chain = {name: values[index] for name, values in chain_columns.items()}
-        columns = {name: getattr(trajectory, name) for name in ("step", "loss", "r", "l1")}
+        columns = {name: getattr(record, name) for name in ("step", "loss", "r", "l1")}
         records.append(pd.DataFrame({**named, **chain, **columns}))
     return runs, pd.concat(records, ignore_index=True)
 

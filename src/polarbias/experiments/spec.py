@@ -132,7 +132,8 @@ class Cell:
         """Name of the cell for people."""
         extras = ["constant step"] * (self.step != "armijo") + ["centred rows"] * self.centred
         extras += [self.part] * bool(self.part)
-        return ", ".join([f"Figure {self.figure}", f"trial {self.trial}", self.algorithm, *extras])
+        place = [f"Figure {self.figure}", f"trial {self.trial}"] if self.figure else []
+        return ", ".join([*place, self.algorithm, *extras])
 
     def network(self) -> FactorNetwork:
         """Return the network of the batch; its ratio has one entry per chain."""

@@ -10,7 +10,7 @@ from scipy.optimize import linprog, nnls
 
 from polarbias.errors import Inaccurate
 from polarbias.problem import LinearProblem
-from polarbias.reference.extended import miss, norm, power_of_two, ratio, scaled, wide
+from polarbias.reference.extended import inverse, miss, norm, power_of_two, ratio, scaled, wide
 from polarbias.reference.minimum import TOLERANCE, Minimum, certified, each, infeasible, violations_l1, weights_of
 
 _GOAL = 1e-13  # relative gap at which a solution is not improved any more
@@ -124,10 +124,10 @@ def _refined(B: np.ndarray, c: np.ndarray, cost: np.ndarray, z: np.ndarray, y: n
     """Improve a vertex and a dual of min cost^T z over B z = c, z >= 0 from solver to rounding accuracy."""
     support = np.flatnonzero(z > 1e-11 * z.max())
     while support.size:
-        inverse = _inverse(B[:, support])
+        solve = inverse(B[:, support])
         exact = z[support]
         for _ in range(3):
-            exact = exact + inverse @ miss(B[:, support], exact, c)
+            exact = exact + solve @ miss(B[:, support], exact, c)
         if (exact > 0).all():
             break
         support = support[exact > 0]
@@ -143,19 +143,13 @@ def _refined(B: np.ndarray, c: np.ndarray, cost: np.ndarray, z: np.ndarray, y: n
     return _Candidate(z, y, float(max(residual, ratio(abs(value - wide(c) @ wide(y)), value))))
 
 
-def _inverse(B: np.ndarray) -> np.ndarray:
-    """Return the pseudoinverse of independent columns, whatever their sizes."""
-    column = power_of_two(np.abs(B).max(axis=0))
-    return np.asarray(np.linalg.pinv(B / column, rcond=1e-13) / column[:, None])
-
-
 def _tight(B: np.ndarray, cost: np.ndarray, y: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Return the point nearest to y where the constraints of these columns hold with equality."""
     if not columns.size:
         return y
-    inverse = _inverse(B[:, columns])
+    solve = inverse(B[:, columns])
     for _ in range(2):
-        y = y + inverse.T @ miss(B[:, columns].T, y, cost[columns])
+        y = y + solve.T @ miss(B[:, columns].T, y, cost[columns])
     return y
 
 

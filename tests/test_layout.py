@@ -1,0 +1,111 @@
+"""Rules of the house that no linter knows, and the snapshot of what is public.
+
+``python tests/test_layout.py --write`` records the public names anew; the difference belongs into the review.
+"""
+
+import ast
+import inspect
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from enum import Enum
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import polarbias
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+SNAPSHOT = ROOT / "tests" / "public_api.txt"
+MACHINE_PATH = re.compile(r"(?<![\w.~/-])/(home|root|work|Users)\b")
+
+
+def tracked_texts() -> Iterator[tuple[str, str]]:
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    for name in listing.stdout.split("\0"):
+        path = ROOT / name
+        if name and path.is_file() and b"\0" not in (data := path.read_bytes()):
+            yield name, data.decode()
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT / "src")))
+def test_source_file(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= 400
+    assert path.name != "utils.py", "name the one concept that the file is about"
+    stars = [n.lineno for n in ast.walk(ast.parse(text)) if isinstance(n, ast.ImportFrom) and n.names[0].name == "*"]
+    assert not stars, f"star imports on lines {stars}"
+
+
+def test_no_path_of_one_machine_is_tracked():
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout, so nothing says which files are tracked")
+    texts = list(tracked_texts())
+    assert texts, "git lists no file"
+    hits = [
+        f"{name}:{number}: {line.strip()}"
+        for name, text in texts
+        for number, line in enumerate(text.splitlines(), start=1)
+        if MACHINE_PATH.search(line)
+    ]
+    assert not hits, "\n".join(hits)
+
+
+@pytest.mark.parametrize("text", ["/" + "home/me/x", "at '/" + "root'", "file:" + "/" + "Users/me"])
+def test_machine_paths_are_seen(text):
+    assert MACHINE_PATH.search(text)
+
+
+@pytest.mark.parametrize("text", ["https://host.org/home/x", "see ~/home/x", "docs/home/x", "and/or"])
+def test_other_paths_are_left_alone(text):
+    assert not MACHINE_PATH.search(text)
+
+
+def signature(value: object) -> str:
+    try:
+        text = str(inspect.signature(value))
+    except (TypeError, ValueError):
+        return ""
+    text = re.sub(r"ForwardRef\(('[^']*').*?\)", r"\1", text)
+    return re.sub(r" at 0x[0-9a-f]+", "", re.sub(r"(: |-> )'([^']*)'", r"\1\2", text))
+
+
+def describe(name: str) -> Iterator[str]:
+    value = getattr(polarbias, name)
+    if not inspect.isclass(value):
+        yield name + (signature(value) if callable(value) else "")
+        return
+    # How exceptions and enumerations are constructed is Python's business.
+    constructor = "" if issubclass(value, Exception | Enum) else signature(value)
+    yield f"class {name}{constructor}"
+    bases = [base for base in value.__mro__ if base.__module__.partition(".")[0] == "polarbias"]
+    for member in sorted({key for base in bases for key in vars(base) if not key.startswith("_")}):
+        attribute = getattr(value, member, None)
+        if callable(attribute) or f"{member}: " not in constructor:
+            yield f"    {member}" + (signature(attribute) if callable(attribute) else "")
+
+
+def public_api() -> str:
+    return "".join(f"{line}\n" for name in sorted(polarbias.__all__) for line in describe(name))
+
+
+def test_public_names_and_signatures_are_those_on_record():
+    recorded = SNAPSHOT.read_text()
+    assert public_api() == recorded, "run `python tests/test_layout.py --write` if the change is meant"
+
+
+def test_version_is_the_same_everywhere():
+    version = polarbias.__version__
+    assert version == metadata.version("polarbias")
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"\n## [{version}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+if __name__ == "__main__" and sys.argv[1:] == ["--write"]:
+    SNAPSHOT.write_text(public_api())

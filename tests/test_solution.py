@@ -1,0 +1,135 @@
+"""Statuses, trajectories and solutions: indexing, immutability, copies."""
+
+import copy
+import pickle
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+import polarbias as pb
+
+
+class Halves(NamedTuple):
+    r: np.ndarray
+    u: np.ndarray
+
+
+class Both(NamedTuple):
+    plus: Halves
+    minus: Halves
+
+
+def solution(*shape, n=4, records=6):
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(1, records + 1, shape)
+    step = np.where(np.arange(records) < lengths[..., None], np.arange(records), -1)
+    padded = np.where(step < 0, np.nan, rng.random(step.shape))
+    signals = np.where(step[..., None] < 0, np.nan, rng.random((*step.shape, n)))
+    half = Halves(rng.random(shape), rng.random((*shape, n)))
+    return pb.Solution(
+        x=rng.random((*shape, n)),
+        theta=Both(half, half),
+        loss=rng.random(shape),
+        residual=rng.random(shape),
+        steps=lengths,
+        status=rng.integers(0, 7, shape),
+        stats={"trials": 2 * lengths},
+        trajectory=pb.Trajectory(step, padded, 2 * padded, 3 * padded, signals),
+    )
+
+
+class TestStatus:
+    def test_every_status_has_a_number_and_a_sentence(self):
+        assert [int(status) for status in pb.Status] == list(range(7))
+        assert len({status.message for status in pb.Status}) == 7
+        assert pb.Status(3) is pb.Status.UNSTABLE
+
+    @pytest.mark.parametrize("status", pb.Status)
+    def test_copies_are_the_same_object(self, status):
+        assert pickle.loads(pickle.dumps(status)) is status
+        assert copy.deepcopy(status) is status
+
+    def test_compares_with_arrays_of_integers(self):
+        assert (np.array([0, 1]) == pb.Status.CONVERGED).tolist() == [True, False]
+
+
+class TestSolution:
+    @pytest.mark.parametrize("index", [0, (1, 2), (slice(None), 0), ..., np.array([True, False])], ids=repr)
+    def test_indexing_touches_leading_axes_only(self, index):
+        whole = solution(2, 3)
+        part = whole[index]
+        numbers = np.arange(6).reshape(2, 3)[index]
+
+        def expected(leaf):
+            return leaf.reshape(6, *leaf.shape[2:])[numbers]
+
+        assert part.batch_shape == numbers.shape
+        for name in ("x", "loss", "residual", "steps", "status"):
+            np.testing.assert_array_equal(getattr(part, name), expected(getattr(whole, name)))
+        np.testing.assert_array_equal(part.stats["trials"], expected(whole.stats["trials"]))
+        assert isinstance(part.theta, Both)
+        assert isinstance(part.theta.plus, Halves)
+        np.testing.assert_array_equal(part.theta.minus.u, expected(whole.theta.minus.u))
+        np.testing.assert_array_equal(part.theta.minus.r, expected(whole.theta.minus.r))
+
+    def test_one_chain_has_no_padding(self):
+        whole = solution(2, 3)
+        for index in np.ndindex(2, 3):
+            trajectory = whole[index].trajectory
+            length = int(whole.steps[index])
+            assert len(trajectory) == length
+            assert trajectory.step.tolist() == list(range(length))
+            for name in ("loss", "r", "l1", "x"):
+                leaf = getattr(trajectory, name)
+                np.testing.assert_array_equal(leaf, getattr(whole.trajectory, name)[index][:length])
+                assert np.isfinite(leaf).all()
+        assert len(whole[0].trajectory) == 6
+        assert whole[0][1].trajectory.step.tolist() == whole[0, 1].trajectory.step.tolist()
+
+    def test_trajectory_without_signals(self):
+        full = solution(2).trajectory
+        light = pb.Trajectory(full.step, full.loss, full.r, full.l1)
+        assert light[0].x is None
+        with pytest.raises(pb.InvalidInput, match="single item"):
+            light[0][0]
+
+    def test_a_single_solution_is_not_a_batch(self):
+        with pytest.raises(pb.InvalidInput, match="single item"):
+            solution(2)[0][0]
+        with pytest.raises(IndexError):
+            solution(2)[2]
+
+    def test_optional_parts(self):
+        whole = solution(2)
+        bare = pb.Solution(whole.x, whole.theta, whole.loss, whole.residual, whole.steps, whole.status)
+        assert bare[1].trajectory is None
+        assert bare[1].stats == {}
+
+    def test_messages(self):
+        whole = solution(2, 3)
+        one = whole[0, 0]
+        assert one.message == pb.Status(int(whole.status[0, 0])).message
+        assert repr(one).startswith(f"Solution({pb.Status(int(one.status)).name.lower()}, loss=")
+        counts = {name: int(count) for count, name in (part.split(" x ") for part in whole.message.split("; "))}
+        assert sum(counts.values()) == 6
+        for name, count in counts.items():
+            assert count == (whole.status == pb.Status[name.upper()]).sum()
+        assert repr(whole) == f"Solution(batch_shape=(2, 3), {whole.message})"
+        np.testing.assert_array_equal(whole.converged, whole.status == 0)
+
+    def test_frozen(self):
+        whole = solution(2)
+        with pytest.raises(AttributeError):
+            whole.loss = whole.residual
+        with pytest.raises(AttributeError):
+            whole.trajectory.step = None
+
+    @pytest.mark.parametrize("again", [copy.deepcopy, lambda whole: pickle.loads(pickle.dumps(whole))])
+    def test_copies(self, again):
+        whole = solution(2, 3)
+        other = again(whole)
+        np.testing.assert_array_equal(other.x, whole.x)
+        np.testing.assert_array_equal(other.theta.plus.u, whole.theta.plus.u)
+        np.testing.assert_array_equal(other.trajectory.loss, whole.trajectory.loss)
+        assert other.message == whole.message

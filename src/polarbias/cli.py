@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import click
 
 from polarbias import __version__
-from polarbias.errors import PolarbiasError
+from polarbias.errors import InvalidInput, PolarbiasError
 
 EXIT_FAILED = 1
 
@@ -20,16 +21,50 @@ class _Group(click.Group):
     """Turns the library's errors into one line and exit code 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        from polarbias.experiments.runner import Interrupted
-
         try:
             return super().invoke(ctx)
         except PolarbiasError as error:
             click.echo(f"polarbias: {error}", err=True)
             ctx.exit(EXIT_FAILED)
-        except Interrupted:
+        except KeyboardInterrupt:
             click.echo("polarbias: interrupted; the same command goes on where this one stopped.", err=True)
             ctx.exit(EXIT_FAILED)
+
+
+class _Number(click.ParamType[Any]):
+    """A finite number, positive or also zero, or one of some words."""
+
+    name = "number"
+
+    def __init__(self, words: tuple[str, ...] = (), zero: bool = False) -> None:
+        self._words, self._zero = words, zero
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value in self._words:
+            return value
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not (0 < number < math.inf or (self._zero and number == 0)):
+            allowed = ", ".join([*self._words, f"a finite number {'of at least' if self._zero else 'above'} 0"])
+            self.fail(f"{value!r} is not allowed; give {allowed.replace(', a', ' or a')}.", param, ctx)
+        return value if self._words else number
+
+
+class _Folder(click.Path):
+    """A results folder, which need not exist."""
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not os.fspath(value):
+            self.fail("'' is not a folder; give a path, for example results/mine.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FORCE = "Discard the tables that the folder holds, whatever made them."
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -39,7 +74,11 @@ def main() -> None:
 
     After Chou, Rauhut, Ward, "Robust Implicit Regularization via Weight Normalization", arXiv:2305.05448.
     """
-    logging.basicConfig(level=os.environ.get("POLARBIAS_LOG", "WARNING").upper(), format="%(name)s: %(message)s")
+    level = os.environ.get("POLARBIAS_LOG", "WARNING").upper()
+    levels = logging.getLevelNamesMapping()
+    if level not in levels:
+        raise click.UsageError(f"POLARBIAS_LOG must be one of {', '.join(levels)}, got {level!r}.")
+    logging.basicConfig(level=level, format="%(name)s: %(message)s")
 
 
 @main.command(epilog="Example: polarbias reproduce --figure 2 --figure 4 --out results/first")
@@ -50,10 +89,10 @@ def main() -> None:
     "--figure", "figures", type=click.IntRange(1, 5), multiple=True, help="Figure to make; repeatable.  [default: all]"
 )
 @click.option("--trials", type=click.IntRange(min=1), help="Number of problems, instead of the profile's.")
-@click.option("--max-steps", type=click.IntRange(min=1), help="Steps per run, instead of the profile's.")
+@click.option("--max-steps", type=click.IntRange(1, 10**15), help="Steps per run, instead of the profile's.")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of all random draws.  [default: 0]")
-@click.option("--out", type=click.Path(path_type=Path), help="Results folder.  [default: results/PROFILE]")
-@click.option("--force", is_flag=True, help="Discard what the folder holds, whatever made it.")
+@click.option("--out", type=_Folder(), help="Results folder.  [default: results/PROFILE]")
+@click.option("--force", is_flag=True, help=FORCE)
 def reproduce(
     profile: str,
     figures: tuple[int, ...],
@@ -102,16 +141,24 @@ def plot(folder: Path) -> None:
     show_default=True,
     help="Without or with weight normalization; wn-separate: a polar coordinate for each half of a signed signal.",
 )
-@click.option("--ratio", type=float, default=0.1, show_default=True, help="Learning-rate ratio, the law's coefficient.")
+@click.option(
+    "--ratio", type=_Number(), default=0.1, show_default=True, help="Learning-rate ratio, the law's coefficient."
+)
 @click.option("--law", default="constant", show_default=True, help="constant, harmonic, or power:K for c r^K.")
-@click.option("--scale", type=float, default=1.0, show_default=True, help="Norm r0 of the start.")
+@click.option("--scale", type=_Number(), default=1.0, show_default=True, help="Norm r0 of the start.")
 @click.option("--start", type=click.Choice(["gaussian", "uniform"]), default="gaussian", show_default=True)
-@click.option("--step", default="armijo", show_default=True, help="armijo, stable (constant, computed) or a number.")
+@click.option(
+    "--step",
+    type=_Number(("armijo", "stable")),
+    default="armijo",
+    show_default=True,
+    help="armijo, stable (constant, computed) or a number.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--max-steps", type=click.IntRange(min=1), default=100_000, show_default=True)
-@click.option("--tol", type=click.FloatRange(min=0), default=1e-12, show_default=True, help="Loss at which to stop.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("results/run"), show_default=True)
-@click.option("--force", is_flag=True, help="Discard what the folder holds, whatever made it.")
+@click.option("--max-steps", type=click.IntRange(1, 10**15), default=100_000, show_default=True)
+@click.option("--tol", type=_Number(zero=True), default=1e-12, show_default=True, help="Loss at which to stop.")
+@click.option("--out", type=_Folder(), default=Path("results/run"), show_default=True)
+@click.option("--force", is_flag=True, help=FORCE)
 def run(  # noqa: PLR0913 -- one parameter per option
     *,
     truth: Any,
@@ -134,8 +181,17 @@ def run(  # noqa: PLR0913 -- one parameter per option
 ) -> None:
     """Run gradient descent on one configuration; show and store its trajectory."""
     from polarbias.experiments.single import run_single
-    from polarbias.experiments.spec import Cell, Chain, Profile
+    from polarbias.experiments.spec import Cell, Chain, Profile, make_law
+    from polarbias.solution import Status
 
+    if network == "wn-separate" and truth != "signed":
+        raise _wrong("--network", f"'wn-separate' needs --truth signed, not {truth}, which has no second half.")
+    if truth != "gaussian" and s > n:
+        raise _wrong("--s", f"{s} is more than the {n} unknowns; give at most --n.")
+    try:
+        make_law(law, ratio)
+    except InvalidInput as reason:
+        raise _wrong("--law", str(reason)) from reason
     cell = Cell(
         figure=0,
         trial=0,
@@ -154,6 +210,14 @@ def run(  # noqa: PLR0913 -- one parameter per option
     tally, runs, trajectories, figure = run_single(cell, profile, out, _watching(), force)
     _show_trajectory(runs, trajectories)
     click.echo(f"chain-steps computed: {tally.chain_steps:,}; tables and {figure.name} are in {out}")
+    status = Status[runs["status"].iloc[0].upper()]
+    if status in (Status.UNSTABLE, Status.DIVERGED):
+        click.echo(f"polarbias: the run failed: {status.message}.", err=True)
+        click.get_current_context().exit(EXIT_FAILED)
+
+
+def _wrong(option: str, message: str) -> click.BadParameter:
+    return click.BadParameter(message, click.get_current_context(), param_hint=f"'{option}'")
 
 
 def _watching() -> Any:

@@ -31,6 +31,12 @@ logger = logging.getLogger(__name__)
 RECORDS = 900
 """Records of a run in which every turn is a step; rejected trials add up to about a hundred."""
 
+SLOTS = 256
+"""Room for records is made in multiples of this."""
+
+MOST_STEPS = 10**15
+"""Largest max_steps; the turns of a run must fit an integer."""
+
 COLLAPSE_FLOOR = 1e-10
 """A chain has collapsed when r is at or below this fraction of its start."""
 
@@ -89,7 +95,7 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
     step
         `Armijo` (default) or `ConstantStep`.
     max_steps
-        Accepted steps after which a chain ends, at least 1.
+        Accepted steps after which a chain ends, from 1 to 1e15.
     tol
         A chain has converged when its loss is below this (absolute, as in the paper); 0 runs all steps.
     rtol
@@ -99,14 +105,16 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
     callback
         Called about twice a second with a `DescentProgress`; a true return value ends the run.
     dtype
-        ``float64``, or ``float32`` to run in single precision (the loss then stalls near 1e-10).
+        ``float64``, or ``float32`` to run in single precision (the loss then stalls near 1e-10). ``x``, theta and the
+        trajectory come back in this precision; ``loss`` and ``residual`` are recomputed in that of the problem.
 
     Returns
     -------
     Solution
-        With ``status`` per chain: converged, max_steps, diverged, unstable, line_search_failed, collapsed (r at or
-        below 1e-10 of its start; depth 2 and above) or interrupted (callback or Ctrl-C), ``stats["trials"]`` and
-        a ``trajectory`` of at most about 1,000 log-spaced records per chain.
+        With ``status`` per chain: converged, max_steps, diverged, unstable, line_search_failed, collapsed (depth 2
+        and above: r at or below 1e-10 of its start, or 1e-3 if there the line search fails at the loss of X = 0) or
+        interrupted (callback or Ctrl-C), ``stats["trials"]`` and a ``trajectory`` of at most about 1,000 log-spaced
+        records per chain.
 
     Raises
     ------
@@ -128,7 +136,7 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
     """
     dtype = working_dtype(dtype)
     step = Armijo() if step is None else step
-    _check_options(step, max_steps, tol, rtol)
+    _check_options(problem, network, step, max_steps, tol, rtol)
     theta0 = as_parameters(theta0, dtype)
     network.validate(theta0)
     network = cast(network, dtype)
@@ -145,11 +153,15 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
         return _solution(problem, network, state)
 
 
-def _check_options(step: object, max_steps: object, tol: float, rtol: float) -> None:
+def _check_options(problem: object, network: object, step: object, max_steps: object, tol: float, rtol: float) -> None:
+    if not isinstance(problem, LinearProblem):
+        raise InvalidInput(f"problem must be a LinearProblem, got {type(problem).__name__}; use LinearProblem(A, b).")
+    if not isinstance(network, Network):
+        raise InvalidInput(f"network must be an instance of a Network such as HadamardPower(2), got {network!r}.")
     if not isinstance(step, StepSize):
         raise InvalidInput(f"step must be Armijo(...) or ConstantStep(dt), got {step!r}.")
-    if isinstance(max_steps, bool) or not isinstance(max_steps, int | np.integer) or max_steps < 1:
-        raise InvalidInput(f"max_steps must be an integer of at least 1, got {max_steps!r}.")
+    if isinstance(max_steps, bool) or not isinstance(max_steps, int | np.integer) or not 1 <= max_steps <= MOST_STEPS:
+        raise InvalidInput(f"max_steps must be an integer from 1 to {MOST_STEPS:.0e}, got {max_steps!r}.")
     for name, value in (("tol", tol), ("rtol", rtol)):
         if not (isinstance(value, Real) and np.isfinite(value) and value >= 0):
             raise InvalidInput(f"{name} must be a finite number of at least 0, got {value!r}.")
@@ -181,8 +193,10 @@ def _schedule(max_steps: int, max_rejections: int) -> np.ndarray:
     last = max_steps * (max_rejections + 1) + max_rejections
     ratio = (max_steps + 1) ** (1 / RECORDS)
     turns = np.unique(np.rint(ratio ** np.arange(np.ceil(np.log(last + 1) / np.log(ratio)) + 1)).astype(np.int64))
-    # `last + 1` is never reached: it ends the list, so that a next record exists at every turn.
-    return np.concatenate([[0], turns[turns <= last], [last + 1]])
+    turns = np.concatenate([[0], turns[turns <= last]])
+    # `last + 1` is never reached, so that a next record exists at every turn; filling up with it to one of few
+    # lengths keeps the loop compiled when only the number of steps changes.
+    return np.pad(turns, (0, SLOTS - len(turns) % SLOTS), constant_values=last + 1)
 
 
 def _limits(
@@ -196,7 +210,7 @@ def _limits(
 ) -> Limits:
     extra = (1,) * (len(chain_shape(problem, network, theta0)) - len(problem.batch_shape))
 
-    def over_chains(per_problem: np.ndarray) -> np.ndarray:
+    def over_chains(per_problem: Any) -> np.ndarray:
         return np.asarray(per_problem, dtype).reshape(problem.batch_shape + extra)
 
     b = np.asarray(problem.b, np.float64)
@@ -204,6 +218,7 @@ def _limits(
     if isinstance(network, FactorNetwork):
         with np.errstate(over="ignore"):  # such a start is `diverged`
             radius = network.radius(theta0)
+    radius = radius * over_chains(np.any(b, axis=-1))  # at b = 0 the chain should go to X = 0
     return Limits(
         max_steps=np.asarray(max_steps),
         loss=over_chains(np.maximum(tol, (rtol * np.linalg.norm(b, axis=-1)) ** 2 / (2 * network.degree))),
@@ -228,12 +243,15 @@ def _run(plan: Plan, state: State, callback: Callable[[DescentProgress], object]
             status = np.asarray(state.status)
             elapsed = perf_counter() - began
             turns = max(1, int(turns * min(8.0, SECONDS_PER_CALL / max(elapsed, 1e-9))))
-            logger.debug("turn %d: %d chains run, largest loss %.3g", done, (status == RUNNING).sum(), state.loss.max())
+            loss = np.asarray(state.loss)
+            logger.debug("turn %d: %d chains run, largest loss %.3g", done, (status == RUNNING).sum(), loss.max())
             if callback is not None and callback(
-                DescentProgress(np.asarray(state.steps), np.asarray(state.loss), status, int(plan.limits.max_steps))
+                DescentProgress(np.asarray(state.steps), loss, status, int(plan.limits.max_steps))
             ):
                 break
     except KeyboardInterrupt:
+        if not (np.asarray(state.status) == RUNNING).any():
+            raise  # no chain is left whose status could tell the caller
         logger.warning("interrupted at turn %d; returning the state so far", int(state.turn))
     return state
 

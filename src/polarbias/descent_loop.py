@@ -15,7 +15,7 @@ from jax import lax
 
 from polarbias import dynamics
 from polarbias.dynamics import Data
-from polarbias.parameterization import FactorNetwork, Network
+from polarbias.parameterization import Network
 from polarbias.solution import Status
 from polarbias.step_size import StepSize
 
@@ -84,12 +84,10 @@ def _evaluate(data: Data, network: Network, theta: Any) -> tuple[jax.Array, jax.
     return signal, residual, (residual * residual).sum(-1) / (2 * network.degree)
 
 
-def _noise(network: Network, theta: Any, signal: jax.Array, loss: jax.Array, limits: Limits) -> jax.Array:
-    """Return how far rounding of X and of A X - b can lift ``loss``."""
-    terms = jnp.abs(signal).sum(-1)
-    if isinstance(network, FactorNetwork) and network.signed:  # a difference rounds like its terms, which may cancel
-        terms = jnp.maximum(terms, (jnp.abs(network.factor(theta)) ** network.degree).sum(-1))
-    error = limits.rounding * (limits.entry_a * terms + limits.entry_b) / (2 * network.degree) ** 0.5
+def _noise(network: Network, signal: jax.Array, loss: jax.Array, limits: Limits) -> jax.Array:
+    """Return how far rounding in A X - b can lift ``loss``."""
+    largest = limits.entry_a * jnp.abs(signal).sum(-1) + limits.entry_b
+    error = limits.rounding * largest / (2 * network.degree) ** 0.5  # of sqrt(loss)
     lifted: jax.Array = (2 * loss**0.5 + error) * error
     return lifted
 
@@ -106,7 +104,7 @@ def _turn(plan: Plan, state: State) -> State:
     direction, slope = dynamics.field(network, trial, dynamics.adjoint(data, residual))
 
     finite = jnp.isfinite(loss)
-    good = step.sufficient(state.loss, loss, state.dt * state.slope, _noise(network, trial, signal, state.loss, limits))
+    good = step.sufficient(state.loss, loss, state.dt * state.slope, _noise(network, signal, state.loss, limits))
     good = good & finite & network.admissible(trial)
     accepted = running & good
     steps = state.steps + accepted

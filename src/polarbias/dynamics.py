@@ -7,6 +7,7 @@ With `WeightNormalization` these are equations (12) and (13) of arXiv:2305.05448
 
 from __future__ import annotations
 
+from functools import reduce
 from math import prod
 from typing import Any, NamedTuple
 
@@ -41,9 +42,11 @@ def working_dtype(dtype: DTypeLike) -> np.dtype[Any]:
 
 def as_parameters(theta: Any, dtype: np.dtype[Any]) -> Any:
     """Return theta with NumPy leaves of ``dtype``; lists of numbers count as arrays."""
-    return jax.tree.map(
-        lambda leaf: real_array(leaf, "theta0").astype(dtype), theta, is_leaf=lambda node: isinstance(node, list)
-    )
+
+    def is_leaf(node: Any) -> bool:
+        return node is None or isinstance(node, list)
+
+    return jax.tree.map(lambda leaf: real_array(leaf, "theta0").astype(dtype), theta, is_leaf=is_leaf)
 
 
 def cast(network: Network, dtype: np.dtype[Any]) -> Network:
@@ -65,6 +68,8 @@ def chain_shape(problem: LinearProblem, network: Network, theta: Any) -> tuple[i
     except (TypeError, ValueError, IndexError, AttributeError) as reason:
         raise InvalidInput(f"the network cannot map theta0 to a signal: {reason}") from reason
     shape = tuple(signal.shape)
+    if 0 in shape:
+        raise InvalidInput(f"theta0 gives signals of shape {shape}: an empty batch; give at least one chain.")
     if shape[-1:] != (problem.n,):
         raise InvalidInput(
             f"theta0 gives signals of shape {shape}, but the problem has {problem.n} unknowns: the last axis must match"
@@ -113,8 +118,10 @@ def trailing(values: Any, leaf: jax.Array, batch_ndim: int) -> Any:
 
 def per_chain_sum(tree: Any, batch_ndim: int) -> jax.Array:
     """Sum all leaves over the axes that follow the batch axes."""
-    leaves = jax.tree.leaves(tree)
-    return sum((leaf.sum(tuple(range(batch_ndim, leaf.ndim))) for leaf in leaves), start=jnp.zeros(()))
+    # No start value: a float64 zero would turn the sum of float32 leaves into float64.
+    sums = (leaf.sum(tuple(range(batch_ndim, leaf.ndim))) for leaf in jax.tree.leaves(tree))
+    total: jax.Array = reduce(jnp.add, sums)
+    return total
 
 
 def field(network: Network, theta: Any, cotangent: jax.Array) -> tuple[Any, jax.Array]:

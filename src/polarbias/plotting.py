@@ -10,7 +10,8 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.lines import Line2D
 
 STYLE: Any = {
@@ -51,6 +52,9 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
+MOST_ENTRIES = 7
+"""Curves that a legend can name; more get a color bar."""
+
 FAR = 1e-2
 """A run that ended with more than this share of its first loss is not near any solution of A X = b."""
 
@@ -59,10 +63,10 @@ def error_curve(ax: Axes, runs: pd.DataFrame, x: str, y: str, series: Series) ->
     """Draw the mean of ``y`` over trials against ``x``, the interquartile range as a band, on log axes.
 
     A hollow marker says that some run behind it used up its steps: more steps would move it. A cross says that some
-    run was then still far from every solution, so that the smallness of an l1 error says nothing.
+    run ended far from every solution, so that the smallness of an l1 error says nothing.
     """
     far = runs["loss"] > FAR * runs["loss_start"]
-    groups = runs.assign(finished=runs["status"] == "converged", far=far).groupby(x)
+    groups = runs.assign(finished=runs["status"] != "max_steps", far=far).groupby(x)
     table = pd.DataFrame(
         {
             "mean": groups[y].mean(),
@@ -91,11 +95,11 @@ def legend(ax: Axes, runs: pd.DataFrame) -> None:
     """Put the legend below the axes, where it hides no curve, with entries for the special markers in use."""
     handles, _ = ax.get_legend_handles_labels()
     marks: dict[str, Any] = {"color": "0.4", "linestyle": "none"}
-    if (runs["status"] != "converged").any():
+    if (runs["status"] == "max_steps").any():
         handles.append(Line2D([], [], marker="o", markerfacecolor="white", label="steps used up", **marks))
     if (runs["loss"] > FAR * runs["loss_start"]).any():
         handles.append(Line2D([], [], marker="x", markersize=9, label="loss above 1% of its start", **marks))
-    ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2)
+    ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
 
 
 def mark_scale(ax: Axes, r0: float, label: str) -> None:
@@ -106,20 +110,31 @@ def mark_scale(ax: Axes, r0: float, label: str) -> None:
 def loss_curves(ax: Axes, trajectories: pd.DataFrame, by: str, symbol: str) -> None:
     """Draw the loss against the step, one curve per value of ``by``: geometric mean over trials, a run's end kept."""
     values = sorted(trajectories[by].unique())
-    colors = mpl.colormaps["viridis"](np.linspace(0.0, 0.88, max(len(values), 2)))
-    for color, value in zip(colors, values, strict=False):
+    scale = LogNorm(values[0], values[-1])
+    # The light end of the map would vanish on white.
+    colors = LinearSegmentedColormap.from_list("losses", mpl.colormaps["viridis"](np.linspace(0.0, 0.88, 256)))
+    for value in values:
         runs = [run for _, run in trajectories[trajectories[by] == value].groupby(["trial", "start"])]
         last = max(int(run["step"].iloc[-1]) for run in runs)
         grid = np.unique(np.rint(np.geomspace(1, max(last, 1), 400)))
         # Step 0 has no place on a log axis; the first drawn step is 1.
         logs = [np.interp(grid, run["step"], np.log10(run["loss"].clip(lower=1e-300))) for run in runs]
-        ax.plot(grid, 10 ** np.mean(logs, axis=0), color=color, linewidth=1.3, label=f"{symbol} = {number(value)}")
+        curve = 10 ** np.mean(logs, axis=0)
+        ax.plot(grid, curve, color=colors(scale(value)), linewidth=1.3, label=f"{symbol} = {number(value)}")
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xlabel("accepted step")
     ax.set_ylabel(r"loss $\|AX-b\|^2/4$")
-    many = len(values) > 7
-    ax.legend(ncols=2 if many else 1, loc="lower left", fontsize=6.5 if many else 8)
+    if len(values) <= MOST_ENTRIES:
+        ax.legend(loc="lower left")
+    else:
+        _color_bar(ax, ScalarMappable(scale, colors), symbol)
+
+
+def _color_bar(ax: Axes, mappable: ScalarMappable, label: str) -> None:
+    figure = ax.get_figure()
+    assert figure is not None
+    figure.colorbar(mappable, ax=ax, label=label, pad=0.02)
 
 
 def steps_curve(ax: Axes, runs: pd.DataFrame, x: str) -> None:
@@ -149,7 +164,7 @@ def _edges(centers: np.ndarray) -> np.ndarray:
 def error_map(ax: Axes, runs: pd.DataFrame, y: str, label: str) -> None:
     """Draw ``y`` over the plane of r0 and ratio; crosses mark cells whose runs used up their steps."""
     table = runs.pivot_table(index="ratio", columns="r0", values=y, aggfunc="mean")
-    unfinished = runs.assign(open=runs["status"] != "converged").pivot_table(index="ratio", columns="r0", values="open")
+    unfinished = runs.assign(open=runs["status"] == "max_steps").pivot_table(index="ratio", columns="r0", values="open")
     errors = table.to_numpy()
     image = ax.pcolormesh(
         _edges(table.columns.to_numpy()),
@@ -159,9 +174,7 @@ def error_map(ax: Axes, runs: pd.DataFrame, y: str, label: str) -> None:
         cmap="viridis",
         rasterized=True,
     )
-    figure = ax.get_figure()
-    assert figure is not None
-    figure.colorbar(image, ax=ax, label=label, pad=0.02)
+    _color_bar(ax, image, label)
     eta, r0 = np.meshgrid(table.index, table.columns, indexing="ij")
     mask = unfinished.to_numpy() > 0
     ax.plot(r0[mask], eta[mask], "x", color="white", markersize=4, markeredgewidth=0.9)
@@ -173,12 +186,14 @@ def error_map(ax: Axes, runs: pd.DataFrame, y: str, label: str) -> None:
 def trajectory_panels(axes: Sequence[Axes], trajectory: pd.DataFrame, minimal_l1: float) -> None:
     """Draw loss, radius and l1 norm of one run against its steps."""
     color = SERIES["wn"].color
-    later = trajectory[trajectory["step"] > 0]
+    # Step 0 has no place on a log axis, but it is all that a run has which failed at once.
+    later = trajectory[trajectory["step"] > 0] if len(trajectory) > 1 else trajectory
     for ax, column, label in zip(
         axes, ("loss", "r", "l1"), (r"loss $\|AX-b\|^2/(2L)$", r"radius $\|x\|_2$", r"$\|X\|_1$"), strict=True
     ):
-        ax.plot(later["step"], later[column], color=color)
-        ax.set_xscale("log")
+        ax.plot(later["step"], later[column], color=color, marker="o" if len(later) == 1 else None)
+        if len(trajectory) > 1:
+            ax.set_xscale("log")
         ax.set_xlabel("accepted step")
         ax.set_title(label)
     axes[0].set_yscale("log")

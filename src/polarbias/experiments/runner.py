@@ -54,7 +54,7 @@ class Tally:
     seconds: float
 
 
-class Interrupted(Exception):
+class Interrupted(KeyboardInterrupt):
     """Ctrl-C arrived; everything but the cell in progress is stored."""
 
 
@@ -154,6 +154,7 @@ def _tables(
         "truth": cell.truth,
         "depth": cell.depth,
         "law": cell.law,
+        "direction": cell.direction,
         "step_rule": cell.step,
         "centred": cell.centred,
         "seed": profile.seed,

@@ -151,8 +151,8 @@ class Cell:
 def make_law(law: str, coefficient: Any) -> RatioLaw:
     """Return the ratio law named ``constant``, ``harmonic`` or ``power:K``.
 
-    >>> make_law("power:2", 1.0).f(3.0)
-    9.0
+    >>> make_law("power:2", 1.0)
+    PowerRatio(c=1.0, k=2.0)
     """
     name, _, exponent = law.partition(":")
     if name == "constant" and not exponent:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -32,18 +31,28 @@ _METADATA = b"polarbias"
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` make a file under a temporary name, then move it to ``path`` in one step."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    """Let ``write`` make a file under a temporary name, then move it to ``path`` in one step.
+
+    Raises
+    ------
+    InvalidInput
+        The file cannot be written.
+    """
+    temporary = None
     try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
         write(temporary)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
+    except OSError as reason:
+        raise InvalidInput(f"cannot write {str(path)!r}: {reason}; make room or choose another folder.") from reason
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 class Store:
@@ -77,21 +86,25 @@ class Store:
             self._claim()
             for folder in ("runs", "trajectories"):
                 (self.root / folder).mkdir(exist_ok=True)
-        except (PermissionError, FileExistsError, NotADirectoryError, OSError) as reason:
+        except OSError as reason:
             raise InvalidInput(f"cannot write results to {str(root)!r}: {reason}; choose another folder.") from reason
 
     def finished(self, key: str) -> bool:
         """Tell whether the cell's tables are there and belong to this specification."""
-        path = self._path("runs", key)
-        if not path.exists():
+        if not self._path("runs", key).exists():
             return False
-        try:
-            metadata = read_metadata(path)
-        except (pa.ArrowInvalid, OSError, KeyError, ValueError):
-            logger.warning("%s cannot be read and will be computed again", path.name)
-            return False
-        if metadata["specification"] != self.specification:
-            raise StoreMismatch(f"{path} belongs to another specification; use another folder or --force.")
+        for folder in ("runs", "trajectories"):
+            path = self._path(folder, key)
+            try:
+                specification = read_metadata(path)["specification"]
+            except (OSError, KeyError, TypeError, ValueError):
+                logger.warning("%s cannot be read; without it %s counts as not computed", path, key)
+                return False
+            if specification != self.specification:
+                raise StoreMismatch(
+                    f"{path} belongs to another specification ({_differences(specification, self.specification)});"
+                    " use another folder or --force."
+                )
         return True
 
     def write(self, key: str, runs: pd.DataFrame, trajectories: pd.DataFrame, metadata: dict[str, Any]) -> None:
@@ -130,13 +143,18 @@ class Store:
                     " use another folder, or --force to discard them."
                 )
         elif any(self.root.glob("runs/*")) or any(self.root.glob("trajectories/*")):
-            raise StoreMismatch(f"{self.root} holds files that no spec.json explains; use another folder or --force.")
+            raise StoreMismatch(
+                f"{self.root} holds files under runs or trajectories that no spec.json explains; use another folder"
+                " (--force discards tables, but no other files)."
+            )
         else:
             self._write_json({"specification": self.specification, "plan": {}})
 
     def _clear(self) -> None:
+        """Remove tables and their specification, and nothing else."""
         for folder in ("runs", "trajectories"):
-            shutil.rmtree(self.root / folder, ignore_errors=True)
+            for path in (self.root / folder).glob("*.parquet"):
+                path.unlink()
         (self.root / "spec.json").unlink(missing_ok=True)
 
     def _write_json(self, content: dict[str, Any]) -> None:
@@ -179,6 +197,13 @@ def _plain(content: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> str:
-    keys = [key for key in {**found, **wanted} if found.get(key) != wanted.get(key)]
-    return "; ".join(f"{key}: {found.get(key)!r} there, {wanted.get(key)!r} asked for" for key in keys)
+def _differences(found: Any, wanted: Any, name: str = "") -> str:
+    """Name the entries of nested specifications that differ, and nothing that agrees."""
+    if not (isinstance(found, dict) and isinstance(wanted, dict)):
+        return f"{name}: {found!r} there, {wanted!r} asked for"
+    parts = [
+        _differences(found.get(key), wanted.get(key), f"{name}.{key}" if name else key)
+        for key in {**found, **wanted}
+        if found.get(key) != wanted.get(key)
+    ]
+    return "; ".join(parts)

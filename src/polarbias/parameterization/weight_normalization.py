@@ -105,16 +105,23 @@ class WeightNormalization(FactorNetwork):
         r = norm(x)
         return Polar(r, x / r[..., None])
 
-    def init(self, scale: ArrayLike, direction: ArrayLike, direction_norm: float = 1.0) -> Polar:
+    def init(self, scale: ArrayLike, direction: ArrayLike, direction_norm: ArrayLike = 1.0) -> Polar:
         """Return parameters whose factor is ``scale * direction / ||direction||`` and with ``||u|| = direction_norm``.
 
-        Parameters are those of `FactorNetwork.init`; ``direction_norm`` must be positive. Changing it is the same
-        as changing ``direction_rate`` by its inverse square (Lemma 3.1).
+        Parameters are those of `FactorNetwork.init`; ``direction_norm``, positive, is a scalar or has the shape of the
+        batch. Changing it is the same as changing ``direction_rate`` by its inverse square (Lemma 3.1).
         """
-        if not (np.isfinite(direction_norm) and direction_norm > 0):
-            raise InvalidInput(f"direction_norm must be positive and finite, got {direction_norm!r}.")
+        length = real_array(direction_norm, "direction_norm")
+        if not (length > 0).all():
+            raise InvalidInput(f"direction_norm must be positive, got {length.min():g}.")
         r, u = self.from_factor(self._start(scale, direction))
-        return Polar(r, u * direction_norm)
+        try:
+            lengths = np.broadcast_to(length, np.shape(r))
+        except ValueError as mismatch:
+            raise InvalidInput(
+                f"direction_norm of shape {length.shape} does not broadcast to the batch of starts {np.shape(r)}."
+            ) from mismatch
+        return Polar(r, u * lengths[..., None])
 
     def radius(self, theta: Polar) -> Array:
         """Return |r|."""

@@ -1,0 +1,100 @@
+"""Runs that are ended from outside: callbacks and Ctrl-C get the state so far."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+
+import polarbias as pb
+from polarbias import Status
+
+N = 6
+
+
+@pytest.fixture(scope="module")
+def problem():
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((3, N)) / np.sqrt(3)
+    return pb.LinearProblem(A, A @ np.abs(rng.standard_normal(N)))
+
+
+@pytest.fixture(scope="module")
+def network():
+    return pb.WeightNormalization(pb.HadamardPower(2), 0.5)
+
+
+def test_a_callback_sees_the_run_and_can_end_it(problem, network):
+    theta = network.init(np.ones(2), np.ones(N))
+    seen = []
+
+    def callback(state):
+        seen.append(state)
+        return state.steps.max() > 100
+
+    run = pb.gradient_descent(
+        problem, network, theta, step=pb.ConstantStep([1e-4, 10.0]), max_steps=10**9, tol=0.0, callback=callback
+    )
+    np.testing.assert_array_equal(run.status, [Status.INTERRUPTED, Status.UNSTABLE])
+    assert "interrupted" in run[0].message
+    assert seen[0].max_steps == 10**9
+    assert seen[0].steps.shape == seen[0].loss.shape == seen[0].status.shape == (2,)
+    assert seen[0].status[0] == -1
+    assert seen[-1].steps[0] == run.steps[0] > 100
+    np.testing.assert_array_equal(run.trajectory[0].step[-1], run.steps[0])
+    assert run.loss[0] < run.trajectory.loss[0, 0]
+    assert np.isfinite(run[0].x).all()
+
+
+def test_a_callback_that_raises_keyboard_interrupt_gets_the_state_so_far(problem, network):
+
+    def callback(state):
+        raise KeyboardInterrupt
+
+    run = pb.gradient_descent(
+        problem, network, network.init(1.0, np.ones(N)), step=pb.ConstantStep(1e-4), tol=0.0, callback=callback
+    )
+    assert run.status == Status.INTERRUPTED
+    assert 0 < run.steps < 100_000
+
+
+def test_other_errors_of_a_callback_reach_the_caller(problem, network):
+
+    def callback(state):
+        raise RuntimeError("from the callback")
+
+    with pytest.raises(RuntimeError, match="from the callback"):
+        pb.gradient_descent(problem, network, network.init(1.0, np.ones(N)), callback=callback)
+
+
+def test_ctrl_c_returns_the_state_so_far():
+    script = """
+        import numpy as np, polarbias as pb
+        network = pb.WeightNormalization(pb.HadamardPower(2), 0.5)
+        problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
+        calls = []
+        def callback(state):
+            calls.append(state)
+            if len(calls) == 2:
+                print("running", flush=True)
+        run = pb.gradient_descent(problem, network, network.init(1.0, [1.0, 1.0]), step=pb.ConstantStep(1e-9),
+                                  max_steps=10**12, tol=0.0, callback=callback)
+        print(run.message)
+        assert run.status == pb.Status.INTERRUPTED and run.steps >= calls[1].steps > 0
+        assert np.isfinite(run.x).all() and run.trajectory.step[-1] == run.steps
+    """
+    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(script)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "running\n"
+            time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 0, err
+    assert out == "interrupted; this is the state so far\n"
+    assert "interrupted at turn" in err  # logging's last resort shows the warning

@@ -1,0 +1,328 @@
+"""Cells, starts and rows of the experiments, recomputed; one small reproduction from profile to verdicts."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+from scipy.optimize import linprog
+
+import polarbias as pb
+from polarbias.experiments import FIGURES, PAPER, PROFILES, QUICK, Profile, adjusted, redraw, reproduce, runner
+from polarbias.experiments.progress import watching
+from polarbias.experiments.spec import Cell, Chain, make_law
+from polarbias.experiments.store import Store, read_metadata
+
+SQRT10 = 10**0.5
+# Every cell of three chains, so that few programs are compiled.
+SMALL = Profile(
+    "small", trials=2, starts=1, r0=(0.1, 1.0, SQRT10), ratios=(1.0, 0.3, 0.1), max_steps=300, seed=5, m=12, n=30, s=3
+)
+COLUMNS = [
+    "figure",
+    "trial",
+    "algorithm",
+    "truth",
+    "depth",
+    "ratio",
+    "r0",
+    "seed",
+    "steps",
+    "loss",
+    "eps1",
+    "eps1_cert",
+    "eps2",
+    "status",
+]
+
+
+def cells(profile, number):
+    return FIGURES[number].cells(profile)
+
+
+def quiet(cells):
+    return watching(Console(file=io.StringIO()), cells)
+
+
+def test_profiles():
+    assert PROFILES == {"quick": QUICK, "paper": PAPER}
+    for profile in (QUICK, PAPER):
+        assert (profile.m, profile.n, profile.s, profile.ratio, profile.scale) == (150, 1000, 10, 0.1, 1.0)
+        assert (profile.tol, profile.seed) == (1e-12, 0)
+        assert np.isclose(profile.r0, SQRT10, rtol=1e-14, atol=0).sum() == 1
+    assert (QUICK.trials, QUICK.starts, QUICK.max_steps) == (1, 3, 100_000)
+    assert (PAPER.trials, PAPER.starts, PAPER.max_steps) == (10, 10, 1_000_000)
+    np.testing.assert_allclose(QUICK.r0, [0.01, 0.1, 1, SQRT10, 10], rtol=1e-15)
+    np.testing.assert_allclose(PAPER.r0, np.logspace(-2, 2, 17), rtol=1e-15)
+    assert QUICK.ratios == (10, 1, 0.3, 0.1)
+    assert PAPER.ratios == (10, 3, 1, 0.3, 0.1, 0.03, 0.01)
+
+
+@pytest.mark.parametrize(("profile", "chains"), [(QUICK, (45, 30, 10, 10, 15)), (PAPER, (442, 1020, 160, 340, 510))])
+def test_cells_of_each_figure(profile, chains):
+    everything = [cell for number in FIGURES for cell in cells(profile, number)]
+    assert len({cell.key for cell in everything}) == len(everything)
+    assert len({cell.label for cell in everything}) == len(everything)
+    for number, count in zip(FIGURES, chains, strict=True):
+        mine = cells(profile, number)
+        assert all(cell.figure == number for cell in mine)
+        assert sum(len(cell.chains) for cell in mine) == count
+        assert {cell.truth for cell in mine} == {{4: "sparse", 5: "signed"}.get(number, "gaussian")}
+        assert {cell.trial for cell in mine} == set(range(1 if number == 1 else profile.trials))
+        assert all(cell.depth == 2 and cell.law == "constant" and cell.direction == "gaussian" for cell in mine)
+        if number != 3:
+            assert {chain.r0 for cell in mine for chain in cell.chains} == set(profile.r0)
+        if number in (2, 4, 5):
+            assert {chain.ratio for cell in mine for chain in cell.chains} == {0.1}
+    assert {(cell.step, cell.centred) for cell in cells(profile, 2)} == {
+        ("armijo", False),
+        ("stable", False),
+        ("armijo", True),
+    }
+    assert {cell.algorithm for cell in cells(profile, 5)} == {"plain", "wn", "wn-separate"}
+    assert {chain.r0 for cell in cells(profile, 3) for chain in cell.chains} == {1.0}
+    for cell in cells(profile, 3):
+        assert [chain.ratio for chain in cell.chains] == ([0.1] if cell.algorithm == "plain" else list(profile.ratios))
+
+
+@pytest.mark.parametrize("profile", [QUICK, PAPER])
+def test_figure_1_covers_the_plane_once(profile):
+    plane = [
+        (c.r0, c.ratio) for cell in cells(profile, 1) if cell.algorithm == "wn" for c in cell.chains if c.start == 0
+    ]
+    assert sorted(plane) == sorted((r0, ratio) for r0 in profile.r0 for ratio in profile.ratios)
+    for algorithm in ("plain", "wn"):
+        sweep = [
+            (c.r0, c.start)
+            for cell in cells(profile, 1)
+            if cell.algorithm == algorithm
+            for c in cell.chains
+            if c.ratio == profile.ratio
+        ]
+        assert sorted(sweep) == sorted((r0, start) for r0 in profile.r0 for start in range(profile.starts))
+
+
+@pytest.mark.parametrize("number", [2, 3, 4, 5])
+def test_more_trials_only_add_cells(number):
+    few, many = (set(cells(replace(SMALL, trials=trials), number)) for trials in (2, 4))
+    assert few < many
+    assert {cell.trial for cell in many - few} == {2, 3}
+
+
+class Captured(Exception):
+    pass
+
+
+def start_of(cell, monkeypatch):
+    """Return problem, network and start with which a cell calls descent."""
+    seen = []
+
+    def capture(*args, **options):
+        seen.append((*args, options))
+        raise Captured
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "gradient_descent", capture)
+        with pytest.raises(Captured):
+            runner.compute(cell, SMALL)
+    return seen[0]
+
+
+@pytest.mark.parametrize("number", FIGURES)
+def test_every_algorithm_starts_at_the_same_point(number, monkeypatch):
+    starts = {}
+    for cell in cells(replace(SMALL, starts=2), number):
+        problem, network, theta0, options = start_of(cell, monkeypatch)
+        factor = np.asarray(network.factor(theta0))
+        for chain, x0 in zip(cell.chains, factor, strict=True):
+            direction = pb.folded_gaussian_direction(
+                SMALL.seed,
+                60 if number == 5 else 30,
+                experiment=number,
+                trial=cell.trial if number > 1 else chain.start,
+            )
+            np.testing.assert_allclose(x0, chain.r0 * direction, rtol=1e-13)
+            starts.setdefault((cell.trial, chain.r0), []).append(cell.algorithm)
+        expected = pb.gaussian_problem(
+            SMALL.seed, 12, 30, cell.truth, s=3, center_rows=cell.centred, experiment=number, trial=cell.trial
+        )
+        np.testing.assert_array_equal(problem.A, expected.A)
+        np.testing.assert_array_equal(problem.b, expected.b)
+        assert (options["max_steps"], options["tol"]) == (300, 1e-12)
+        assert isinstance(options["step"], pb.ConstantStep if cell.step == "stable" else pb.Armijo)
+    wanted = {"plain", "wn", "wn-separate"} if number == 5 else {"plain", "wn"}
+    assert all(set(algorithms) == wanted for algorithms in starts.values())
+
+
+def test_uniform_starts(monkeypatch):
+    for truth, entries in (("gaussian", 30), ("signed", 60)):
+        cell = Cell(0, 0, "wn", truth, (Chain(2.0, 0.1, 0),), direction="uniform")
+        _, network, theta0, _ = start_of(cell, monkeypatch)
+        np.testing.assert_allclose(network.factor(theta0), np.full((1, entries), 2 / entries**0.5), rtol=1e-14)
+
+
+def references(problem, signed, y):
+    """Return Q = min ||z||_1 over solutions, straight from a linear program, once y is known to be an optimal dual.
+
+    The dual of a sparse truth is not unique, so that a second program may end at another one.
+    """
+    A = np.hstack([problem.A, -problem.A]) if signed else problem.A
+    norm = linprog(np.ones(A.shape[1]), A_eq=A, b_eq=problem.b, method="highs").fun
+    assert (A.T @ y).max() <= 1 + 1e-10
+    assert problem.b @ y == pytest.approx(norm, rel=1e-10)
+    return norm
+
+
+@pytest.mark.parametrize(("number", "index"), [(2, 0), (2, 1), (2, -1), (4, 3), (5, 0), (5, 1), (5, 2)])
+def test_rows_recomputed(number, index, monkeypatch):
+    cell = cells(SMALL, number)[index]
+    solutions = []
+    real = runner.gradient_descent
+    monkeypatch.setattr(
+        runner, "gradient_descent", lambda *args, **kw: solutions.append(real(*args, **kw)) or solutions[0]
+    )
+    runs, trajectories = runner.compute(cell, SMALL)
+    problem = pb.gaussian_problem(
+        5, 12, 30, cell.truth, s=3, center_rows=cell.centred, experiment=number, trial=cell.trial
+    )
+    y = runner.problem_of(cell, SMALL)[1].dual
+    norm = references(problem, number == 5, y)
+    [solution] = solutions
+    assert len(runs) == len(cell.chains) == 3
+    for (_, row), chain, x, end in zip(runs.iterrows(), cell.chains, solution.x, solution.status, strict=True):
+        residual = problem.A @ x - problem.b
+        eps1 = sum(abs(float(entry)) for entry in x) - norm
+        assert row["loss"] == pytest.approx(residual @ residual / 4, rel=1e-9)
+        assert row["eps1"] == pytest.approx(eps1, abs=1e-9)
+        assert row["eps1_cert"] == pytest.approx(eps1 - y @ residual, abs=1e-9)
+        assert row["eps1_cert"] >= -1e-12
+        assert row["eps2"] == pytest.approx(np.linalg.norm(x - problem.x_true, 1), rel=1e-12)
+        assert row["minimal_l1"] == pytest.approx(norm, rel=1e-9)
+        assert row["status"] == pb.Status(end).name.lower()
+        assert row["steps"] <= row["trials"]
+        named = {"figure": number, "trial": cell.trial, "algorithm": cell.algorithm, "truth": cell.truth, "depth": 2}
+        named |= {"seed": 5, "r0": chain.r0, "step_rule": cell.step, "centred": cell.centred, "start": chain.start}
+        assert {name: row[name] for name in named} == named
+        assert np.isnan(row["ratio"]) if cell.algorithm == "plain" else row["ratio"] == chain.ratio
+        track = trajectories[trajectories["r0"] == chain.r0]
+        assert list(track["step"])[:2] == [0, 1]
+        assert track["step"].is_monotonic_increasing
+        assert track["step"].iloc[-1] == row["steps"]
+        assert track["loss"].iloc[0] == row["loss_start"]
+        assert track["loss"].iloc[-1] == pytest.approx(row["loss"], rel=1e-6, abs=1e-20)
+        assert track["l1"].iloc[-1] == pytest.approx(row["eps1"] + norm)
+        assert track["r"].iloc[0] == pytest.approx(chain.r0)
+    assert not runs.duplicated(["r0", "ratio", "start"]).any()
+    if number == 2:
+        assert (np.abs(problem.A.sum(1)).max() < 1e-12) == cell.centred
+
+
+def same(a, b):
+    pd.testing.assert_frame_equal(a.reset_index(drop=True), b.reset_index(drop=True), check_exact=True)
+
+
+def test_a_trial_can_be_computed_alone(tmp_path):
+    profile = replace(SMALL, trials=4)
+    store = Store(tmp_path, {"kind": "reproduction", "profile": profile.identity()})
+    runner.run_cells(cells(profile, 4), profile, store, quiet)
+    for cell in cells(profile, 4)[6:]:
+        assert cell.trial == 3
+        runner._problem.cache_clear()
+        for alone, stored in zip(runner.compute(cell, SMALL), store.read([cell.key]), strict=True):
+            same(alone, stored)
+    firsts = [store.read([cell.key])[0]["loss"].iloc[0] for cell in cells(profile, 4)]
+    assert len(set(firsts)) == 8
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, reproduce(SMALL, folder, watching=quiet)
+
+
+def test_a_reproduction_leaves_tables_figures_and_verdicts(whole):
+    folder, outcome = whole
+    everything = [cell for number in FIGURES for cell in cells(SMALL, number)]
+    assert (outcome.tally.computed, outcome.tally.found) == (len(everything), 0)
+    table = pd.read_parquet(folder / "runs")
+    assert outcome.tally.chain_steps == table["steps"].sum() > 0
+    assert set(COLUMNS) <= set(table.columns)
+    assert len(table) == sum(len(cell.chains) for cell in everything)
+    assert not table.drop(columns=["ratio", "status"]).isna().any().any()
+    assert (table["steps"] <= 300).all()
+    tracks = pd.read_parquet(folder / "trajectories")
+    assert {"figure", "trial", "algorithm", "ratio", "r0", "step", "loss", "r", "l1"} <= set(tracks.columns)
+    assert [finding.number for finding in outcome.findings] == list(range(1, 17))
+    assert [path.name for path in outcome.files[-2:]] == ["overview.png", "statements.md"]
+    assert all(path.stat().st_size > 500 for path in outcome.files)
+    document = (folder / "statements.md").read_text()
+    assert all(
+        f"| {f.number} | {f.statement} | {f.source} | {f.measured} | **{f.verdict}** |" in document
+        for f in outcome.findings
+    )
+
+
+def test_every_file_says_where_it_comes_from(whole):
+    folder, _ = whole
+    files = [*folder.glob("runs/*"), *folder.glob("trajectories/*")]
+    assert len(files) == 66
+    seconds = 0.0
+    for path in files:
+        metadata = read_metadata(path)
+        assert metadata["key"] == path.stem
+        assert metadata["wall_seconds"] > 0
+        assert metadata["host"]
+        assert metadata["python"]
+        assert metadata["versions"]["polarbias"] == pb.__version__
+        assert {"numpy", "scipy", "jax", "jaxlib"} <= metadata["versions"].keys()
+        assert metadata["specification"]["profile"]["max_steps"] == 300
+        seconds += metadata["wall_seconds"]
+    assert seconds < 2 * 600
+
+
+def test_redrawing_computes_nothing_and_says_the_same(whole, monkeypatch):
+    folder, outcome = whole
+    document = (folder / "statements.md").read_bytes()
+    monkeypatch.setattr(runner, "gradient_descent", None)
+    monkeypatch.setattr("polarbias.experiments.reproduction.draw_all", lambda figures, results, folder: [])
+    again = redraw(folder)
+    assert again.tally is None
+    assert again.findings == outcome.findings
+    assert (folder / "statements.md").read_bytes() == document
+
+
+def test_identity_survives_json_and_ignores_only_trials():
+    assert Profile.restored(SMALL.identity(), 2) == SMALL
+    changes = {
+        "name": "x",
+        "starts": 9,
+        "r0": (1.0,),
+        "ratios": (1.0,),
+        "max_steps": 9,
+        "seed": 9,
+        "m": 9,
+        "n": 9,
+        "s": 9,
+    }
+    changes |= {"ratio": 9.0, "scale": 9.0, "tol": 9.0}
+    for name, value in changes.items():
+        assert replace(SMALL, **{name: value}).identity() != SMALL.identity(), name
+    assert replace(SMALL, trials=9).identity() == SMALL.identity()
+
+
+def test_bad_input():
+    for name, value in (("trials", 0), ("max_steps", 0), ("seed", -1)):
+        with pytest.raises(pb.InvalidInput, match=f"{name} must be at least .*, got {value}"):
+            adjusted(QUICK, **{"trials": None, "max_steps": None, "seed": None, name: value})
+    with pytest.raises(pb.InvalidInput, match=r"figure must be one of 1, 2, 3, 4, 5, got 6"):
+        reproduce(SMALL, None, [1, 6], watching=quiet)
+    for law in ("quadratic", "power", "power:x", "constant:2", "harmonic:1", "power:nan"):
+        with pytest.raises(pb.InvalidInput, match="law must be constant, harmonic or power:K"):
+            make_law(law, 1.0)
+    with pytest.raises(pb.InvalidInput, match="'wn-separate' needs a signed truth"):
+        Cell(0, 0, "wn-separate", "sparse", (Chain(1.0, 0.1, 0),)).network()
+    for step in ("fast", "-1", "0", "nan"):
+        with pytest.raises(pb.InvalidInput):
+            runner.compute(Cell(0, 0, "wn", "sparse", (Chain(1.0, 0.1, 0),), step=step), SMALL)

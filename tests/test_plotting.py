@@ -1,0 +1,296 @@
+"""The drawn panels, looked at through their axes: what is where, labelled, and marked."""
+
+from dataclasses import replace
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from polarbias.experiments import FIGURES, QUICK
+from polarbias.experiments.figure import draw_all
+from polarbias.experiments.results import Results
+from polarbias.experiments.single import draw_single
+from polarbias.plotting import SERIES, STYLE, error_curve, error_map, loss_curves, steps_curve, trajectory_panels
+
+PROFILE = replace(QUICK, trials=4, starts=2, max_steps=1000)
+PANELS = [(number, panel.letter) for number, figure in FIGURES.items() for panel in figure.panels]
+
+
+def invented(profile):
+    """Return results with numbers that follow no theory, but differ from chain to chain."""
+    rng = np.random.default_rng(1)
+    runs, records = [], []
+    for figure in FIGURES.values():
+        for cell in figure.cells(profile):
+            for chain in cell.chains:
+                named = {
+                    "figure": cell.figure, "trial": cell.trial, "algorithm": cell.algorithm, "truth": cell.truth,
+                    "step_rule": cell.step, "centred": cell.centred, "start": chain.start, "r0": chain.r0,
+                    "ratio": np.nan if cell.algorithm == "plain" else chain.ratio,
+                }  # fmt: skip
+                steps = int(rng.integers(50, 900))
+                row = {"steps": steps, "loss": 1e-13, "loss_start": 1.0, "minimal_l1": 40.0, "status": "converged"}
+                row |= {"eps1_cert": float(rng.lognormal()), "eps2": float(rng.lognormal())}
+                runs.append(named | row)
+                records += [{**named, "step": step, "loss": 10.0**-k} for k, step in enumerate((0, 1, 10, steps))]
+    return Results(profile, pd.DataFrame(runs), pd.DataFrame(records))
+
+
+RESULTS = invented(PROFILE)
+
+
+def drawn(number, letter, results=RESULTS):
+    panel = next(panel for panel in FIGURES[number].panels if panel.letter == letter)
+    with mpl.rc_context(STYLE):
+        ax = Figure(layout="constrained").add_subplot()
+        panel.draw(ax, results)
+        ax.figure.draw_without_rendering()
+    return ax
+
+
+def changed(change, **where):
+    runs = RESULTS.runs.copy()
+    mask = np.logical_and.reduce([np.isclose(runs[k], v) if k == "r0" else runs[k] == v for k, v in where.items()])
+    assert mask.any()
+    for column, value in change.items():
+        runs.loc[mask, column] = value
+    return Results(PROFILE, runs, RESULTS.trajectories)
+
+
+def lines(ax, label):
+    return [line for line in ax.get_lines() if line.get_label() == label]
+
+
+def hollow(ax):
+    return [line for line in ax.get_lines() if line.get_markerfacecolor() == "white" and line.get_xdata().size]
+
+
+def test_every_panel_as_files_and_twice_the_same(tmp_path):
+    one = replace(PROFILE, trials=1, starts=1, r0=(0.1, 10.0), ratios=(1.0, 0.1))
+    results = invented(one)
+    folders = tmp_path / "a", tmp_path / "b"
+    for folder in folders:
+        folder.mkdir()
+    files = draw_all(list(FIGURES.values()), results, folders[0])
+    names = [f"figure{number}{letter}{suffix}" for number, letter in PANELS for suffix in (".png", ".pdf")]
+    assert [path.name for path in files] == [*names, "overview.png"]
+    assert sorted(path.name for path in folders[0].iterdir()) == sorted([*names, "overview.png"])
+    for path in files:
+        assert path.read_bytes().startswith(b"\x89PNG" if path.suffix == ".png" else b"%PDF")
+        assert path.stat().st_size > 5000
+    again = draw_all([FIGURES[4]], results, folders[1])
+    for path in again[:-1]:
+        assert path.read_bytes() == (folders[0] / path.name).read_bytes(), path.name
+
+
+def test_drawing_leaves_the_settings_alone(tmp_path):
+    before = dict(mpl.rcParams)
+    track = pd.DataFrame({"step": [0, 1, 2], "loss": [1.0, 0.1, 0.01], "r": [1.0, 1.1, 1.2], "l1": [1.0, 1.2, 1.4]})
+    draw_single(pd.DataFrame({"minimal_l1": [1.0]}), track, tmp_path)
+    assert dict(mpl.rcParams) == before
+    assert (tmp_path / "trajectory.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(("number", "letter"), PANELS)
+def test_labels_legends_and_scales(number, letter):
+    ax = drawn(number, letter)
+    assert ax.get_xlabel()
+    assert ax.get_ylabel()
+    assert ax.get_title()
+    assert ax.get_xscale() == ax.get_yscale() == "log"
+    if (number, letter) == (1, "b"):
+        return
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert len(set(texts)) == len(texts)
+    if letter == "a" or (number, letter) == (2, "c"):
+        wanted = {"plain", "wn"} | ({"wn-separate"} if number == 5 else set())
+        assert {SERIES[name].label for name in wanted} <= set(texts)
+        assert "steps used up" not in texts
+    if number in (4, 5) and letter == "a":
+        mark = next(line for line in ax.get_lines() if line.get_label() == r"$r_0=\sqrt{10}$")
+        assert mark.get_xdata()[0] == pytest.approx(10**0.5)
+    if letter == "b":
+        values = PROFILE.ratios if number == 3 else PROFILE.r0
+        symbol = r"$\eta$" if number == 3 else "$r_0$"
+        assert texts == [f"{symbol} = {value:.3g}" for value in sorted(values)]
+    if (number, letter) == (2, "c"):
+        assert "constant" in ax.get_title()
+
+
+ERRORS = [
+    (1, "a", "armijo"),
+    (2, "a", "armijo"),
+    (2, "c", "stable"),
+    (3, "a", "armijo"),
+    (4, "a", "armijo"),
+    (5, "a", "armijo"),
+]
+
+
+@pytest.mark.parametrize(("number", "letter", "rule"), ERRORS)
+def test_error_curves_are_means_and_bands_quartiles(number, letter, rule):
+    ax = drawn(number, letter)
+    runs, x, y = RESULTS.runs, "ratio" if number == 3 else "r0", "eps2" if number > 3 else "eps1_cert"
+    runs = runs[(runs["figure"] == number) & (runs["step_rule"] == rule) & ~runs["centred"]]
+    if number == 1:
+        runs = runs[(runs["algorithm"] == "plain") | (runs["ratio"] == PROFILE.ratio)]
+    names = ["plain", "wn", "wn-separate"][: 3 if number == 5 else 2]
+    bands = {to_hex(band.get_facecolor()[0]): band for band in ax.collections}
+    for name in names:
+        [line] = lines(ax, SERIES[name].label)
+        part = runs[runs["algorithm"] == name]
+        if number == 3 and name == "plain":
+            assert line.get_ydata()[0] == pytest.approx(np.mean(part[y]))
+            continue
+        grid = sorted(part[x].unique())
+        assert list(line.get_xdata()) == grid
+        groups = [part[y][part[x] == value].to_numpy() for value in grid]
+        assert {len(group) for group in groups} == {PROFILE.starts if number == 1 else PROFILE.trials}
+        np.testing.assert_allclose(line.get_ydata(), [group.mean() for group in groups])
+        corners = bands[SERIES[name].color].get_paths()[0].vertices
+        for value, group in zip(grid, groups, strict=True):
+            heights = corners[np.isclose(corners[:, 0], value), 1]
+            np.testing.assert_allclose([heights.min(), heights.max()], np.percentile(group, [25, 75]))
+
+
+def test_one_trial_has_no_band():
+    ax = drawn(2, "a", invented(replace(PROFILE, trials=1)))
+    assert not ax.collections
+
+
+@pytest.mark.parametrize("name", ["plain", "wn"])
+def test_hollow_markers_where_a_run_used_up_its_steps(name):
+    where = {"figure": 4, "trial": 2, "algorithm": name, "r0": 0.1}
+    ax = drawn(4, "a", changed({"status": "max_steps"}, **where))
+    [line] = hollow(ax)
+    assert list(line.get_xdata()) == [0.1]
+    assert line.get_color() == SERIES[name].color
+    full = lines(ax, SERIES[name].label)[0]
+    assert line.get_ydata()[0] == full.get_ydata()[list(full.get_xdata()).index(0.1)]
+    assert "steps used up" in [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+@pytest.mark.parametrize("status", ["converged", "collapsed", "unstable", "line_search_failed"])
+def test_no_hollow_marker_for_another_end(status):
+    ax = drawn(4, "a", changed({"status": status}, figure=4, algorithm="wn"))
+    assert hollow(ax) == []
+    assert "steps used up" not in [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_crosses_where_the_loss_stayed_high():
+    high = changed({"loss": 0.02, "status": "max_steps"}, figure=2, algorithm="wn", step_rule="stable", r0=1.0, trial=0)
+    ax = drawn(2, "c", high)
+    crosses = [line for line in ax.get_lines() if line.get_marker() == "x" and line.get_xdata().size]
+    assert [list(line.get_xdata()) for line in crosses] == [[1.0]]
+    assert "loss above 1% of its start" in [text.get_text() for text in ax.get_legend().get_texts()]
+    assert not [line for line in drawn(2, "a", high).get_lines() if line.get_marker() == "x" and line.get_xdata().size]
+
+
+def test_centred_rows_are_not_drawn():
+    far = changed({"eps1_cert": 1e9, "steps": 10**9}, centred=True)
+    for number, letter in ((2, "a"), (2, "c"), (3, "a"), (3, "c")):
+        assert drawn(number, letter, far).get_ylim()[1] < 1e6
+
+
+def test_map_has_a_cell_around_each_pair():
+    ax = drawn(1, "b", changed({"status": "max_steps"}, figure=1, algorithm="wn", start=0, ratio=0.3, r0=1.0))
+    [mesh] = [item for item in ax.collections if isinstance(item, QuadMesh)]
+    runs = RESULTS.runs
+    runs = runs[(runs["figure"] == 1) & (runs["algorithm"] == "wn") & (runs["start"] == 0)]
+    edges = mesh.get_coordinates()
+    scales, ratios = np.array(sorted(PROFILE.r0)), np.array(sorted(PROFILE.ratios))
+    assert edges.shape == (len(ratios) + 1, len(scales) + 1, 2)
+    for axis, centres, borders in ((0, scales, edges[0, :, 0]), (1, ratios, edges[:, 0, 1])):
+        assert (borders[:-1] < centres).all(), axis
+        assert (centres < borders[1:]).all(), axis
+    colors = np.asarray(mesh.get_array()).reshape(len(ratios), len(scales))
+    for i, ratio in enumerate(ratios):
+        for j, r0 in enumerate(scales):
+            [error] = runs["eps1_cert"][(runs["ratio"] == ratio) & (runs["r0"] == r0)]
+            assert colors[i, j] == pytest.approx(error)
+    [crosses] = [line for line in ax.get_lines() if line.get_marker() == "x"]
+    assert (list(crosses.get_xdata()), list(crosses.get_ydata())) == ([1.0], [0.3])
+    assert len(ax.figure.axes) == 2  # with a colour bar
+    assert ax.figure.axes[1].get_ylabel()
+
+
+def test_map_of_errors_at_the_rounding_level():
+    runs = pd.DataFrame(
+        [
+            {"r0": r0, "ratio": eta, "eps": eps, "status": "converged"}
+            for r0 in (0.1, 1.0)
+            for eta, eps in ((1.0, -1e-16), (0.1, 0.0))
+        ]
+    )
+    ax = Figure().add_subplot()
+    error_map(ax, runs, "eps", "error")
+    ax.figure.draw_without_rendering()
+
+
+def test_losses_are_geometric_means_and_keep_a_runs_end():
+    tracks = pd.DataFrame(
+        [
+            {"r0": 1.0, "trial": trial, "start": 0, "step": step, "loss": loss}
+            for trial, points in enumerate([((0, 1.0), (1, 1e-2), (10, 1e-4)), ((0, 1.0), (1, 1.0), (1000, 1e-6))])
+            for step, loss in points
+        ]
+    )
+    ax = Figure().add_subplot()
+    loss_curves(ax, tracks, "r0", "r")
+    [curve] = ax.get_lines()
+    steps, values = curve.get_data()
+    assert (steps[0], steps[-1]) == (1, 1000)
+    assert values[0] == pytest.approx(1e-1)  # sqrt(1e-2 * 1)
+    assert values[-1] == pytest.approx(1e-5)  # sqrt(1e-4 * 1e-6): the first run ended at step 10
+    assert (np.diff(values) <= 0).all()
+
+
+def test_many_losses_get_a_colour_bar():
+    scales = np.logspace(-2, 2, 17)
+    tracks = pd.DataFrame(
+        [{"r0": r0, "trial": 0, "start": 0, "step": s, "loss": 1 / (1 + s)} for r0 in scales for s in (0, 9)]
+    )
+    ax = Figure().add_subplot()
+    loss_curves(ax, tracks, "r0", "$r_0$")
+    assert len({to_hex(line.get_color()) for line in ax.get_lines()}) == 17
+    assert ax.get_legend() is None
+    assert ax.figure.axes[1].get_ylabel() == "$r_0$"
+
+
+def test_steps_that_are_lower_bounds():
+    runs = pd.DataFrame(
+        {"ratio": [1.0, 1.0, 0.1, 0.1], "steps": [10, 30, 50, 1000], "status": ["converged"] * 3 + ["max_steps"]}
+    )
+    ax = Figure().add_subplot()
+    steps_curve(ax, runs, "ratio")
+    assert {line.get_label(): list(line.get_ydata()) for line in ax.get_lines()[1:]} == {
+        "converged": [20],
+        "at least": [525],
+    }
+    low, high = ax.get_ylim()
+    assert low < 20 < 525 < high
+
+
+def test_errors_that_a_log_axis_cannot_show():
+    runs = RESULTS.runs[(RESULTS.runs["figure"] == 2) & (RESULTS.runs["algorithm"] == "wn")]
+    ax = Figure().add_subplot()
+    error_curve(ax, runs.assign(eps1_cert=np.where(runs["r0"] < 1, -1e-16, 1.0)), "r0", "eps1_cert", SERIES["wn"])
+    assert lines(ax, SERIES["wn"].label)[0].get_xdata().min() == 1.0
+
+
+@pytest.mark.parametrize("rows", [1, 2, 50])
+def test_a_run_of_its_own(rows):
+    track = pd.DataFrame({"step": range(rows), "loss": 0.5 ** np.arange(rows), "r": np.ones(rows), "l1": np.ones(rows)})
+    axes = Figure().subplots(1, 3)
+    trajectory_panels(axes, track, 2.0)
+    axes[0].figure.draw_without_rendering()
+    for ax, column in zip(axes, ("loss", "r", "l1"), strict=True):
+        assert ax.get_title()
+        assert ax.get_xlabel()
+        assert list(ax.get_lines()[0].get_ydata()) == list(track[column][min(1, rows - 1) :])
+    assert axes[0].get_yscale() == "log"
+    assert axes[2].get_lines()[1].get_ydata()[0] == 2.0

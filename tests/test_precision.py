@@ -1,0 +1,266 @@
+"""Precision, threads, processes: float64 by default whatever JAX's flag says, and objects that travel."""
+
+import copy
+import json
+import logging
+import multiprocessing
+import os
+import pickle
+import subprocess
+import sys
+import textwrap
+import threading
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import polarbias as pb
+from polarbias import dynamics
+
+N = 6
+# Runs here, in threads, and in processes with the flag set either way; the results are exact hexadecimal numbers.
+SCRIPT = textwrap.dedent("""
+    import numpy as np
+    import polarbias as pb
+
+    def exact():
+        rng = np.random.default_rng(0)
+        A = rng.standard_normal((3, 6)) / 3**0.5
+        problem = pb.LinearProblem(A, A @ np.abs(rng.standard_normal(6)))
+        network = pb.WeightNormalization(pb.HadamardPower(3), pb.HarmonicRatio([0.3, 1.0]))
+        theta = network.init([0.5, 1.5], np.arange(1.0, 7.0))
+        run = pb.gradient_descent(problem, network, theta, max_steps=60, tol=0.0)
+        field = pb.vector_field(problem, network, theta)
+        arrays = [field.r, field.u, pb.ConstantStep.stable(problem, network, theta).dt]
+        arrays += [run.x, run.theta.r, run.theta.u, run.loss, run.trajectory.loss, run.trajectory.l1]
+        assert {array.dtype for array in arrays} == {np.dtype(np.float64)}
+        return [value.hex() for array in arrays for value in array.ravel().tolist()]
+""")
+
+
+@pytest.fixture(scope="module")
+def exact():
+    namespace = {}
+    exec(SCRIPT, namespace)
+    return namespace["exact"]
+
+
+@pytest.fixture(scope="module")
+def here(exact):
+    return exact()
+
+
+@pytest.fixture(scope="module")
+def problem():
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((3, N)) / np.sqrt(3)
+    return pb.LinearProblem(A, A @ np.abs(rng.standard_normal(N)))
+
+
+@pytest.fixture(scope="module")
+def network():
+    return pb.WeightNormalization(pb.HadamardPower(2), 0.5)
+
+
+@pytest.fixture(scope="module")
+def theta(network):
+    return network.init(1.0, np.arange(1.0, N + 1))
+
+
+def python(code, **environment):
+    """Standard output of a fresh interpreter."""
+    completed = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert completed.returncode == 0, completed.stderr
+    assert not completed.stderr
+    return completed.stdout
+
+
+@pytest.mark.parametrize("flag", ["0", "1"])
+def test_results_do_not_depend_on_the_flag_of_jax(here, flag):
+    """Two fresh processes; each also says what it finds the flag to be before and after."""
+    code = SCRIPT + textwrap.dedent("""
+        import json, jax, jax.numpy as jnp
+        before = bool(jax.config.jax_enable_x64), str(jnp.zeros(1).dtype)
+        values = exact()
+        after = bool(jax.config.jax_enable_x64), str(jnp.zeros(1).dtype)
+        print(json.dumps([before, after, values]))
+    """)
+    before, after, values = json.loads(python(code, JAX_ENABLE_X64=flag))
+    assert before == after == ([True, "float64"] if flag == "1" else [False, "float32"])
+    assert values == here
+
+
+def test_results_do_not_depend_on_the_thread(exact, here):
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(exact())) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [here, here]
+
+
+def test_the_flag_is_as_it_was_after_success_and_failure(problem, network, theta):
+    def state():
+        return jax.config.jax_enable_x64, jnp.zeros(1).dtype
+
+    def fail(progress):
+        raise RuntimeError("from the callback")
+
+    before = state()
+    pb.gradient_descent(problem, network, theta, max_steps=60)
+    pb.vector_field(problem, network, theta)
+    pb.ConstantStep.stable(problem, network, theta)
+    assert state() == before
+    with pytest.raises(RuntimeError, match="from the callback"):
+        pb.gradient_descent(problem, network, theta, max_steps=60, callback=fail)
+    misfit = pb.WeightNormalization(pb.HadamardPower(2), [0.5, 1.0])
+    with pytest.raises(pb.InvalidInput):
+        pb.gradient_descent(problem, misfit, theta)
+    assert state() == before
+
+
+def test_float32_data_run_in_float64(problem, network):
+    small = pb.LinearProblem(problem.A.astype(np.float32), problem.b.astype(np.float32))
+    wide = pb.LinearProblem(small.A.astype(np.float64), small.b.astype(np.float64))
+    theta = network.init(1.0, np.arange(1.0, N + 1, dtype=np.float32))
+    theta = pb.Polar(*(np.asarray(leaf, np.float32) for leaf in theta))
+    doubled = pb.Polar(*(leaf.astype(np.float64) for leaf in theta))
+    options = {"max_steps": 60, "tol": 0.0}
+    from_small = pb.gradient_descent(small, network, theta, **options)
+    from_wide = pb.gradient_descent(wide, network, doubled, **options)
+    assert from_small.x.dtype == from_small.theta.u.dtype == from_small.trajectory.loss.dtype == np.float64
+    np.testing.assert_array_equal(from_small.x, from_wide.x)
+    np.testing.assert_array_equal(from_small.loss, from_wide.loss)
+    assert from_small.loss < 1e-12  # far below what single precision reaches
+    steps = [pb.ConstantStep.stable(small, network, theta).dt, pb.ConstantStep.stable(wide, network, doubled).dt]
+    assert steps[0] == steps[1]
+
+
+def test_float32_on_request_is_float32_throughout(problem, network, theta):
+    options = {"step": pb.ConstantStep(0.02), "max_steps": 2000, "tol": 0.0, "keep_x": True}
+    single = pb.gradient_descent(problem, network, theta, dtype=np.float32, **options)
+    double = pb.gradient_descent(problem, network, theta, **options)
+    record = single.trajectory
+    for array in (single.x, single.theta.r, single.theta.u, record.loss, record.r, record.l1, record.x):
+        assert array.dtype == np.float32
+    assert single.status == pb.Status.MAX_STEPS
+    np.testing.assert_allclose(single.x, double.x, rtol=1e-3, atol=1e-5)
+    assert double.loss < 1e-20
+    assert 1e-18 < single.loss < 1e-9  # it stalls where single precision must
+
+
+def test_every_quantity_of_a_float32_step_is_float32(problem, network, theta):
+    """Products and sums with constants are where float64 creeps in unnoticed."""
+    single = np.dtype(np.float32)
+    for each in (network, pb.HadamardDifference(2), pb.Difference(network)):
+        start = theta if each is network else each.init(1.0, np.ones(2 * N))
+        with jax.enable_x64(True):
+            data = dynamics.prepare(problem, (), single)
+            cast = dynamics.cast(each, single)
+            start = jax.tree.map(lambda leaf: jnp.asarray(leaf, single), start)
+            residual = dynamics.residual(data, cast.signal(start))
+            direction, slope = dynamics.field(cast, start, dynamics.adjoint(data, residual))
+        for array in (residual, slope, *jax.tree.leaves(direction)):
+            assert array.dtype == single
+
+
+def test_integers_and_booleans_are_numbers(network):
+    problem = pb.LinearProblem([[1, 0, 2], [0, 1, 1]], [True, False])
+    direction = [1, 2, 3]
+    run = pb.gradient_descent(problem, network, network.init(1, direction), max_steps=60, tol=0)
+    same = pb.gradient_descent(
+        pb.LinearProblem([[1.0, 0.0, 2.0], [0.0, 1.0, 1.0]], [1.0, 0.0]),
+        network,
+        network.init(1.0, [1.0, 2.0, 3.0]),
+        max_steps=60,
+        tol=0.0,
+    )
+    assert run.x.dtype == np.float64
+    np.testing.assert_array_equal(run.x, same.x)
+
+
+def test_results_are_numpy_and_inputs_are_left_alone(problem, network):
+    theta = network.init(1.0, np.arange(1.0, N + 1))
+    kept = copy.deepcopy(theta)
+    run = pb.gradient_descent(problem, network, jax.tree.map(jnp.asarray, theta), max_steps=60)
+    leaves = [run.x, run.loss, run.residual, run.steps, run.status, run.stats["trials"], *run.theta]
+    leaves += [run.trajectory.step, run.trajectory.loss, run.trajectory.r, run.trajectory.l1]
+    for leaf in leaves:
+        assert isinstance(leaf, np.ndarray | np.generic), type(leaf)
+    np.testing.assert_array_equal(theta.u, kept.u)
+    assert theta.r == kept.r
+
+
+def same(one, other):
+    assert type(one) is type(other)
+    for mine, theirs in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def solutions_equal(one, other):
+    for name in ("x", "theta", "loss", "residual", "steps", "status", "stats"):
+        same(getattr(one, name), getattr(other, name))
+    for name in ("step", "loss", "r", "l1", "x"):
+        same(getattr(one.trajectory, name), getattr(other.trajectory, name))
+
+
+def test_a_spawned_process_runs_what_it_is_sent(problem, network, theta):
+    """Problem, network, parameters, step and solution all cross the border by pickling."""
+    choices = [{"step": step, "max_steps": 60, "keep_x": True} for step in (pb.Armijo(c1=1e-3), pb.ConstantStep(0.01))]
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        there = [pool.apply(pb.gradient_descent, (problem, network, theta), options) for options in choices]
+    for options, run in zip(choices, there, strict=True):
+        solutions_equal(run, pb.gradient_descent(problem, network, theta, **options))
+
+
+@pytest.mark.parametrize("carry", [copy.deepcopy, lambda thing: pickle.loads(pickle.dumps(thing))])
+def test_copies_are_equal_and_work(problem, network, theta, carry):
+    options = {"step": pb.ConstantStep(0.01), "max_steps": 60, "keep_x": True}
+    run = pb.gradient_descent(problem, network, theta, **options)
+    solutions_equal(carry(run), run)
+    again = pb.gradient_descent(
+        carry(problem), carry(network), carry(theta), **(options | {"step": carry(options["step"])})
+    )
+    solutions_equal(again, run)
+    for thing in (
+        pb.HadamardPower(3),
+        pb.HadamardDifference(2),
+        pb.Difference(network),
+        pb.WeightNormalization(pb.HadamardDifference(2), pb.PowerRatio(c=2.0, k=1.5), renormalize=True),
+        pb.Armijo(growth=1.5),
+    ):
+        assert jax.tree.structure(carry(thing)) == jax.tree.structure(thing)
+        same(carry(thing), thing)
+    assert carry(pb.Status.COLLAPSED) is pb.Status.COLLAPSED
+
+
+def test_importing_costs_nothing():
+    heavy = ["jax", "equinox", "scipy", "matplotlib", "pandas", "pyarrow", "sklearn"]
+    code = f"import sys, polarbias; dir(polarbias); print([name for name in {heavy} if name in sys.modules])"
+    assert python(code) == "[]\n"
+
+
+def test_unknown_names_are_attribute_errors():
+    with pytest.raises(AttributeError, match="module 'polarbias' has no attribute 'gradient_ascent'"):
+        _ = pb.gradient_ascent
+
+
+def test_runs_print_nothing_and_log_under_their_name(problem, network, theta, capfd, caplog):
+    with caplog.at_level(logging.DEBUG, logger="polarbias"):
+        pb.gradient_descent(problem, network, theta, max_steps=60)
+        pb.gradient_descent(problem, network, theta, step=pb.ConstantStep(1e100), max_steps=60)
+    out = capfd.readouterr()
+    assert out.out == ""
+    ours = [record for record in caplog.records if record.name.startswith("polarbias")]
+    assert ours
+    assert {record.levelno for record in ours} == {logging.DEBUG}

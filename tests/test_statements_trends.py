@@ -1,0 +1,133 @@
+"""Statements about trends, judged by rank correlation; runs that used up their steps leave the order open."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from polarbias.experiments import QUICK, statements
+from polarbias.experiments.results import Results
+
+R0 = (0.01, 0.1, 1.0, 10**0.5, 10.0)
+ETA4 = (10.0, 1.0, 0.3, 0.1)
+ETA7 = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
+OPEN = {"status": "max_steps"}
+FAR = {"status": "max_steps", "loss": 0.011}
+
+
+def row(figure, algorithm, r0, ratio=0.1, **values):
+    base = {
+        "figure": figure, "trial": 0, "algorithm": algorithm, "step_rule": "armijo", "centred": False, "ratio": ratio,
+        "r0": r0, "steps": 100, "loss": 1e-13, "loss_start": 1.0, "minimal_l1": 50.0, "eps1_cert": 1.0,
+        "status": "converged",
+    }  # fmt: skip
+    assert values.keys() <= base.keys()
+    return {**base, **values}
+
+
+def judge(number, rows):
+    measured, verdict = statements._STATEMENTS[number - 1][3](Results(QUICK, pd.DataFrame(rows), pd.DataFrame()))
+    assert "Spearman" in measured
+    return str(verdict).removesuffix(" at this budget")
+
+
+def ranked(values, ratios, column, **options):
+    return [row(3, "wn", 1.0, ratio, **{column: value}, **options) for ratio, value in zip(ratios, values, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("values", "ratios", "verdict"),
+    [
+        ((4, 3, 2, 1), ETA4, "held"),
+        ((4, 3, 1, 2), ETA4, "failed"),  # -0.8
+        ((1, 2, 3, 4), ETA4, "failed"),
+        ((7, 6, 5, 4, 3, 1, 2), ETA7, "held"),  # -0.96
+        ((6, 7, 4, 5, 3, 2, 1), ETA7, "held"),  # -0.93
+        ((6, 7, 4, 5, 2, 3, 1), ETA7, "failed"),  # -0.893
+        ((5, 4, 3, 1, 2), ETA7[:5], "held"),  # exactly -0.9
+    ],
+)
+def test_4_error_falls_with_ratio(values, ratios, verdict):
+    rows = [*ranked(values, ratios, "eps1_cert"), row(3, "plain", 1.0, eps1_cert=99.0)]
+    assert judge(4, rows) == verdict
+
+
+@pytest.mark.parametrize(
+    ("values", "state", "verdict"),
+    [((4, 3, 1, 2), OPEN, "not decided"), ((4, 3, 2, 1), OPEN, "held"), ((4, 3, 2, 1), FAR, "not decided")],
+)
+def test_4_with_unfinished_runs(values, state, verdict):
+    rows = ranked(values, ETA4, "eps1_cert")
+    rows[-1].update(state)
+    assert judge(4, rows) == verdict
+
+
+def test_4_takes_means_over_trials():
+    rows = ranked((4, 3, 2, 1), ETA4, "eps1_cert") + ranked((4, 3, 2, 2.5), ETA4, "eps1_cert", trial=1)
+    assert judge(4, rows) == "held"
+    assert judge(4, rows + ranked((4, 3, 2, 9), ETA4, "eps1_cert", trial=2)) == "failed"
+
+
+@pytest.mark.parametrize(
+    ("values", "unfinished", "verdict"),
+    [
+        ((10, 20, 30, 40), (), "held"),
+        ((10, 20, 40, 30), (), "failed"),
+        ((40, 30, 20, 10), (), "failed"),
+        ((10, 20, 30, 100), (3,), "held"),  # wherever it ends, it is the last
+        ((10, 20, 100, 100), (2, 3), "not decided"),  # which of the two is longer?
+        ((10, 100, 20, 30), (1,), "failed"),  # the second is the longest for certain: -0.4
+        ((100, 100, 100, 100), (0, 1, 2, 3), "not decided"),
+    ],
+)
+def test_5_steps_rise_as_ratio_falls(values, unfinished, verdict):
+    rows = ranked(values, ETA4, "steps")
+    for index in unfinished:
+        rows[index].update(OPEN)
+    assert judge(5, rows) == verdict
+
+
+def test_5_a_mean_with_an_open_run_is_a_lower_bound_and_no_more():
+    rows = ranked((10, 20, 60, 80), ETA4, "steps") + ranked((10, 20, 60, 20), ETA4, "steps", trial=1)
+    assert judge(5, rows) == "failed"  # the last mean, 50, is below 60
+    rows[3].update(OPEN)
+    assert judge(5, rows) == "not decided"
+
+
+@pytest.mark.parametrize("number", [5, 14])
+def test_5_and_14_bounds_hold_for_whatever_the_open_runs_do(number):
+    """No verdict is overturned by any continuation of the open runs."""
+    rng = np.random.default_rng(number)
+    seen = set()
+    for _ in range(40):
+        order = np.argsort(rng.standard_normal(5) + np.arange(5))
+        steps, unfinished = 10.0 * (1 + np.arange(5))[order], rng.random(5) < 0.3
+        seen.add(verdict := _continued(number, steps, unfinished))
+        for _ in range(5):
+            finished = np.where(unfinished, steps + rng.exponential(20, 5), steps)
+            later = _continued(number, finished, np.zeros(5, bool))
+            assert verdict in ("not decided", later), (steps, unfinished, finished)
+    assert seen == {"held", "failed", "not decided"}
+
+
+def _continued(number, steps, unfinished):
+    status = np.where(unfinished, "max_steps", "converged")
+    grid = zip(steps, status, range(5), strict=True)
+    if number == 5:
+        return judge(5, [row(3, "wn", 1.0, 10.0**-i, steps=count, status=s) for count, s, i in grid])
+    return judge(14, [row(2, "wn", 0.1 ** (i + 1), steps=count, status=s) for count, s, i in grid])
+
+
+@pytest.mark.parametrize(
+    ("steps", "unfinished", "verdict"),
+    [
+        ((40, 30, 20, 10, 99), (), "held"),  # r0 = 10 is not below the limit's radius
+        ((10, 20, 30, 40, 1), (), "failed"),
+        ((99, 30, 20, 10, 1), (0,), "held"),
+        ((99, 99, 20, 10, 1), (0, 1), "not decided"),
+    ],
+)
+def test_14_steps_grow(steps, unfinished, verdict):
+    rows = [row(2, "wn", r0, steps=count) for r0, count in zip(R0, steps, strict=True)]
+    for index in unfinished:
+        rows[index].update(OPEN)
+    assert judge(14, rows) == verdict

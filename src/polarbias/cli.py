@@ -231,15 +231,18 @@ def _watching() -> Any:
 
 
 def _report(outcome: Any, folder: Path) -> None:
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("#", "statement", "where", "measured", "verdict", title="The paper's statements")
+    table = Table(box=box.SIMPLE_HEAD, title="The paper's statements", pad_edge=False, collapse_padding=True)
+    for name, width in (("#", 2), ("statement", 34), ("where", 11), ("measured", None), ("verdict", 14)):
+        table.add_column(name, width=width)
     for finding in outcome.findings:
         table.add_row(str(finding.number), finding.statement, finding.source, finding.measured, str(finding.verdict))
     if outcome.findings:
         # Without a terminal there is no width to fit to.
-        Console(width=None if sys.stdout.isatty() else 150).print(table)
+        Console(width=None if sys.stdout.isatty() else 120).print(table)
     if outcome.tally is not None:
         tally = outcome.tally
         click.echo(

@@ -100,6 +100,13 @@ def test_public_names_and_signatures_are_those_on_record():
     assert public_api() == recorded, "run `python tests/test_layout.py --write` if the change is meant"
 
 
+def test_type_checkers_see_the_names_that_are_loaded_lazily():
+    tree = ast.parse(Path(polarbias.__file__).read_text())
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    seen = {alias.asname: node.module for node in block.body for alias in node.names}
+    assert seen == {name: f"polarbias.{home}" for name, home in polarbias._HOME.items()}
+
+
 def test_version_is_the_same_everywhere():
     version = polarbias.__version__
     assert version == metadata.version("polarbias")

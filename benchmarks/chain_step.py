@@ -1,6 +1,6 @@
 """Time per chain-step of descent over the time of the two products with A that it needs, in one run.
 
-    python benchmarks/chain_step.py [--trials 10] [--seconds 4]
+    python benchmarks/chain_step.py [--trials 10] [--repetitions 7]
 
 The batch is the paper's: 10 trials x 34 chains (17 r0, plain and with weight normalization), M = 150, N = 1000,
 float64. The floor is the faster of NumPy's and JAX's time for X -> A X -> A^T (A X) on the whole batch. Steps are

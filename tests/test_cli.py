@@ -1,11 +1,11 @@
-"""The commands as users type them: what they print, store, refuse, and with which exit code they end."""
+"""The commands as users type them: what they print and store, and with which exit code they end."""
 
+import json
 import logging
 import os
 import pty
 import re
 import select
-import shlex
 import subprocess
 import sys
 import time
@@ -17,8 +17,9 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from polarbias import __version__, experiments
+from polarbias import experiments
 from polarbias.cli import main
+from polarbias.experiments import runner
 
 TINY = experiments.Profile(
     "tiny", trials=1, starts=1, r0=(0.1, 1.0, 10.0), ratios=(1.0, 0.1), max_steps=200, m=12, n=30, s=3
@@ -48,133 +49,6 @@ def process(*arguments, **options):
     return subprocess.run(
         [sys.executable, *map(str, arguments)], capture_output=True, text=True, timeout=120, **options
     )
-
-
-# Help
-
-
-@pytest.mark.parametrize("command", ["reproduce", "run", "plot"])
-@pytest.mark.parametrize("flag", ["--help", "-h"])
-def test_help_has_an_example_that_parses(command, flag, tmp_path, monkeypatch):
-    text = " ".join(call(command, flag).output.split())
-    example = re.search(r"Example: polarbias (.*)", text)[1]
-    name, *arguments = shlex.split(example)
-    assert name == command
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "results" / "quick").mkdir(parents=True)
-    assert main.commands[command].make_context(command, arguments).params
-
-
-def test_help_names_every_command_and_option():
-    assert main.commands.keys() == {"reproduce", "run", "plot"}
-    text = call("--help").output
-    for name, command in main.commands.items():
-        assert re.search(rf"^  {name} +\w", text, re.MULTILINE)
-        described = call(name, "--help").output
-        for option in command.params:
-            assert all(flag in described for flag in option.opts if flag.startswith("-"))
-    assert call("--version").output == f"polarbias, version {__version__}\n"
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"], ["run", "--depth", "0"]])
-def test_help_and_usage_load_nothing_heavy(arguments):
-    code = f"""
-import sys
-from polarbias.cli import main
-try:
-    main({arguments!r})
-except SystemExit as end:
-    assert end.code == (2 if "0" in {arguments!r} else 0), end.code
-heavy = {{"jax", "pandas", "matplotlib", "scipy", "numpy"}} & set(sys.modules)
-assert not heavy, heavy
-"""
-    done = process("-W", "error", "-c", code)
-    assert done.returncode == 0, done.stderr
-
-
-# Wrong values
-
-
-@pytest.mark.parametrize(
-    ("command", "option", "value", "allowed"),
-    [
-        ("run", "--ratio", "0", "a finite number above 0"),
-        ("run", "--ratio", "-0.1", "a finite number above 0"),
-        ("run", "--ratio", "nan", "a finite number above 0"),
-        ("run", "--ratio", "much", "a finite number above 0"),
-        ("run", "--scale", "-1", "a finite number above 0"),
-        ("run", "--scale", "0", "a finite number above 0"),
-        ("run", "--scale", "inf", "a finite number above 0"),
-        ("run", "--tol", "-1", "a finite number of at least 0"),
-        ("run", "--tol", "nan", "a finite number of at least 0"),
-        ("run", "--step", "fast", "armijo, stable or a finite number above 0"),
-        ("run", "--step", "0", "armijo, stable or a finite number above 0"),
-        ("run", "--step", "../../x", "armijo, stable or a finite number above 0"),
-        ("run", "--law", "quadratic", "constant, harmonic or power:K"),
-        ("run", "--law", "power:x", "constant, harmonic or power:K"),
-        ("run", "--depth", "0", "x>=1"),
-        ("run", "--m", "0", "x>=1"),
-        ("run", "--n", "1.5", "integer"),
-        ("run", "--s", "0", "x>=1"),
-        ("run", "--seed", "-1", "x>=0"),
-        ("run", "--max-steps", "0", "1<=x<="),
-        ("run", "--truth", "dense", "'gaussian', 'sparse', 'signed'"),
-        ("run", "--network", "deep", "'plain', 'wn', 'wn-separate'"),
-        ("run", "--start", "zero", "'gaussian', 'uniform'"),
-        ("reproduce", "--figure", "6", "1<=x<=5"),
-        ("reproduce", "--figure", "0", "1<=x<=5"),
-        ("reproduce", "--profile", "huge", "'quick', 'paper'"),
-        ("reproduce", "--trials", "0", "x>=1"),
-        ("reproduce", "--max-steps", "0", "1<=x<="),
-        ("reproduce", "--max-steps", "1e6", "integer"),
-        ("reproduce", "--seed", "-1", "x>=0"),
-    ],
-)
-def test_a_wrong_value_is_named_and_nothing_is_written(command, option, value, allowed, tmp_path):
-    out = tmp_path / "out"
-    message = call(command, "--out", out, option, value, code=2).stderr
-    assert f"Invalid value for '{option}'" in message
-    assert value in message
-    assert allowed in message
-    assert not out.exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "parts"),
-    [
-        (["--network", "wn-separate"], ["'--network'", "wn-separate", "--truth signed", "gaussian"]),
-        (["--truth", "sparse", "--network", "wn-separate"], ["'--network'", "wn-separate", "--truth signed", "sparse"]),
-        (["--truth", "sparse", "--n", "5"], ["'--s'", "10", "5"]),
-        (["--truth", "signed", "--n", "30", "--s", "31"], ["'--s'", "31", "30"]),
-    ],
-)
-def test_values_that_do_not_fit_together(arguments, parts, tmp_path):
-    message = call("run", *arguments, "--out", tmp_path / "out", code=2).stderr
-    assert all(part in message for part in parts), message
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("command", ["run", "reproduce"])
-def test_folders_that_cannot_be(command, tmp_path, tiny, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert "'' is not a folder; give a path" in call(command, "--out", "", code=2).stderr
-    (tmp_path / "file").write_text("mine")
-    assert "Directory 'file' is a file" in call(command, "--out", "file", code=2).stderr
-    message = call(command, "--out", "file/below", code=1).stderr
-    assert re.fullmatch(r"polarbias: cannot write results to 'file/below': .*; choose another folder\.\n", message)
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
-def test_wrong_log_level(monkeypatch):
-    monkeypatch.setenv("POLARBIAS_LOG", "loud")
-    assert "POLARBIAS_LOG must be one of CRITICAL, " in call("plot", ".", code=2).stderr
-
-
-def test_missing_and_unknown(tmp_path):
-    assert "Missing argument 'FOLDER'" in call("plot", code=2).stderr
-    assert "does not exist" in call("plot", tmp_path / "nowhere", code=2).stderr
-    assert "No such option '--depht'" in call("run", "--depht", "2", code=2).stderr
-    assert "No such command 'reproduc'" in call("reproduc", code=2).stderr
 
 
 # One run
@@ -245,6 +119,57 @@ def test_a_run_that_fails_is_stored_shown_and_ends_with_1(tmp_path):
     assert (tmp_path / "out" / "trajectory.png").exists()
 
 
+@pytest.mark.parametrize(
+    ("status", "loss", "code"),
+    [
+        ("converged", 1e-13, 0),
+        ("max_steps", 1.0, 0),
+        ("unstable", 1.0, 1),
+        ("diverged", np.inf, 1),
+        ("collapsed", 1.0, 1),
+        ("line_search_failed", 1e-12, 1),
+        ("line_search_failed", 0.9e-12, 0),
+    ],
+)
+def test_the_exit_code_tells_how_the_run_ended(status, loss, code, tmp_path, monkeypatch):
+    compute = runner.compute
+
+    def ended(*arguments):
+        runs, trajectories = compute(*arguments)
+        return runs.assign(status=status, loss=loss), trajectories
+
+    monkeypatch.setattr(runner, "compute", ended)
+    result, _ = run(tmp_path, "--network", "plain", code=code)
+    assert ("polarbias: the run failed: " in result.stderr) == bool(code)
+
+
+def test_equal_runs_have_one_specification(tmp_path):
+    run(tmp_path, "--network", "plain", "--step", "1e-3")
+    for same in (["--step", "0.001"], ["--step", "0.001", "--ratio", "0.5"], ["--step", ".001", "--law", "harmonic"]):
+        assert "chain-steps computed: 0;" in run(tmp_path, "--network", "plain", *same)[0].stdout
+    message = call("run", *SIZES, "--network", "plain", "--step", "0.002", "--out", tmp_path, code=1).stderr
+    assert "(cell.step: '0.001' there, '0.002' asked for)" in message
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "words"),
+    [
+        ("run", [], "a run that has not ended is not stored, the same command starts it anew"),
+        ("run", ["--force"], "a run that has not ended is not stored, the same command starts it anew"),
+        ("reproduce", [], "the same command goes on where this one stopped"),
+        ("reproduce", ["--force"], "the same command without --force goes on where this one stopped"),
+    ],
+)
+def test_after_an_interruption_the_message_is_true(command, arguments, words, tmp_path, tiny, monkeypatch):
+    def interrupted(*args):
+        raise runner.Interrupted
+
+    monkeypatch.setattr(runner, "compute", interrupted)
+    message = call(command, *arguments, "--out", tmp_path / "out", code=1).stderr
+    assert message == f"polarbias: interrupted; {words}.\n"
+    assert not list(tmp_path.glob("out/runs/*"))
+
+
 # Reproductions
 
 
@@ -282,14 +207,26 @@ def test_reproduce_trials_figures_force_and_plot(tmp_path, tiny):
     assert (out / "statements.md").read_bytes() == document
     assert {"figure4a.png", "figure5b.pdf", "overview.png"} <= {path.name for path in out.iterdir()}
 
-    # Redrawing needs the tables only; of a figure with a missing cell nothing is drawn.
-    for path in [*out.glob("*.p*"), out / "runs" / "figure5-trial01-wn.parquet"]:
+    # Asking for less computes less, and hides nothing of what is there.
+    for path in [*out.glob("*.p*"), out / "statements.md"]:
+        path.unlink()
+    less = call("reproduce", "--figure", 4, "--trials", 1, "--out", out)
+    assert "cells computed: 0, found: 2;" in less.stdout
+    assert (out / "statements.md").read_bytes() == document
+    assert (out / "figure5a.png").exists()
+    assert json.loads((out / "spec.json").read_text())["plan"] == {"figures": [4, 5], "trials": 2}
+
+    # Redrawing needs the tables only, and draws the trials without a gap.
+    (out / "runs" / "figure5-trial01-wn.parquet").unlink()
+    call("plot", out)
+    assert "2 trials, at most 200 steps, seed 0. Trials of Figure 5 so far: 1." in (out / "statements.md").read_text()
+    for path in [*out.glob("*.p*"), out / "runs" / "figure5-trial00-wn.parquet"]:
         path.unlink()
     drawn = call("plot", out)
     assert "overview.png" in drawn.stdout
     assert "computed" not in drawn.stdout
     assert {path.name for path in out.glob("*.png")} == {"figure4a.png", "figure4b.png", "overview.png"}
-    (out / "runs" / "figure4-trial01-wn.parquet").unlink()
+    (out / "runs" / "figure4-trial00-wn.parquet").unlink()
     message = call("plot", out, code=1).stderr
     assert "holds no finished figure yet" in message
     assert f"polarbias reproduce --out {out}" in message
@@ -316,13 +253,24 @@ def test_reproduce_writes_to_a_folder_named_like_the_profile(tmp_path, tiny, mon
     assert (other, more["force"]) == (Path("results/paper"), True)
 
 
-def test_plot_needs_a_reproduction(tmp_path):
+def test_plot_needs_results(tmp_path):
     message = call("plot", tmp_path, code=1).stderr
     assert message == f"polarbias: {tmp_path} holds no results: there is no spec.json in it.\n"
     assert list(tmp_path.iterdir()) == []
-    run(tmp_path / "one", "--network", "plain")
-    message = call("plot", tmp_path / "one", code=1).stderr
-    assert message == f"polarbias: {tmp_path / 'one'} does not hold a reproduction of the figures.\n"
+
+
+def test_plot_redraws_a_run(tmp_path, monkeypatch):
+    run(tmp_path, "--network", "plain", "--step", "stable")
+    (tmp_path / "trajectory.png").unlink()
+    monkeypatch.setattr(runner, "compute", None)
+    drawn = call("plot", tmp_path)
+    assert drawn.stdout == f"trajectory.png and the tables are in {tmp_path}\n"
+    assert (tmp_path / "trajectory.png").stat().st_size > 500
+    refusal = call("reproduce", "--out", tmp_path, code=1).stderr
+    assert "(kind: 'run' there, 'reproduction' asked for)" in refusal
+    [table] = tmp_path.glob("runs/*")
+    table.unlink()
+    assert call("plot", tmp_path, code=1).stderr == f"polarbias: {tmp_path} holds no finished run.\n"
 
 
 # Real processes

@@ -77,9 +77,9 @@ def constant_steps(model, state, dt, steps):
     return states, steps
 
 
-def armijo_steps(model, state, steps, c1=1e-4, initial=1.0, growth=1.1, shrink=0.5):
+def armijo_steps(model, state, steps, c1=1e-4, initial=None, growth=1.1, shrink=0.5):
     """Backtracking from the last accepted step, grown."""
-    states, dt, trials = [state], initial, 0
+    states, dt, trials = [state], initial or 0.1 * model.loss(state) / model.field(state)[1], 0
     for _ in range(steps):
         loss, slope = model.loss(states[-1]), model.field(states[-1])[1]
         for _ in range(200):

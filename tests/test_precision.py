@@ -135,7 +135,7 @@ def test_float32_data_run_in_float64(problem, network):
     theta = network.init(1.0, np.arange(1.0, N + 1, dtype=np.float32))
     theta = pb.Polar(*(np.asarray(leaf, np.float32) for leaf in theta))
     doubled = pb.Polar(*(leaf.astype(np.float64) for leaf in theta))
-    options = {"max_steps": 60, "tol": 0.0}
+    options = {"max_steps": 80, "tol": 0.0}
     from_small = pb.gradient_descent(small, network, theta, **options)
     from_wide = pb.gradient_descent(wide, network, doubled, **options)
     assert from_small.x.dtype == from_small.theta.u.dtype == from_small.trajectory.loss.dtype == np.float64

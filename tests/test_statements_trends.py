@@ -1,4 +1,4 @@
-"""Statements about trends, judged by rank correlation; runs that used up their steps leave the order open."""
+"""Statements about trends, judged by rank correlation or a fit; runs that used up their steps leave the order open."""
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ ETA4 = (10.0, 1.0, 0.3, 0.1)
 ETA7 = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
 OPEN = {"status": "max_steps"}
 FAR = {"status": "max_steps", "loss": 0.011}
+LOST = {"status": "collapsed", "loss": 1.0, "eps1_cert": 0.0}
 
 
 def row(figure, algorithm, r0, ratio=0.1, **values):
@@ -26,7 +27,7 @@ def row(figure, algorithm, r0, ratio=0.1, **values):
 
 def judge(number, rows):
     measured, verdict = statements._STATEMENTS[number - 1][3](Results(QUICK, pd.DataFrame(rows), pd.DataFrame()))
-    assert "Spearman" in measured
+    assert "Spearman" in measured or number in (9, 12)
     return str(verdict).removesuffix(" at this budget")
 
 
@@ -53,7 +54,12 @@ def test_4_error_falls_with_ratio(values, ratios, verdict):
 
 @pytest.mark.parametrize(
     ("values", "state", "verdict"),
-    [((4, 3, 1, 2), OPEN, "not decided"), ((4, 3, 2, 1), OPEN, "held"), ((4, 3, 2, 1), FAR, "not decided")],
+    [
+        ((4, 3, 1, 2), OPEN, "not decided"),
+        ((4, 3, 2, 1), OPEN, "held"),
+        ((4, 3, 2, 1), FAR, "not decided"),
+        ((4, 3, 2, 0), {"status": "collapsed", "loss": 1.0}, "failed"),
+    ],
 )
 def test_4_with_unfinished_runs(values, state, verdict):
     rows = ranked(values, ETA4, "eps1_cert")
@@ -131,3 +137,50 @@ def test_14_steps_grow(steps, unfinished, verdict):
     for index in unfinished:
         rows[index].update(OPEN)
     assert judge(14, rows) == verdict
+
+
+@pytest.mark.parametrize(
+    ("errors", "state", "verdict"),
+    [
+        ((8, 4, 2, 1, 99), OPEN, "not decided"),
+        ((8, 4, 2, 1, 99), {}, "failed"),  # it falls, but no run ran out of steps
+        ((1, 2, 4, 8, 0), {}, "failed"),  # it does not fall
+        ((1, 2, 4, 8, 0), OPEN, "failed"),  # whoever ran out of steps, there is no fall to explain
+        ((8, 4, 2, 1, 99), LOST, "failed"),
+        ((8, 4, 0, 1, 99), {}, "not decided"),  # an error without a logarithm leaves three
+        ((8, 4, -1e-17, 1, 99), OPEN, "not decided"),
+        ((8, 4, 0, 1, 99), LOST, "failed"),
+    ],
+)
+def test_9_budget_slope(errors, state, verdict):
+    rows = [row(2, "wn", r0, eps1_cert=error) for r0, error in zip(R0, errors, strict=True)]
+    rows[0].update(state)
+    assert judge(9, rows) == verdict
+
+
+@pytest.mark.parametrize(
+    ("plain", "wn", "verdict"),
+    [
+        (lambda r0: r0**0.5, lambda r0: np.exp(2 * r0**2), "held"),
+        (lambda r0: r0**-0.5, lambda r0: np.exp(2 * r0**2), "failed"),
+        (lambda r0: r0**0.5, lambda r0: np.exp(-(r0**2)), "failed"),
+        (lambda r0: r0**0.5, lambda r0: r0**0.5, "failed"),  # no exponential of r0^2: R2 is low
+        (lambda r0: 1 + (r0 == 0.1) + r0 / 1e3, lambda r0: np.exp(2 * r0**2), "failed"),
+    ],
+)
+def test_12_rates(plain, wn, verdict):
+    rows = [row(2, "plain", r0, eps1_cert=plain(r0)) for r0 in R0] + [
+        row(2, "wn", r0, eps1_cert=wn(r0)) for r0 in R0[:4]
+    ]
+    assert judge(12, rows) == verdict
+    rows[0].update(OPEN)
+    assert judge(12, rows) == "not decided"
+    rows[5].update(LOST)
+    assert judge(12, rows) == "failed"
+
+
+@pytest.mark.parametrize("index", [1, 6])
+def test_12_needs_four_positive_errors(index):
+    rows = [row(2, name, r0) for name in ("plain", "wn") for r0 in R0]
+    rows[index]["eps1_cert"] = 0.0
+    assert judge(12, rows) == "not decided"

@@ -195,8 +195,15 @@ def test_another_specification_is_refused_and_the_difference_named(filled):
 
 
 def test_another_kind_is_refused(filled):
-    with pytest.raises(StoreMismatch, match=r"kind: 'reproduction' there, 'run' asked for; cell: None there"):
+    with pytest.raises(StoreMismatch, match=r"\(kind: 'reproduction' there, 'run' asked for\)"):
         Store(filled.root, {"kind": "run", "cell": {"figure": 0}, "profile": SPEC["profile"]})
+
+
+def test_a_spec_that_cannot_be_opened_is_refused(tmp_path):
+    (tmp_path / "spec.json").mkdir()
+    for opening in (lambda: Store(tmp_path, SPEC), lambda: read_spec(tmp_path)):
+        with pytest.raises(StoreMismatch, match=r"spec\.json cannot be read"):
+            opening()
 
 
 def test_another_schema_version_is_refused(filled):
@@ -209,7 +216,13 @@ def test_another_schema_version_is_refused(filled):
     assert filled.finished(KEY)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"specification": 3}', b"\xff\xfe\x00", b"null"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"{", b"[]", b"{}", b'{"specification": 3}', b"\xff\xfe\x00", b"null",
+        b'{"specification": {"schema": 1}}', b'{"specification": {"schema": 1}, "plan": []}',
+    ],
+)  # fmt: skip
 def test_a_spec_that_is_not_ours_is_refused(filled, content):
     (filled.root / "spec.json").write_bytes(content)
     with pytest.raises(StoreMismatch, match=r"spec\.json cannot be read.*--force"):

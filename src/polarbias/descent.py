@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike
 
 from polarbias import descent_loop
 from polarbias.descent_loop import RUNNING, Limits, Plan, State
-from polarbias.dynamics import as_parameters, cast, chain_shape, field, prepare, working_dtype
+from polarbias.dynamics import as_parameters, cast, chain_shape, check_kinds, field, prepare, working_dtype
 from polarbias.errors import InvalidInput
 from polarbias.parameterization import FactorNetwork, Network
 from polarbias.problem import LinearProblem
@@ -97,7 +97,8 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
     max_steps
         Accepted steps after which a chain ends, from 1 to 1e15.
     tol
-        A chain has converged when its loss is below this (absolute, as in the paper); 0 runs all steps.
+        A chain has converged when its loss is below this (absolute, as in the paper); 0 never stops a chain for its
+        loss (a line search then ends where rounding hides every decrease).
     rtol
         Alternative: converged when ``||A X - b|| < rtol ||b||``. The larger of the two bounds counts.
     keep_x
@@ -129,14 +130,15 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
     --------
     >>> import polarbias as pb
     >>> problem = pb.LinearProblem([[1.0, 2.0]], [2.0])
-    >>> network = pb.WeightNormalization(pb.HadamardPower(2), ratio=0.1)
+    >>> network = pb.WeightNormalization(pb.HadamardPower(2), ratio=0.03)
     >>> theta0 = network.init(scale=0.5, direction=[1.0, 1.0])
     >>> pb.gradient_descent(problem, network, theta0, tol=1e-20).x.round(6)
     array([0., 1.])
     """
     dtype = working_dtype(dtype)
     step = Armijo() if step is None else step
-    _check_options(problem, network, step, max_steps, tol, rtol)
+    check_kinds(problem, network)
+    _check_options(step, max_steps, tol, rtol, callback)
     theta0 = as_parameters(theta0, dtype)
     network.validate(theta0)
     network = cast(network, dtype)
@@ -153,11 +155,7 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
         return _solution(problem, network, state)
 
 
-def _check_options(problem: object, network: object, step: object, max_steps: object, tol: float, rtol: float) -> None:
-    if not isinstance(problem, LinearProblem):
-        raise InvalidInput(f"problem must be a LinearProblem, got {type(problem).__name__}; use LinearProblem(A, b).")
-    if not isinstance(network, Network):
-        raise InvalidInput(f"network must be an instance of a Network such as HadamardPower(2), got {network!r}.")
+def _check_options(step: object, max_steps: object, tol: float, rtol: float, callback: object) -> None:
     if not isinstance(step, StepSize):
         raise InvalidInput(f"step must be Armijo(...) or ConstantStep(dt), got {step!r}.")
     if isinstance(max_steps, bool) or not isinstance(max_steps, int | np.integer) or not 1 <= max_steps <= MOST_STEPS:
@@ -165,15 +163,19 @@ def _check_options(problem: object, network: object, step: object, max_steps: ob
     for name, value in (("tol", tol), ("rtol", rtol)):
         if not (isinstance(value, Real) and np.isfinite(value) and value >= 0):
             raise InvalidInput(f"{name} must be a finite number of at least 0, got {value!r}.")
+    if callback is not None and not callable(callback):
+        raise InvalidInput(f"callback must be a function of one argument, got {callback!r}.")
 
 
 def _check_broadcasting(data: Any, network: Network, step: StepSize, theta: Any, batch_shape: tuple[int, ...]) -> None:
     """Catch ratios, rates or steps whose axes do not fit the batch, which would silently enlarge it."""
+    chains = jax.ShapeDtypeStruct(batch_shape, data.A.dtype)
+    first = jax.eval_shape(step.first, chains, chains)
     try:
-        np.broadcast_to(np.zeros(np.shape(step.first())), batch_shape)
+        np.broadcast_to(np.zeros(first.shape), batch_shape)
     except ValueError as mismatch:
         raise InvalidInput(
-            f"step has shape {np.shape(step.first())}; it must broadcast to the batch of chains {batch_shape}."
+            f"step has shape {first.shape}; it must broadcast to the batch of chains {batch_shape}."
         ) from mismatch
     signals = jax.ShapeDtypeStruct((*batch_shape, data.A.shape[-1]), data.A.dtype)
     advice = (

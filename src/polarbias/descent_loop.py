@@ -170,7 +170,7 @@ def begin(plan: Plan, keep_x: bool, theta: Any) -> State:
         direction=direction,
         slope=slope,
         loss=loss,
-        dt=jnp.broadcast_to(jnp.asarray(step.first(), loss.dtype), loss.shape),
+        dt=jnp.broadcast_to(jnp.asarray(step.first(loss, slope), loss.dtype), loss.shape),
         steps=zeros,
         trials=zeros,
         rejections=zeros,

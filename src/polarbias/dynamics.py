@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from functools import reduce
 from math import prod
+from numbers import Real
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +19,7 @@ from numpy.typing import DTypeLike
 
 from polarbias.errors import InvalidInput
 from polarbias.parameterization import Network
-from polarbias.problem import LinearProblem, real_array
+from polarbias.problem import LinearProblem, real_array, require_problem
 
 
 class Data(NamedTuple):
@@ -27,6 +28,13 @@ class Data(NamedTuple):
     A: jax.Array  # (T, M, N)
     A_transposed: jax.Array  # (T, N, M), contiguous: the faster operand of A X for several chains
     b: jax.Array  # problem batch, then 1 for every extra axis of the chains, then M
+
+
+def check_kinds(problem: object, network: object) -> None:
+    """Raise `InvalidInput` unless these are a problem and a network."""
+    require_problem(problem)
+    if not isinstance(network, Network):
+        raise InvalidInput(f"network must be an instance of a Network such as HadamardPower(2), got {network!r}.")
 
 
 def working_dtype(dtype: DTypeLike) -> np.dtype[Any]:
@@ -41,10 +49,11 @@ def working_dtype(dtype: DTypeLike) -> np.dtype[Any]:
 
 
 def as_parameters(theta: Any, dtype: np.dtype[Any]) -> Any:
-    """Return theta with NumPy leaves of ``dtype``; lists of numbers count as arrays."""
+    """Return theta with NumPy leaves of ``dtype``; lists, and tuples of numbers, count as arrays."""
 
     def is_leaf(node: Any) -> bool:
-        return node is None or isinstance(node, list)
+        numbers = type(node) is tuple and all(isinstance(entry, Real) for entry in node)
+        return node is None or isinstance(node, list) or numbers
 
     return jax.tree.map(lambda leaf: real_array(leaf, "theta0").astype(dtype), theta, is_leaf=is_leaf)
 
@@ -68,6 +77,8 @@ def chain_shape(problem: LinearProblem, network: Network, theta: Any) -> tuple[i
     except (TypeError, ValueError, IndexError, AttributeError) as reason:
         raise InvalidInput(f"the network cannot map theta0 to a signal: {reason}") from reason
     shape = tuple(signal.shape)
+    if not np.issubdtype(signal.dtype, np.floating):
+        raise InvalidInput(f"the network's signal must hold real floating-point numbers, got dtype {signal.dtype}.")
     if 0 in shape:
         raise InvalidInput(f"theta0 gives signals of shape {shape}: an empty batch; give at least one chain.")
     if shape[-1:] != (problem.n,):
@@ -169,6 +180,7 @@ def vector_field(problem: LinearProblem, network: Network, theta: Any) -> Any:
     >>> pb.vector_field(problem, pb.HadamardPower(2), pb.Factor([1.0, 1.0])).x
     array([-2., -4.])
     """
+    check_kinds(problem, network)
     theta = as_parameters(theta, np.dtype(np.float64))
     network.validate(theta)
     batch_shape = chain_shape(problem, network, theta)

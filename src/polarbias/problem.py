@@ -33,6 +33,8 @@ def real_array(value: ArrayLike, name: str, error: type[InvalidInput] = InvalidI
         value, "__array__"
     ):
         raise error(f"{name} must be a dense array of real numbers, got {type(value).__name__}.")
+    if np.ma.is_masked(value):
+        raise error(f"{name} has masked entries; fill or drop them first.")
     try:
         array = np.asarray(value)
     except ValueError as ragged:
@@ -155,6 +157,8 @@ class LinearProblem:
 
     def loss(self, x: ArrayLike, depth: int) -> Any:
         r"""Return :math:`\lVert A x - b \rVert^2 / (2 L)` with L = ``depth`` (eq. 9)."""
+        if depth < 1:
+            raise InvalidInput(f"depth must be at least 1, got {depth!r}.")
         return (self.residual(x) ** 2).sum(-1) / (2 * depth)
 
     def signed(self) -> LinearProblem:
@@ -168,6 +172,12 @@ class LinearProblem:
         if x_true is not None:
             x_true = np.concatenate([np.maximum(x_true, 0), np.maximum(-x_true, 0)], axis=-1)
         return LinearProblem(np.concatenate([self.A, -self.A], axis=-1), self.b, x_true)
+
+
+def require_problem(problem: object) -> None:
+    """Raise `InvalidProblem` unless this is a `LinearProblem`."""
+    if not isinstance(problem, LinearProblem):
+        raise InvalidProblem(f"problem must be a LinearProblem, got {type(problem).__name__}; use LinearProblem(A, b).")
 
 
 def stack(problems: Sequence[LinearProblem]) -> LinearProblem:
@@ -186,6 +196,8 @@ def stack(problems: Sequence[LinearProblem]) -> LinearProblem:
     problems = list(problems)
     if not problems:
         raise InvalidProblem("stack needs at least one problem.")
+    for problem in problems:
+        require_problem(problem)
     shapes = sorted({problem.A.shape for problem in problems})
     if len(shapes) > 1:
         raise InvalidProblem(f"stack needs problems of one shape, got A of shapes {shapes}.")

@@ -47,8 +47,14 @@ def _positive(value: Any, name: str) -> Any:
     return array
 
 
-def _shown(value: Any) -> str:
-    return repr(value.tolist() if isinstance(value, np.ndarray | np.generic) else value)
+def described(module: eqx.Module) -> str:
+    """Return a module as the call that makes it: its name and its parameters with their values."""
+
+    def shown(value: Any) -> str:
+        return repr(value.tolist() if isinstance(value, np.ndarray | np.generic) else value)
+
+    pairs = ((field.name, getattr(module, field.name)) for field in fields(module))
+    return f"{type(module).__name__}({', '.join(f'{name}={shown(value)}' for name, value in pairs)})"
 
 
 class RatioLaw(eqx.Module):
@@ -88,8 +94,7 @@ class RatioLaw(eqx.Module):
 
     def __repr__(self) -> str:
         """Parameters with their values."""
-        pairs = ((field.name, getattr(self, field.name)) for field in fields(self))
-        return f"{type(self).__name__}({', '.join(f'{name}={_shown(value)}' for name, value in pairs)})"
+        return described(self)
 
     @abstractmethod
     def f(self, r: ArrayLike) -> Any:

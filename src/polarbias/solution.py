@@ -25,7 +25,11 @@ class Status(IntEnum):
     MAX_STEPS = 1, "all steps are used; the stopping criterion is not met: raise max_steps or tol"
     DIVERGED = 2, "the loss is no longer finite: take a smaller step"
     UNSTABLE = 3, "the loss rose, or r or an entry of u reached zero: take a smaller step"
-    LINE_SEARCH_FAILED = 4, "no step along the gradient decreases the loss measurably: it is at its rounding level"
+    LINE_SEARCH_FAILED = (
+        4,
+        "no step along the gradient decreases the loss measurably: it is at its rounding level, or theta is close to"
+        " a stationary point such as X = 0",
+    )
     COLLAPSED = 5, "r fell below its floor: the chain goes to X = 0, not to a solution of A X = b"
     INTERRUPTED = 6, "interrupted; this is the state so far"
 
@@ -35,17 +39,6 @@ class Status(IntEnum):
         member._value_ = value
         member.message = message
         return member
-
-
-def _map_leaves(function: Any, tree: Any) -> Any:
-    """Apply ``function`` to the arrays of nested named tuples, the only trees that solutions hold."""
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)(*(_map_leaves(function, leaf) for leaf in tree))
-    if isinstance(tree, Mapping):
-        return {key: _map_leaves(function, leaf) for key, leaf in tree.items()}
-    if isinstance(tree, tuple | list):
-        return type(tree)(_map_leaves(function, leaf) for leaf in tree)
-    return function(tree)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,10 +137,12 @@ class Solution:
 
     def __getitem__(self, index: Any) -> Solution:
         """Select chains by indexing the batch axes."""
+        from jax import tree  # parameters are any pytree; a solution without them needs no jax
+
         take = selector(self.batch_shape, index)
         return Solution(
             take(self.x),
-            _map_leaves(take, self.theta),
+            tree.map(take, self.theta),
             take(self.loss),
             take(self.residual),
             take(self.steps),

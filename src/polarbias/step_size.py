@@ -7,6 +7,7 @@ and what the next step is after it was accepted or rejected.
 from __future__ import annotations
 
 from abc import abstractmethod
+from numbers import Real
 from typing import Any
 
 import equinox as eqx
@@ -15,19 +16,27 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from polarbias.dynamics import as_parameters, chain_shape
+from polarbias.dynamics import as_parameters, chain_shape, check_kinds
 from polarbias.errors import InvalidInput
 from polarbias.parameterization import FactorNetwork
 from polarbias.problem import LinearProblem, real_array
+from polarbias.ratio import described
 from polarbias.reference import minimal_l1
 
 
 class StepSize(eqx.Module):
     """How far a chain goes along the vector field; ``dt`` is the time that one step covers."""
 
+    def __repr__(self) -> str:
+        """Parameters with their values."""
+        return described(self)
+
     @abstractmethod
-    def first(self) -> Any:
-        """Return the first step dt, a scalar or an array that broadcasts over the chains."""
+    def first(self, loss: jax.Array, slope: jax.Array) -> Any:
+        """Return the first step dt, a scalar or an array that broadcasts over the chains.
+
+        ``slope`` is the rate at which ``loss`` falls along the field at the start.
+        """
 
     @abstractmethod
     def sufficient(self, loss: jax.Array, trial_loss: jax.Array, decrease: jax.Array, noise: jax.Array) -> jax.Array:
@@ -79,6 +88,8 @@ class ConstantStep(StepSize):
     def __init__(self, dt: ArrayLike) -> None:
         """Check the step."""
         self.dt = real_array(dt, "dt")
+        if not self.dt.size:
+            raise InvalidInput("dt is empty; give a positive number or an array of them.")
         if not (self.dt > 0).all():
             raise InvalidInput(f"dt must be positive, got {self.dt.min():g}.")
 
@@ -108,9 +119,10 @@ class ConstantStep(StepSize):
         Infeasible
             No signal of the network's kind solves A X = b.
         """
+        check_kinds(problem, network)
         if not isinstance(network, FactorNetwork):
             raise InvalidInput("ConstantStep.stable needs a network with a factor; choose dt yourself.")
-        if not (np.isfinite(c) and c > 0):
+        if not (isinstance(c, Real) and np.isfinite(c) and c > 0):
             raise InvalidInput(f"c must be positive and finite, got {c!r}.")
         theta0 = as_parameters(theta0, np.dtype(np.float64))
         network.validate(theta0)
@@ -131,8 +143,9 @@ class ConstantStep(StepSize):
         speed = np.maximum(network.speed(theta0, network.radius(theta0)), network.speed(theta0, r_max))
         return cls(c / (curvature * depth * x_max ** (2 * depth - 2) * speed))
 
-    def first(self) -> Any:
+    def first(self, loss: jax.Array, slope: jax.Array) -> Any:
         """Return dt."""
+        del loss, slope
         return self.dt
 
     def sufficient(self, loss: jax.Array, trial_loss: jax.Array, decrease: jax.Array, noise: jax.Array) -> jax.Array:
@@ -151,6 +164,23 @@ class ConstantStep(StepSize):
         return 0
 
 
+def _parameter(
+    name: str, default: float | None, above: float = -np.inf, below: float = np.inf, least: float = 0
+) -> Any:
+    """Return a static field that takes a number in its range, or its default."""
+
+    def checked(value: float | None) -> float | None:
+        if value is default:
+            return value
+        number = float(value) if isinstance(value, Real) else np.nan
+        if not (above < number < below and number >= least):
+            allowed = f"at least {least}" if least else f"between {above} and {below}, exclusive"
+            raise InvalidInput(f"Armijo's {name} must be {allowed}, got {value!r}.")
+        return number
+
+    return eqx.field(static=True, default=default, converter=checked)
+
+
 class Armijo(StepSize):
     r"""Backtracking line search along the vector field.
 
@@ -167,7 +197,7 @@ class Armijo(StepSize):
     growth
         At least 1.
     initial
-        First step to try, positive; a bad guess costs a few halvings, once.
+        First step to try, positive. By default a tenth of loss over slope, whatever the scales of A, b and the start.
 
     Raises
     ------
@@ -181,23 +211,17 @@ class Armijo(StepSize):
     1.1
     """
 
-    c1: float = eqx.field(static=True, default=1e-4)
-    shrink: float = eqx.field(static=True, default=0.5)
-    growth: float = eqx.field(static=True, default=1.1)
-    initial: float = eqx.field(static=True, default=1.0)
+    c1: float = _parameter("c1", 1e-4, above=0, below=1)
+    shrink: float = _parameter("shrink", 0.5, above=0, below=1)
+    growth: float = _parameter("growth", 1.1, least=1)
+    initial: float | None = _parameter("initial", None, above=0)
 
-    def __check_init__(self) -> None:
-        """Check the ranges."""
-        for name, low, high in (("c1", 0, 1), ("shrink", 0, 1), ("growth", None, np.inf), ("initial", 0, np.inf)):
-            value = getattr(self, name)
-            inside = value >= 1 if low is None else low < value
-            if not (inside and value < high):
-                allowed = "at least 1" if low is None else f"between {low} and {high}, exclusive"
-                raise InvalidInput(f"Armijo's {name} must be {allowed}, got {value!r}.")
-
-    def first(self) -> Any:
-        """Return the first guess."""
-        return self.initial
+    def first(self, loss: jax.Array, slope: jax.Array) -> Any:
+        """Return the first guess; by default a step in which the loss, at its first rate, would fall by a tenth."""
+        if self.initial is not None:
+            return self.initial
+        tenth = 0.1 * loss / slope
+        return jnp.where(jnp.isfinite(tenth), tenth, 1.0)
 
     def sufficient(self, loss: jax.Array, trial_loss: jax.Array, decrease: jax.Array, noise: jax.Array) -> jax.Array:
         """Accept a decrease that is both sufficient and measurable."""

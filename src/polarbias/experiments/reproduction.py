@@ -12,6 +12,7 @@ from polarbias.experiments import fig1, fig2, fig3, fig4, fig5
 from polarbias.experiments.figure import PaperFigure, draw_all
 from polarbias.experiments.results import Results
 from polarbias.experiments.runner import Tally, Watching, run_cells
+from polarbias.experiments.single import redraw_single
 from polarbias.experiments.spec import Cell, Profile
 from polarbias.experiments.statements import Finding, as_markdown, judge_all
 from polarbias.experiments.store import Store, read_spec, write_whole
@@ -33,6 +34,8 @@ def reproduce(
 ) -> Outcome:
     """Compute what is missing in ``folder``, then draw the figures and judge the statements.
 
+    Computed is what is asked for; drawn and judged is all that calls with this specification have finished there.
+
     Raises
     ------
     StoreMismatch
@@ -42,31 +45,42 @@ def reproduce(
     """
     chosen = _figures(figures)
     store = Store(folder, {"kind": "reproduction", "profile": profile.identity()}, force)
-    store.write_plan({"figures": [figure.number for figure in chosen], "trials": profile.trials})
-    cells = _cells(chosen, profile)
-    tally = run_cells(cells, profile, store, watching)
-    return replace(_show(chosen, profile, store, folder), tally=tally)
+    earlier, trials = _plan(read_spec(folder), folder)
+    planned = sorted({figure.number for figure in chosen} | {figure.number for figure in earlier})
+    most = replace(profile, trials=max(profile.trials, trials))
+    store.write_plan({"figures": planned, "trials": most.trials})
+    tally = run_cells([cell for figure in chosen for cell in figure.cells(profile)], profile, store, watching)
+    return replace(_show(_figures(planned), most, store, folder), tally=tally)
 
 
 def redraw(folder: Path) -> Outcome:
-    """Draw the finished part of a folder again, without computing anything.
+    """Draw the finished part of a folder again, or its single run, without computing anything.
 
     Raises
     ------
     StoreMismatch
-        The folder holds no reproduction, or one without a finished figure.
+        The folder holds no results, or none that are finished.
     """
     content = read_spec(folder)
     specification: dict[str, Any] = content["specification"]
-    if specification.get("kind") != "reproduction":
-        raise StoreMismatch(f"{folder} does not hold a reproduction of the figures.")
-    profile = Profile.restored(specification["profile"], content["plan"].get("trials", 1))
+    if specification.get("kind") == "run":
+        return Outcome(None, [], [redraw_single(specification, folder)])
+    figures, trials = _plan(content, folder)
+    try:
+        profile = Profile.restored(specification["profile"], trials)
+    except (KeyError, TypeError, AttributeError) as broken:
+        raise StoreMismatch(f"{folder / 'spec.json'} does not describe a reproduction; delete the folder.") from broken
     store = Store(folder, {"kind": "reproduction", "profile": profile.identity()})
-    asked = _figures(content["plan"].get("figures", ()))
-    whole = [figure for figure in asked if all(store.finished(cell.key) for cell in figure.cells(profile))]
-    if not whole:
-        raise StoreMismatch(f"{folder} holds no finished figure yet; `polarbias reproduce --out {folder}` goes on.")
-    return _show(whole, profile, store, folder)
+    return _show(figures, profile, store, folder)
+
+
+def _plan(content: dict[str, Any], folder: Path) -> tuple[list[PaperFigure], int]:
+    """Return the figures and the number of trials that were ever asked for in a folder, from its ``spec.json``."""
+    plan = content["plan"]
+    try:
+        return _figures([int(number) for number in plan.get("figures", ())]), int(plan.get("trials", 1))
+    except (TypeError, ValueError) as broken:  # InvalidInput is a ValueError
+        raise StoreMismatch(f"{folder / 'spec.json'} cannot be read; delete the folder or use --force.") from broken
 
 
 def _figures(numbers: Sequence[int]) -> list[PaperFigure]:
@@ -76,14 +90,21 @@ def _figures(numbers: Sequence[int]) -> list[PaperFigure]:
     return [FIGURES[number] for number in sorted(set(numbers))]
 
 
-def _cells(figures: Sequence[PaperFigure], profile: Profile) -> list[Cell]:
-    return [cell for figure in figures for cell in figure.cells(profile)]
+def _finished(figure: PaperFigure, profile: Profile, store: Store) -> list[Cell]:
+    """Return the figure's cells of the first trials that are finished, so that a wish for more trials hides nothing."""
+    cells = figure.cells(profile)
+    missing = [cell.trial for cell in cells if not store.finished(cell.key)]
+    return [cell for cell in cells if cell.trial < min(missing, default=profile.trials)]
 
 
 def _show(figures: Sequence[PaperFigure], profile: Profile, store: Store, folder: Path) -> Outcome:
-    runs, trajectories = store.read(cell.key for cell in _cells(figures, profile))
+    cells = {figure.number: _finished(figure, profile, store) for figure in figures}
+    whole = [figure for figure in figures if cells[figure.number]]
+    if not whole:
+        raise StoreMismatch(f"{folder} holds no finished figure yet; `polarbias reproduce --out {folder}` goes on.")
+    runs, trajectories = store.read(cell.key for figure in whole for cell in cells[figure.number])
     results = Results(profile, runs, trajectories)
-    files = draw_all(figures, results, folder)
+    files = draw_all(whole, results, folder)
     findings = judge_all(results)
     document = folder / "statements.md"
     write_whole(document, lambda path: path.write_text(as_markdown(findings, results)))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
 
+from polarbias.errors import StoreMismatch
 from polarbias.experiments.figure import save
 from polarbias.experiments.runner import Tally, Watching, run_cells
-from polarbias.experiments.spec import Cell, Profile
+from polarbias.experiments.spec import Cell, Chain, Profile
 from polarbias.experiments.store import Store
 from polarbias.plotting import STYLE, trajectory_panels
 
@@ -33,6 +35,25 @@ def run_single(
     tally = run_cells([cell], profile, store, watching)
     runs, trajectories = store.read([cell.key])
     return tally, runs, trajectories, draw_single(runs, trajectories, folder)
+
+
+def redraw_single(specification: dict[str, Any], folder: Path) -> Path:
+    """Draw the run of a folder again from the specification in it, without computing anything.
+
+    Raises
+    ------
+    StoreMismatch
+        The folder holds no finished run, or its specification is damaged.
+    """
+    try:
+        entries = dict(specification["cell"])
+        cell = Cell(**{**entries, "chains": tuple(Chain(**chain) for chain in entries["chains"])})
+    except (KeyError, TypeError, ValueError) as broken:
+        raise StoreMismatch(f"{folder / 'spec.json'} does not describe a run; delete the folder.") from broken
+    runs, trajectories = Store(folder, specification).read([cell.key])
+    if runs.empty:
+        raise StoreMismatch(f"{folder} holds no finished run.")
+    return draw_single(runs, trajectories, folder)
 
 
 def draw_single(runs: pd.DataFrame, trajectories: pd.DataFrame, folder: Path) -> Path:

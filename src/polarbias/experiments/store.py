@@ -127,7 +127,7 @@ class Store:
         return runs, trajectories
 
     def write_plan(self, plan: dict[str, Any]) -> None:
-        """Remember which part of the specification was asked for last, for `read_plan`."""
+        """Remember which part of the specification was asked for; `read_spec` returns it."""
         self._write_json({"specification": self.specification, "plan": _plain(plan)})
 
     def _path(self, folder: str, key: str) -> Path:
@@ -173,9 +173,10 @@ def read_spec(root: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(path.read_text())
         schema = content["specification"]["schema"]
+        content["plan"] = {**content["plan"]}
     except FileNotFoundError as missing:
         raise StoreMismatch(f"{root} holds no results: there is no spec.json in it.") from missing
-    except (ValueError, KeyError, TypeError) as broken:
+    except (OSError, ValueError, KeyError, TypeError) as broken:
         raise StoreMismatch(f"{path} cannot be read; delete the folder or use --force.") from broken
     if schema != SCHEMA:
         raise StoreMismatch(
@@ -199,6 +200,9 @@ def _plain(content: dict[str, Any]) -> dict[str, Any]:
 
 def _differences(found: Any, wanted: Any, name: str = "") -> str:
     """Name the entries of nested specifications that differ, and nothing that agrees."""
+    if not name and found.get("kind") != wanted.get("kind"):
+        # Two kinds have hardly an entry in common.
+        return _differences(found.get("kind"), wanted.get("kind"), "kind")
     if not (isinstance(found, dict) and isinstance(wanted, dict)):
         return f"{name}: {found!r} there, {wanted!r} asked for"
     parts = [

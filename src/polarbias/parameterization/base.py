@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike
 
 from polarbias.errors import InvalidInput
 from polarbias.problem import real_array
+from polarbias.ratio import described
 
 Array = Any
 """A NumPy array or a (traced) JAX array; network code is written once for both."""
@@ -66,6 +67,10 @@ class Network(eqx.Module):
 
     All methods work over leading batch axes and take NumPy arrays as well as traced JAX arrays.
     """
+
+    def __repr__(self) -> str:
+        """Parameters with their values."""
+        return described(self)
 
     @abstractmethod
     def signal(self, theta: Any) -> Array:
@@ -166,18 +171,25 @@ class FactorNetwork(Network):
         InvalidInput
             A scale that is not positive, a direction with entries that the depth does not allow.
         """
-        return self.from_factor(self._start(scale, direction))
+        r, unit = self._start(scale, direction)
+        return self.from_factor(r[..., None] * unit)
 
-    def _start(self, scale: ArrayLike, direction: ArrayLike) -> np.ndarray:
-        scale = real_array(scale, "scale")
-        direction = real_array(direction, "direction")
+    def _start(self, scale: ArrayLike, direction: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+        """Return the radius and the unit direction of a start, broadcast against each other."""
+        scale, direction = real_array(scale, "scale"), real_array(direction, "direction")
+        if not scale.size:
+            raise InvalidInput("scale is empty; give a positive number or an array of them.")
         if not (scale > 0).all():
             raise InvalidInput(f"scale must be positive, got {scale.min():g}.")
-        if direction.ndim < 1 or direction.shape[-1] < 1:
+        if direction.ndim < 1 or not direction.size:
             raise InvalidInput(f"direction must have shape (..., n), got {direction.shape}.")
         self._check_signs(direction, "direction")
+        # Entries of size 1 first: squares of very large or small ones leave the range of floats.
+        unit = direction / np.abs(direction).max(-1, keepdims=True)
+        unit = unit / norm(unit)[..., None]
         try:
-            return np.asarray(scale[..., None] * (direction / norm(direction)[..., None]))
+            shape = np.broadcast_shapes(scale.shape, unit.shape[:-1])
+            return np.broadcast_to(scale, shape), np.broadcast_to(unit, (*shape, unit.shape[-1]))
         except ValueError as mismatch:
             raise InvalidInput(
                 f"scale of shape {scale.shape} does not broadcast against directions of shape {direction.shape[:-1]}."

@@ -102,7 +102,8 @@ class WeightNormalization(FactorNetwork):
 
     def from_factor(self, x: Array) -> Polar:
         """Return the norm of x and its direction, a unit vector."""
-        r = norm(x)
+        size = abs(x).max(-1)  # squares of very large or small entries leave the range of floats
+        r = size * norm(x / size[..., None])
         return Polar(r, x / r[..., None])
 
     def init(self, scale: ArrayLike, direction: ArrayLike, direction_norm: ArrayLike = 1.0) -> Polar:
@@ -114,14 +115,14 @@ class WeightNormalization(FactorNetwork):
         length = real_array(direction_norm, "direction_norm")
         if not (length > 0).all():
             raise InvalidInput(f"direction_norm must be positive, got {length.min():g}.")
-        r, u = self.from_factor(self._start(scale, direction))
+        r, unit = self._start(scale, direction)
         try:
             lengths = np.broadcast_to(length, np.shape(r))
         except ValueError as mismatch:
             raise InvalidInput(
                 f"direction_norm of shape {length.shape} does not broadcast to the batch of starts {np.shape(r)}."
             ) from mismatch
-        return Polar(r, u * lengths[..., None])
+        return Polar(np.array(r)[()], unit * lengths[..., None])
 
     def radius(self, theta: Polar) -> Array:
         """Return |r|."""
@@ -132,8 +133,8 @@ class WeightNormalization(FactorNetwork):
         return np.asarray(np.maximum(self.direction_rate * (r / norm(theta.u)) ** 2, self.ratio.f(r)))
 
     def rates(self, theta: Polar) -> Polar:
-        """Return f(r) for the radius and ``direction_rate`` for the direction."""
-        return Polar(self.ratio.f(theta.r), self.direction_rate)
+        """Return f(|r|) for the radius (r may be negative at depth 1) and ``direction_rate`` for the direction."""
+        return Polar(self.ratio.f(abs(theta.r)), self.direction_rate)
 
     def pullback(self, theta: Polar, cotangent: Array) -> Polar:
         """Return the gradients (24) and (25)."""
@@ -166,6 +167,8 @@ class WeightNormalization(FactorNetwork):
         super().validate(theta)
         if np.shape(theta.r) != np.shape(theta.u)[:-1]:
             raise InvalidInput(f"theta0.r must have shape {np.shape(theta.u)[:-1]}, got {np.shape(theta.r)}.")
-        if not (np.asarray(theta.r) > 0).all():
-            raise InvalidInput(f"theta0.r must be positive, got {np.min(theta.r):g}.")
+        allowed = theta.r > 0 if self.positive else theta.r != 0
+        if not np.all(allowed):
+            kind = "positive" if self.positive else "nonzero"
+            raise InvalidInput(f"theta0.r must be {kind} at depth {self.degree}, got {np.min(theta.r):g}.")
         self._check_signs(np.asarray(theta.u), "theta0.u")

@@ -147,7 +147,7 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
     schedule = _schedule(max_steps, step.max_rejections)
     with jax.enable_x64(True):
         data = prepare(problem, batch_shape, dtype)
-        limits = _limits(problem, network, theta0, max_steps, max(tol, 0.0), rtol, dtype)
+        limits = _limits(problem, network, theta0, max_steps, tol, rtol, dtype)
         plan = Plan(data, network, step, limits, jnp.asarray(schedule))
         theta = jax.tree.map(jnp.asarray, theta0)
         _check_broadcasting(data, network, step, theta, batch_shape)
@@ -282,7 +282,7 @@ def _solution(problem: LinearProblem, network: Network, state: State) -> Solutio
 def _trajectory(network: Network, state: State, x: np.ndarray) -> Trajectory:
     """Turn rows per turn into records per chain: only rows that moved on, and the end."""
     count = int(state.records.count)
-    written = jax.tree.map(lambda rows: np.asarray(rows[:count]), state.records._replace(count=None))
+    written = jax.tree.map(lambda rows: np.asarray(rows)[:count], state.records._replace(count=None))
     end = (state.steps, state.loss, network.radius(state.theta), jnp.abs(jnp.asarray(x)).sum(-1))
     rows = [
         np.concatenate([old, np.asarray(last)[None]])

@@ -291,3 +291,11 @@ def test_a_folder_that_became_unwritable(filled, monkeypatch, code):
     assert filled.finished(KEY)
     with pytest.raises(InvalidInput, match="cannot write"):
         Store(filled.root.parent / "new", SPEC)
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_write_and_nothing_else_does(tmp_path):
+    for name in (".cell-abcd1234.parquet", ".cell-wn-abcd1234.parquet", ".cell-abcd1234.png"):
+        (tmp_path / name).write_text("half")
+    write_whole(tmp_path / "cell.parquet", lambda path: path.write_text("whole"))
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"cell.parquet", ".cell-wn-abcd1234.parquet", ".cell-abcd1234.png"}

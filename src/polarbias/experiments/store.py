@@ -48,6 +48,9 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
             os.fsync(file.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
+        # What a killed writer of the same file left; the pattern has mkstemp's eight random letters.
+        for litter in path.parent.glob(f".{path.stem}-????????{path.suffix}"):
+            litter.unlink(missing_ok=True)
     except OSError as reason:
         raise InvalidInput(f"cannot write {str(path)!r}: {reason}; make room or choose another folder.") from reason
     finally:

@@ -1,3 +1,4 @@
+import logging
 import os
 
 # Set before NumPy or XLA start, and inherited by worker and child processes: one thread each, because the workers
@@ -6,7 +7,11 @@ for name in ("NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREAD
     os.environ.setdefault(name, "1")
 os.environ["MPLBACKEND"] = "Agg"
 
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
+
+import polarbias as pb  # noqa: E402
 
 # Compilation makes the first example slow by any clock, so examples have no deadline.
 settings.register_profile("default", deadline=None, derandomize=True, max_examples=25)
@@ -15,3 +20,22 @@ settings.load_profile("default")
 
 # A script of `make test`, not a test module.
 collect_ignore = ["check_wheel.py"]
+
+
+@pytest.fixture
+def no_logging_set_up(monkeypatch):
+    """Commands set up logging for their process, which here is that of all tests."""
+    monkeypatch.setattr(logging, "basicConfig", lambda **options: None)
+
+
+@pytest.fixture(scope="session")
+def problem():
+    """A small problem with a nonnegative solution; modules that need another define their own."""
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((3, 6)) / np.sqrt(3)
+    return pb.LinearProblem(A, A @ np.abs(rng.standard_normal(6)))
+
+
+@pytest.fixture(scope="session")
+def network():
+    return pb.WeightNormalization(pb.HadamardPower(2), 0.5)

@@ -1,7 +1,6 @@
 """The commands as users type them: what they print and store, and with which exit code they end."""
 
 import json
-import logging
 import os
 import pty
 import re
@@ -15,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
 
+from commands import call, process
 from polarbias import experiments
-from polarbias.cli import main
 from polarbias.experiments import runner
+
+pytestmark = pytest.mark.usefixtures("no_logging_set_up")
 
 TINY = experiments.Profile(
     "tiny", trials=1, starts=1, r0=(0.1, 1.0, 10.0), ratios=(1.0, 0.1), max_steps=200, m=12, n=30, s=3
@@ -27,28 +27,10 @@ TINY = experiments.Profile(
 SIZES = ["--m", "12", "--n", "30", "--s", "3", "--max-steps", "200"]
 
 
-def call(*arguments, code=0):
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    assert result.exit_code == code, result.output
-    assert result.exception is None or isinstance(result.exception, SystemExit)
-    return result
-
-
-@pytest.fixture(autouse=True)
-def no_logging_set_up(monkeypatch):
-    monkeypatch.setattr(logging, "basicConfig", lambda **options: None)
-
-
 @pytest.fixture
 def tiny(monkeypatch):
     monkeypatch.setitem(experiments.PROFILES, "quick", TINY)
     monkeypatch.setattr("polarbias.experiments.figure.PNG_DPI", 40)  # to save time
-
-
-def process(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)], capture_output=True, text=True, timeout=120, **options
-    )
 
 
 # One run

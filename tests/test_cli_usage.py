@@ -1,35 +1,16 @@
 """The commands' help, and how they refuse wrong values and damaged folders."""
 
 import json
-import logging
 import re
 import shlex
-import subprocess
-import sys
 
 import pytest
-from click.testing import CliRunner
 
+from commands import call, process
 from polarbias import __version__
 from polarbias.cli import main
 
-
-def call(*arguments, code=0):
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    assert result.exit_code == code, result.output
-    assert result.exception is None or isinstance(result.exception, SystemExit)
-    return result
-
-
-@pytest.fixture(autouse=True)
-def no_logging_set_up(monkeypatch):
-    monkeypatch.setattr(logging, "basicConfig", lambda **options: None)
-
-
-def process(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)], capture_output=True, text=True, timeout=120, **options
-    )
+pytestmark = pytest.mark.usefixtures("no_logging_set_up")
 
 
 # Help

@@ -15,18 +15,6 @@ from polarbias import Status
 N = 6
 
 
-@pytest.fixture(scope="module")
-def problem():
-    rng = np.random.default_rng(0)
-    A = rng.standard_normal((3, N)) / np.sqrt(3)
-    return pb.LinearProblem(A, A @ np.abs(rng.standard_normal(N)))
-
-
-@pytest.fixture(scope="module")
-def network():
-    return pb.WeightNormalization(pb.HadamardPower(2), 0.5)
-
-
 def test_a_callback_sees_the_run_and_can_end_it(problem, network):
     theta = network.init(np.ones(2), np.ones(N))
     seen = []

@@ -53,18 +53,6 @@ def here(exact):
 
 
 @pytest.fixture(scope="module")
-def problem():
-    rng = np.random.default_rng(0)
-    A = rng.standard_normal((3, N)) / np.sqrt(3)
-    return pb.LinearProblem(A, A @ np.abs(rng.standard_normal(N)))
-
-
-@pytest.fixture(scope="module")
-def network():
-    return pb.WeightNormalization(pb.HadamardPower(2), 0.5)
-
-
-@pytest.fixture(scope="module")
 def theta(network):
     return network.init(1.0, np.arange(1.0, N + 1))
 

@@ -27,3 +27,12 @@ def selector(batch_shape: tuple[int, ...], index: Any) -> Callable[[np.ndarray],
         return np.asarray(np.asarray(array).reshape((-1, *np.shape(array)[len(batch_shape) :]))[numbers])
 
     return take
+
+
+def over_chains(array: np.ndarray, batch_ndim: int, extra: int) -> np.ndarray:
+    """Insert ``extra`` axes of length 1 after the batch axes, so that values per problem broadcast over its chains.
+
+    >>> over_chains(np.zeros((2, 7)), batch_ndim=1, extra=2).shape
+    (2, 1, 1, 7)
+    """
+    return np.reshape(array, array.shape[:batch_ndim] + (1,) * extra + array.shape[batch_ndim:])

@@ -38,8 +38,6 @@ class _Group(click.Group):
 class _Number(click.ParamType[Any]):
     """A finite number, positive or also zero, or one of some words."""
 
-    name = "number"
-
     def __init__(self, words: tuple[str, ...] = (), zero: bool = False) -> None:
         self._words, self._zero = words, zero
         self.name = "|".join([*words, f"number {'>=' if zero else '>'} 0"])
@@ -88,7 +86,7 @@ class _Folder(click.Path):
         return super().convert(value, param, ctx)
 
 
-MOST_STEPS = 10**15
+MOST_STEPS = 10**15  # as in descent, whose import would load jax for a help text
 _DEFAULT_RATIO, _DEFAULT_LAW = 0.1, "constant"
 FORCE = "Discard the tables that the folder holds, whatever made them."
 

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from polarbias import descent_loop
+from polarbias.batch import over_chains
 from polarbias.descent_loop import RUNNING, Limits, Plan, State
-from polarbias.dynamics import as_parameters, cast, chain_shape, check_kinds, field, prepare, working_dtype
+from polarbias.dynamics import Data, admitted, cast, field, prepare, working_dtype
 from polarbias.errors import InvalidInput
 from polarbias.parameterization import FactorNetwork, Network
 from polarbias.problem import LinearProblem
@@ -137,17 +138,14 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
     """
     dtype = working_dtype(dtype)
     step = Armijo() if step is None else step
-    check_kinds(problem, network)
     _check_options(step, max_steps, tol, rtol, callback)
-    theta0 = as_parameters(theta0, dtype)
-    network.validate(theta0)
+    theta0, batch_shape = admitted(problem, network, theta0, dtype)
     network = cast(network, dtype)
-    batch_shape = chain_shape(problem, network, theta0)
 
     schedule = _schedule(max_steps, step.max_rejections)
     with jax.enable_x64(True):
         data = prepare(problem, batch_shape, dtype)
-        limits = _limits(problem, network, theta0, max_steps, tol, rtol, dtype)
+        limits = _limits(problem, network, theta0, data, max_steps, tol, rtol)
         plan = Plan(data, network, step, limits, jnp.asarray(schedule))
         theta = jax.tree.map(jnp.asarray, theta0)
         _check_broadcasting(data, network, step, theta, batch_shape)
@@ -202,34 +200,29 @@ def _schedule(max_steps: int, max_rejections: int) -> np.ndarray:
 
 
 def _limits(
-    problem: LinearProblem,
-    network: Network,
-    theta0: Any,
-    max_steps: int,
-    tol: float,
-    rtol: float,
-    dtype: np.dtype[Any],
+    problem: LinearProblem, network: Network, theta0: Any, data: Data, max_steps: int, tol: float, rtol: float
 ) -> Limits:
-    extra = (1,) * (len(chain_shape(problem, network, theta0)) - len(problem.batch_shape))
+    dtype = data.A.dtype
+    problem_ndim = len(problem.batch_shape)
 
-    def over_chains(per_problem: Any) -> np.ndarray:
-        return np.asarray(per_problem, dtype).reshape(problem.batch_shape + extra)
+    def per_chain(per_problem: Any) -> np.ndarray:
+        return over_chains(np.asarray(per_problem, dtype), problem_ndim, data.b.ndim - 1 - problem_ndim)
 
     b = np.asarray(problem.b, np.float64)
     radius = np.zeros(())
     if isinstance(network, FactorNetwork):
         with np.errstate(over="ignore"):  # such a start is `diverged`
             radius = network.radius(theta0)
-    radius = radius * over_chains(np.any(b, axis=-1))  # at b = 0 the chain should go to X = 0
+    radius = radius * per_chain(np.any(b, axis=-1))  # at b = 0 the chain should go to X = 0
     return Limits(
         max_steps=np.asarray(max_steps),
-        loss=over_chains(np.maximum(tol, (rtol * np.linalg.norm(b, axis=-1)) ** 2 / (2 * network.degree))),
+        loss=per_chain(np.maximum(tol, (rtol * np.linalg.norm(b, axis=-1)) ** 2 / (2 * network.degree))),
         radius=np.asarray(COLLAPSE_FLOOR * radius, dtype),
         stalled_radius=np.asarray(STALLED_FLOOR * radius, dtype),
-        stalled_loss=over_chains((1 - 1e3 * np.finfo(dtype).eps) * (b**2).sum(-1) / (2 * network.degree)),
+        stalled_loss=per_chain((1 - 1e3 * np.finfo(dtype).eps) * (b**2).sum(-1) / (2 * network.degree)),
         rounding=np.asarray(4 * np.finfo(dtype).eps * problem.m**0.5, dtype),
-        entry_a=over_chains(np.abs(problem.A).max((-2, -1))),
-        entry_b=over_chains(np.abs(b).max(-1)),
+        entry_a=per_chain(np.abs(problem.A).max((-2, -1))),
+        entry_b=per_chain(np.abs(b).max(-1)),
     )
 
 

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import DTypeLike
 
+from polarbias.batch import over_chains
 from polarbias.errors import InvalidInput
 from polarbias.parameterization import Network
 from polarbias.problem import LinearProblem, real_array, require_problem
@@ -30,7 +31,7 @@ class Data(NamedTuple):
     b: jax.Array  # problem batch, then 1 for every extra axis of the chains, then M
 
 
-def check_kinds(problem: object, network: object) -> None:
+def _check_kinds(problem: object, network: object) -> None:
     """Raise `InvalidInput` unless these are a problem and a network."""
     require_problem(problem)
     if not isinstance(network, Network):
@@ -48,7 +49,7 @@ def working_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     return chosen
 
 
-def as_parameters(theta: Any, dtype: np.dtype[Any]) -> Any:
+def _as_parameters(theta: Any, dtype: np.dtype[Any]) -> Any:
     """Return theta with NumPy leaves of ``dtype``; lists, and tuples of numbers, count as arrays."""
 
     def is_leaf(node: Any) -> bool:
@@ -70,7 +71,7 @@ def cast(network: Network, dtype: np.dtype[Any]) -> Network:
     return converted
 
 
-def chain_shape(problem: LinearProblem, network: Network, theta: Any) -> tuple[int, ...]:
+def _chain_shape(problem: LinearProblem, network: Network, theta: Any) -> tuple[int, ...]:
     """Return the batch shape of the chains, or raise if theta, network and problem do not fit together."""
     try:
         signal = jax.eval_shape(network.signal, theta)
@@ -93,11 +94,19 @@ def chain_shape(problem: LinearProblem, network: Network, theta: Any) -> tuple[i
     return shape[:-1]
 
 
+def admitted(problem: LinearProblem, network: Network, theta: Any, dtype: np.dtype[Any]) -> tuple[Any, tuple[int, ...]]:
+    """Return theta with NumPy leaves of ``dtype`` and the batch shape of its chains, once all is found to fit."""
+    _check_kinds(problem, network)
+    theta = _as_parameters(theta, dtype)
+    network.validate(theta)
+    return theta, _chain_shape(problem, network, theta)
+
+
 def prepare(problem: LinearProblem, batch_shape: tuple[int, ...], dtype: np.dtype[Any]) -> Data:
     """Lay the problem out for chains of ``batch_shape``."""
     A = np.asarray(problem.A, dtype).reshape((-1, problem.m, problem.n))
-    extra = (1,) * (len(batch_shape) - len(problem.batch_shape))
-    b = np.asarray(problem.b, dtype).reshape((*problem.batch_shape, *extra, problem.m))
+    problem_ndim = len(problem.batch_shape)
+    b = over_chains(np.asarray(problem.b, dtype), problem_ndim, len(batch_shape) - problem_ndim)
     return Data(jnp.asarray(A), jnp.asarray(np.ascontiguousarray(np.swapaxes(A, -1, -2))), jnp.asarray(b))
 
 
@@ -180,10 +189,7 @@ def vector_field(problem: LinearProblem, network: Network, theta: Any) -> Any:
     >>> pb.vector_field(problem, pb.HadamardPower(2), pb.Factor([1.0, 1.0])).x
     array([-2., -4.])
     """
-    check_kinds(problem, network)
-    theta = as_parameters(theta, np.dtype(np.float64))
-    network.validate(theta)
-    batch_shape = chain_shape(problem, network, theta)
+    theta, batch_shape = admitted(problem, network, theta, np.dtype(np.float64))
     with jax.enable_x64(True):
         data = prepare(problem, batch_shape, np.dtype(np.float64))
         traced = jax.tree.map(jnp.asarray, theta)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from polarbias.batch import selector
+from polarbias.batch import over_chains, selector
 from polarbias.errors import InvalidInput, InvalidProblem
 
 
@@ -151,8 +151,8 @@ class LinearProblem:
             ) from None
         if extra <= 0:
             return np.asarray(np.einsum("...mn,...n->...m", self.A, signal) - self.b)
-        b = self.b.reshape(self.batch_shape + (1,) * extra + (self.m,))
-        A = self.A.reshape(self.batch_shape + (1,) * (extra - 1) + (self.m, self.n))
+        b = over_chains(self.b, len(self.batch_shape), extra)
+        A = over_chains(self.A, len(self.batch_shape), extra - 1)
         return np.asarray(signal @ np.swapaxes(A, -1, -2) - b)
 
     def loss(self, x: ArrayLike, depth: int) -> Any:

@@ -16,7 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from polarbias.dynamics import as_parameters, chain_shape, check_kinds
+from polarbias.batch import over_chains
+from polarbias.dynamics import admitted
 from polarbias.errors import InvalidInput
 from polarbias.parameterization import FactorNetwork
 from polarbias.problem import LinearProblem, real_array
@@ -119,27 +120,23 @@ class ConstantStep(StepSize):
         Infeasible
             No signal of the network's kind solves A X = b.
         """
-        check_kinds(problem, network)
+        theta0, batch_shape = admitted(problem, network, theta0, np.dtype(np.float64))
         if not isinstance(network, FactorNetwork):
             raise InvalidInput("ConstantStep.stable needs a network with a factor; choose dt yourself.")
         if not (isinstance(c, Real) and np.isfinite(c) and c > 0):
             raise InvalidInput(f"c must be positive and finite, got {c!r}.")
-        theta0 = as_parameters(theta0, np.dtype(np.float64))
-        network.validate(theta0)
-        batch_shape = chain_shape(problem, network, theta0)
-        extra = (1,) * (len(batch_shape) - len(problem.batch_shape))
-
-        def over_chains(per_problem: np.ndarray) -> np.ndarray:
-            return np.asarray(per_problem).reshape(problem.batch_shape + extra)
-
-        curvature = over_chains(np.linalg.norm(np.asarray(problem.A, np.float64), ord=2, axis=(-2, -1)) ** 2)
+        problem_ndim = len(problem.batch_shape)
+        extra = len(batch_shape) - problem_ndim
+        norms = np.asarray(np.linalg.norm(np.asarray(problem.A, np.float64), ord=2, axis=(-2, -1)))
+        curvature = over_chains(norms**2, problem_ndim, extra)
         if not (curvature > 0).all():
             raise InvalidInput("ConstantStep.stable needs A != 0.")
         depth = network.degree
-        target = np.abs(minimal_l1(problem, nonnegative=not network.signed).x) ** (1 / depth)
+        least = minimal_l1(problem, nonnegative=not network.signed)
+        target = over_chains(np.abs(least.x) ** (1 / depth), problem_ndim, extra)
         start = np.abs(network.factor(theta0))
-        x_max = np.maximum(start.max(-1), 2 * over_chains(target.max(-1)))
-        r_max = np.maximum(network.radius(theta0), 2 * over_chains(np.linalg.norm(target, axis=-1)))
+        x_max = np.maximum(start.max(-1), 2 * target.max(-1))
+        r_max = np.maximum(network.radius(theta0), 2 * np.linalg.norm(target, axis=-1))
         speed = np.maximum(network.speed(theta0, network.radius(theta0)), network.speed(theta0, r_max))
         return cls(c / (curvature * depth * x_max ** (2 * depth - 2) * speed))
 

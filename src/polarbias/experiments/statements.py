@@ -222,10 +222,10 @@ def small_ratio_unstable(results: Results) -> Outcome:
 def centred_rows(results: Results) -> Outcome:
     """Judge statements 1, 4 and 5 on matrices with centred rows (statement 16)."""
     parts = [judge(results, centred=True) for judge in (smaller_error, error_falls_with_ratio, steps_rise_with_ratio)]
-    verdicts = [verdict for _, verdict in parts]
+    verdicts = [part for _, part in parts]
     total = Verdict.FAILED if Verdict.FAILED in verdicts else max(verdicts, key=list(Verdict).index)
     judged = pd.concat([below(results.select(2, algorithm="wn", centred=True)), results.select(3, centred=True)])
-    measured = "; ".join(f"{number}: {verdict}" for number, verdict in zip((1, 4, 5), verdicts, strict=True))
+    measured = "; ".join(f"{number}: {part}" for number, part in zip((1, 4, 5), verdicts, strict=True))
     return measured + lost_of(judged[judged["algorithm"] == "wn"]), total
 
 

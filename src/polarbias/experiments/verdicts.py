@@ -41,14 +41,14 @@ def count_open(runs: pd.DataFrame) -> int:
     return int((runs["status"] == "max_steps").sum())
 
 
-def _is_far(runs: pd.DataFrame) -> pd.Series:
+def _ends_far(runs: pd.DataFrame) -> pd.Series:
     # A loss that is not a number is far, too.
     return ~(runs["loss"] <= FAR * runs["loss_start"])
 
 
 def is_far(runs: pd.DataFrame) -> pd.Series:
     """Mark the runs that used up their steps far from every solution, where a small error says nothing yet."""
-    return _is_far(runs) & (runs["status"] == "max_steps")
+    return _ends_far(runs) & (runs["status"] == "max_steps")
 
 
 def is_lost(runs: pd.DataFrame) -> pd.Series:
@@ -58,7 +58,7 @@ def is_lost(runs: pd.DataFrame) -> pd.Series:
     large start.
     """
     failed = ~runs["status"].isin(["converged", "max_steps"])
-    return failed & _is_far(runs) | (runs["status"] == "collapsed")
+    return failed & _ends_far(runs) | (runs["status"] == "collapsed")
 
 
 def name_lost(statuses: pd.Series) -> str:

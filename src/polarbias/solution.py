@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from typing import Any
 
@@ -32,6 +32,8 @@ class Status(IntEnum):
     )
     COLLAPSED = 5, "r fell below its floor: the chain goes to X = 0, not to a solution of A X = b"
     INTERRUPTED = 6, "interrupted; this is the state so far"
+    UNDECIDED = 7, "x solves A X = b and is where the flow ends unless it collapses to X = 0, which is not decided"
+    INACCURATE = 8, "the accuracy asked for is not reached; residual and loss say what is"
 
     def __new__(cls, value: int, message: str = "") -> Status:
         """Attach the message to the integer."""
@@ -39,6 +41,31 @@ class Status(IntEnum):
         member._value_ = value
         member.message = message
         return member
+
+
+class Safety(IntEnum):
+    """What is known about collapse, r going to 0, for the flow whose limit was asked for.
+
+    >>> Safety.LAW.safe, Safety.COLLAPSES.safe
+    (True, False)
+    """
+
+    message: str
+
+    LAW = 0, "safe: the ratio law has E(0) = -inf, so r cannot reach 0"
+    LOSS = 1, "safe: the loss at the start is below the loss of X = 0"
+    KERNEL = 2, "safe: r keeps above a bound from the nonnegative kernel of A"
+    DUAL = 3, "safe: the dual objective at the start is below all its values at X = 0"
+    INTEGRATED = 4, "safe: along the integrated flow the loss falls below the loss of X = 0"
+    COLLAPSES = 5, "collapse: the integrated flow reaches r = 0"
+    UNDECIDED = 6, "not decided: the integration ended before the loss fell below that of X = 0"
+
+    __new__ = Status.__new__
+
+    @property
+    def safe(self) -> bool:
+        """Whether the flow provably (for INTEGRATED: to the integrator's accuracy) stays away from X = 0."""
+        return self <= Safety.INTEGRATED
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +132,19 @@ class Solution:
     stats
         Counts by name, each of shape ``(...)``; descent gives ``trials``, the points at which the loss was computed.
     trajectory
-        `Trajectory`, or None.
+        `Trajectory`, or None; of a flow a `FlowTrajectory`.
+    log_x
+        Logarithms of the entries of X where they exist, shape ``(..., n)``; for a difference those of both halves,
+        n = 2 N.
+    mirror_dual
+        Mirror variable nu, shape ``(..., M)``: by ``A^T nu`` the mirror map has moved since the start.
+    dual, gap
+        A feasible dual point y, ``A^T y <= w`` (``|A^T y| <= w`` for signed signals), shape ``(..., M)``, and
+        ``<w, |X|> - <b, y>``, shape ``(...)``: X is no farther than this above the minimal weighted l1 norm.
+    r, rho
+        Norm of the factor at the end and the magnification factor (17), shape ``(...)``.
+    safety
+        `Safety` of each chain as integers, shape ``(...)``.
     """
 
     x: np.ndarray
@@ -115,7 +154,14 @@ class Solution:
     steps: np.ndarray
     status: np.ndarray
     stats: Mapping[str, np.ndarray] = field(default_factory=dict)
-    trajectory: Trajectory | None = None
+    trajectory: Any = None
+    log_x: np.ndarray | None = None
+    mirror_dual: np.ndarray | None = None
+    dual: np.ndarray | None = None
+    gap: np.ndarray | None = None
+    r: np.ndarray | None = None
+    rho: np.ndarray | None = None
+    safety: np.ndarray | None = None
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
@@ -140,16 +186,13 @@ class Solution:
         from jax import tree  # parameters are any pytree; a solution without them needs no jax
 
         take = selector(self.batch_shape, index)
-        return Solution(
-            take(self.x),
-            tree.map(take, self.theta),
-            take(self.loss),
-            take(self.residual),
-            take(self.steps),
-            take(self.status),
-            {name: take(value) for name, value in self.stats.items()},
-            None if self.trajectory is None else self.trajectory[index],
-        )
+        own = {
+            "theta": tree.map(take, self.theta),
+            "stats": {name: take(value) for name, value in self.stats.items()},
+            "trajectory": None if self.trajectory is None else self.trajectory[index],
+        }
+        arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in own}
+        return Solution(**own, **{name: None if array is None else take(array) for name, array in arrays.items()})
 
     def __repr__(self) -> str:
         """Outcome instead of data."""

@@ -1,0 +1,155 @@
+r"""One form for every flow with an explicit limit: a radius with a ratio law, and a unit direction.
+
+With :math:`\lVert u \rVert` and the direction rate absorbed into the clock, the weight-normalized flow is
+
+.. math:: r' = -f(r)\, \langle u, g \rangle, \qquad u' = -r\, (g - u \langle u, g \rangle), \qquad
+          g = (A^\top R) \odot x^{\odot (L-1)}, \quad x = r u .
+
+The plain flow :math:`x' = -g` follows the same curve at another pace for :math:`f(r) = r^2`. A signed network with one
+polar coordinate for both halves is the nonnegative one of the matrix [A, -A].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from polarbias.dynamics import admitted
+from polarbias.errors import InvalidInput
+from polarbias.parameterization import FactorNetwork, HadamardDifference, HadamardPower, WeightNormalization
+from polarbias.parameterization.base import norm
+from polarbias.problem import LinearProblem
+from polarbias.ratio import PowerRatio, RatioLaw
+
+
+@dataclass(frozen=True, eq=False)
+class PolarForm:
+    r"""The start of one chain in polar coordinates.
+
+    Attributes
+    ----------
+    depth
+        L.
+    law
+        The network's ratio law; :math:`f = r^2` without weight normalization.
+    pace
+        :math:`\eta_u / \lVert u_0 \rVert^2` (Lemma 3.1 of arXiv:2305.05448v1): with a unit direction that moves at rate
+        1, f is divided and E multiplied by it.
+    r0
+        Norm of the factor, positive.
+    log_u0, sign
+        Logarithm and sign of the entries of the unit direction, shape ``(n,)``; n = 2 N for a signed network. The
+        signs are 1 at depth 2 and above.
+    signed
+        Whether the entries stand for the halves of a signed signal of length n / 2.
+    plain
+        Whether the network has no weight normalization.
+    """
+
+    depth: int
+    law: RatioLaw
+    pace: float
+    r0: float
+    log_u0: np.ndarray
+    sign: np.ndarray
+    signed: bool
+    plain: bool
+
+    @property
+    def n(self) -> int:
+        """Number of entries of the direction."""
+        return int(self.log_u0.size)
+
+    @property
+    def log_start(self) -> np.ndarray:
+        """Logarithm of \\|X\\| at the start, shape ``(n,)``."""
+        return self.depth * (np.log(self.r0) + self.log_u0)
+
+    def E(self, s: Any) -> Any:
+        """Return E of the radius sqrt(s), for a unit direction that moves at rate 1."""
+        return self.pace * self.law.E(np.sqrt(s))
+
+    def f(self, s: Any) -> Any:
+        """Return f of the radius sqrt(s), for a unit direction that moves at rate 1."""
+        return self.law.f(np.sqrt(s)) / self.pace
+
+    def E_inverse(self, E: Any) -> Any:
+        """Return s, the square of the radius at which E has this value."""
+        return self.law.E_inverse(np.asarray(E) / self.pace) ** 2
+
+    def signal(self, log_x: np.ndarray) -> np.ndarray:
+        """Return the signal from the logarithms of its entries (of its halves, for a signed network)."""
+        x = self.sign * np.exp(log_x)
+        if not self.signed:
+            return np.asarray(x)
+        plus, minus = np.split(x, 2, axis=-1)
+        return np.asarray(plus - minus)
+
+
+def polar_forms(
+    problem: LinearProblem, network: Any, theta0: Any
+) -> tuple[tuple[int, ...], Iterator[tuple[tuple[int, ...], LinearProblem, PolarForm]]]:
+    """Return the batch shape of the chains and an iterator over (index, problem, form), one for each chain.
+
+    Raises
+    ------
+    InvalidInput
+        A network that is not `HadamardPower`, `HadamardDifference` or `WeightNormalization` around one of these;
+        shapes that do not fit; a start that the network does not allow.
+    """
+    theta, batch_shape = admitted(problem, network, theta0, np.dtype(np.float64))
+    plain = not isinstance(network, WeightNormalization)
+    inner = network if plain else network.inner
+    if not isinstance(inner, HadamardPower | HadamardDifference):
+        raise InvalidInput(
+            "this needs HadamardPower, HadamardDifference, or WeightNormalization around one of them, got"
+            f" {network!r}: only these flows are mirror flows (a polar coordinate per half has two clocks)."
+        )
+    if plain:
+        r, direction, law, pace = network.radius(theta), network.factor(theta), PowerRatio(1.0, 2), np.ones(batch_shape)
+    else:
+        r, direction, law = theta.r, theta.u, network.ratio
+        pace = _spread(network.direction_rate, batch_shape) / norm(theta.u) ** 2
+    sign = np.sign(direction) * np.sign(r)[..., None]
+    with np.errstate(divide="ignore"):
+        log_u = np.log(np.abs(direction))
+    top = log_u.max(-1, keepdims=True)
+    log_u = log_u - top - np.log(np.exp(2 * (log_u - top)).sum(-1, keepdims=True)) / 2
+    problem_ndim = len(problem.batch_shape)
+    leaves, treedef = jax.tree.flatten(law)
+    leaves = [_spread(leaf, batch_shape) for leaf in leaves]
+
+    def chains() -> Iterator[tuple[tuple[int, ...], LinearProblem, PolarForm]]:
+        for at in np.ndindex(batch_shape):
+            one = problem[at[:problem_ndim]] if problem_ndim else problem
+            own = jax.tree.unflatten(treedef, [leaf[at] for leaf in leaves])
+            yield (
+                at,
+                one,
+                PolarForm(
+                    depth=inner.degree,
+                    law=own,
+                    pace=float(pace[at]),
+                    r0=float(np.abs(r)[at]),
+                    log_u0=log_u[at],
+                    sign=sign[at],
+                    signed=isinstance(inner, HadamardDifference),
+                    plain=plain,
+                ),
+            )
+
+    return batch_shape, chains()
+
+
+def _spread(leaf: Any, batch_shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        return np.broadcast_to(np.asarray(leaf, np.float64), batch_shape)
+    except ValueError as mismatch:
+        raise InvalidInput(
+            f"a ratio or rate of shape {np.shape(leaf)} does not broadcast to the batch of chains {batch_shape}; give"
+            " theta0 the batch axes of the ratio, for example init(scale=np.ones(len(ratios)), ...)."
+        ) from mismatch

@@ -5,21 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from polarbias.batch import selector
 
 
-class Status(IntEnum):
+class _Outcome(IntEnum):
+    """Integers that carry a sentence for people in ``message``."""
+
+    message: str
+
+    def __new__(cls, value: int, message: str = "") -> Self:
+        """Attach the message to the integer."""
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.message = message
+        return member
+
+
+class Status(_Outcome):
     """How a chain ended; every member carries a sentence for people in ``message``.
 
     >>> Status.CONVERGED.message
     'the stopping criterion is met'
     """
-
-    message: str
 
     CONVERGED = 0, "the stopping criterion is met"
     MAX_STEPS = 1, "all steps are used; the stopping criterion is not met: raise max_steps or tol"
@@ -35,22 +46,13 @@ class Status(IntEnum):
     UNDECIDED = 7, "x solves A X = b and is where the flow ends unless it collapses to X = 0, which is not decided"
     INACCURATE = 8, "the accuracy asked for is not reached; residual and loss say what is"
 
-    def __new__(cls, value: int, message: str = "") -> Status:
-        """Attach the message to the integer."""
-        member = int.__new__(cls, value)
-        member._value_ = value
-        member.message = message
-        return member
 
-
-class Safety(IntEnum):
+class Safety(_Outcome):
     """What is known about collapse, r going to 0, for the flow whose limit was asked for.
 
     >>> Safety.LAW.safe, Safety.COLLAPSES.safe
     (True, False)
     """
-
-    message: str
 
     LAW = 0, "safe: the ratio law has E(0) = -inf, so r cannot reach 0"
     LOSS = 1, "safe: the loss at the start is below the loss of X = 0"
@@ -59,8 +61,6 @@ class Safety(IntEnum):
     INTEGRATED = 4, "safe: along the integrated flow the loss falls below the loss of X = 0"
     COLLAPSES = 5, "collapse: the integrated flow reaches r = 0"
     UNDECIDED = 6, "not decided: the integration ended before the loss fell below that of X = 0"
-
-    __new__ = Status.__new__
 
     @property
     def safe(self) -> bool:

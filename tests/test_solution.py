@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import polarbias as pb
+from polarbias.solution import Safety
 
 
 class Halves(NamedTuple):
@@ -33,16 +34,23 @@ def solution(*shape, n=4, records=6):
         loss=rng.random(shape),
         residual=rng.random(shape),
         steps=lengths,
-        status=rng.integers(0, 7, shape),
+        status=rng.integers(0, 9, shape),
         stats={"trials": 2 * lengths},
         trajectory=pb.Trajectory(step, padded, 2 * padded, 3 * padded, signals),
+        log_x=rng.random((*shape, 2 * n)),
+        mirror_dual=rng.random((*shape, 3)),
+        dual=rng.random((*shape, 3)),
+        gap=rng.random(shape),
+        r=rng.random(shape),
+        log_rho=rng.random(shape),
+        safety=rng.integers(0, 6, shape),
     )
 
 
 class TestStatus:
     def test_every_status_has_a_number_and_a_sentence(self):
-        assert [int(status) for status in pb.Status] == list(range(7))
-        assert len({status.message for status in pb.Status}) == 7
+        assert [int(status) for status in pb.Status] == list(range(9))
+        assert len({status.message for status in pb.Status}) == 9
         assert pb.Status(3) is pb.Status.UNSTABLE
 
     @pytest.mark.parametrize("status", pb.Status)
@@ -52,6 +60,23 @@ class TestStatus:
 
     def test_compares_with_arrays_of_integers(self):
         assert (np.array([0, 1]) == pb.Status.CONVERGED).tolist() == [True, False]
+
+
+class TestSafety:
+    def test_numbers_sentences_and_what_is_safe(self):
+        assert [int(safety) for safety in Safety] == list(range(6))
+        assert len({safety.message for safety in Safety}) == 6
+        for safety in Safety:
+            assert safety.safe == safety.message.startswith("safe: ")
+        assert {safety for safety in Safety if not safety.safe} == {Safety.COLLAPSES, Safety.UNDECIDED}
+
+    @pytest.mark.parametrize("safety", Safety)
+    def test_copies_are_the_same_object(self, safety):
+        assert pickle.loads(pickle.dumps(safety)) is safety
+        assert copy.deepcopy(safety) is safety
+
+
+LIMIT = ("log_x", "mirror_dual", "dual", "gap", "r", "log_rho", "safety")
 
 
 class TestSolution:
@@ -65,7 +90,7 @@ class TestSolution:
             return leaf.reshape(6, *leaf.shape[2:])[numbers]
 
         assert part.batch_shape == numbers.shape
-        for name in ("x", "loss", "residual", "steps", "status"):
+        for name in ("x", "loss", "residual", "steps", "status", *LIMIT):
             np.testing.assert_array_equal(getattr(part, name), expected(getattr(whole, name)))
         np.testing.assert_array_equal(part.stats["trials"], expected(whole.stats["trials"]))
         assert isinstance(part.theta, Both)
@@ -105,6 +130,10 @@ class TestSolution:
         bare = pb.Solution(whole.x, whole.theta, whole.loss, whole.residual, whole.steps, whole.status)
         assert bare[1].trajectory is None
         assert bare[1].stats == {}
+        for name in LIMIT:
+            assert getattr(bare, name) is None
+            assert getattr(bare[1], name) is None
+            assert np.shape(getattr(whole[1], name)) == np.shape(getattr(whole, name))[1:]
 
     def test_messages(self):
         whole = solution(2, 3)
@@ -131,5 +160,7 @@ class TestSolution:
         other = again(whole)
         np.testing.assert_array_equal(other.x, whole.x)
         np.testing.assert_array_equal(other.theta.plus.u, whole.theta.plus.u)
+        for name in LIMIT:
+            np.testing.assert_array_equal(getattr(other, name), getattr(whole, name))
         np.testing.assert_array_equal(other.trajectory.loss, whole.trajectory.loss)
         assert other.message == whole.message

@@ -30,6 +30,13 @@ if TYPE_CHECKING:
     from polarbias.errors import InvalidProblem as InvalidProblem
     from polarbias.errors import PolarbiasError as PolarbiasError
     from polarbias.errors import StoreMismatch as StoreMismatch
+    from polarbias.flow import FlowProgress as FlowProgress
+    from polarbias.flow import FlowTrajectory as FlowTrajectory
+    from polarbias.flow import gradient_flow as gradient_flow
+    from polarbias.mirror_steps import MirrorProgress as MirrorProgress
+    from polarbias.mirror_steps import mirror_descent as mirror_descent
+    from polarbias.limit import flow_limit as flow_limit
+    from polarbias.operator import NotReachable as NotReachable
     from polarbias.parameterization import Difference as Difference
     from polarbias.parameterization import Factor as Factor
     from polarbias.parameterization import FactorNetwork as FactorNetwork
@@ -39,6 +46,7 @@ if TYPE_CHECKING:
     from polarbias.parameterization import Pair as Pair
     from polarbias.parameterization import Polar as Polar
     from polarbias.parameterization import WeightNormalization as WeightNormalization
+    from polarbias.potential import Potential as Potential
     from polarbias.problem import LinearProblem as LinearProblem
     from polarbias.problem import stack as stack
     from polarbias.ratio import ConstantRatio as ConstantRatio
@@ -48,6 +56,7 @@ if TYPE_CHECKING:
     from polarbias.reference import Minimum as Minimum
     from polarbias.reference import minimal_l1 as minimal_l1
     from polarbias.reference import minimal_l2 as minimal_l2
+    from polarbias.solution import Safety as Safety
     from polarbias.solution import Solution as Solution
     from polarbias.solution import Status as Status
     from polarbias.solution import Trajectory as Trajectory
@@ -71,6 +80,10 @@ _HOMES = {
         "uniform_direction",
     ),
     "errors": ("Inaccurate", "Infeasible", "InvalidInput", "InvalidProblem", "PolarbiasError", "StoreMismatch"),
+    "flow": ("FlowProgress", "FlowTrajectory", "gradient_flow"),
+    "mirror_steps": ("MirrorProgress", "mirror_descent"),
+    "limit": ("flow_limit",),
+    "operator": ("NotReachable",),
     "parameterization": (
         "Difference",
         "Factor",
@@ -82,10 +95,11 @@ _HOMES = {
         "Polar",
         "WeightNormalization",
     ),
+    "potential": ("Potential",),
     "problem": ("LinearProblem", "stack"),
     "ratio": ("ConstantRatio", "HarmonicRatio", "PowerRatio", "RatioLaw"),
     "reference": ("Minimum", "minimal_l1", "minimal_l2"),
-    "solution": ("Solution", "Status", "Trajectory"),
+    "solution": ("Safety", "Solution", "Status", "Trajectory"),
     "step_size": ("Armijo", "ConstantStep", "StepSize"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -23,7 +23,7 @@ from polarbias.descent_loop import RUNNING, Limits, Plan, State
 from polarbias.dynamics import Data, admitted, cast, field, prepare, working_dtype
 from polarbias.errors import InvalidInput
 from polarbias.parameterization import FactorNetwork, Network
-from polarbias.problem import LinearProblem
+from polarbias.problem import LinearProblem, require_dense
 from polarbias.solution import Solution, Status, Trajectory
 from polarbias.step_size import Armijo, StepSize
 
@@ -140,6 +140,7 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
     step = Armijo() if step is None else step
     _check_options(step, max_steps, tol, rtol, callback)
     theta0, batch_shape = admitted(problem, network, theta0, dtype)
+    require_dense(problem, "gradient_descent")
     network = cast(network, dtype)
 
     schedule = _schedule(max_steps, step.max_rejections)

@@ -20,7 +20,7 @@ from numpy.typing import DTypeLike
 from polarbias.batch import over_chains
 from polarbias.errors import InvalidInput
 from polarbias.parameterization import Network
-from polarbias.problem import LinearProblem, real_array, require_problem
+from polarbias.problem import LinearProblem, real_array, require_dense, require_problem
 
 
 class Data(NamedTuple):
@@ -190,6 +190,7 @@ def vector_field(problem: LinearProblem, network: Network, theta: Any) -> Any:
     array([-2., -4.])
     """
     theta, batch_shape = admitted(problem, network, theta, np.dtype(np.float64))
+    require_dense(problem, "vector_field")
     with jax.enable_x64(True):
         data = prepare(problem, batch_shape, np.dtype(np.float64))
         traced = jax.tree.map(jnp.asarray, theta)

@@ -20,7 +20,7 @@ import numpy as np
 
 from polarbias.dynamics import admitted
 from polarbias.errors import InvalidInput
-from polarbias.parameterization import FactorNetwork, HadamardDifference, HadamardPower, WeightNormalization
+from polarbias.parameterization import HadamardDifference, HadamardPower, WeightNormalization
 from polarbias.parameterization.base import norm
 from polarbias.problem import LinearProblem
 from polarbias.ratio import PowerRatio, RatioLaw
@@ -66,8 +66,8 @@ class PolarForm:
 
     @property
     def log_start(self) -> np.ndarray:
-        """Logarithm of \\|X\\| at the start, shape ``(n,)``."""
-        return self.depth * (np.log(self.r0) + self.log_u0)
+        """Logarithm of the size of X at the start, shape ``(n,)``."""
+        return np.asarray(self.depth * (np.log(self.r0) + self.log_u0))
 
     def E(self, s: Any) -> Any:
         """Return E of the radius sqrt(s), for a unit direction that moves at rate 1."""

@@ -57,10 +57,9 @@ class Safety(_Outcome):
     LAW = 0, "safe: the ratio law has E(0) = -inf, so r cannot reach 0"
     LOSS = 1, "safe: the loss at the start is below the loss of X = 0"
     KERNEL = 2, "safe: r keeps above a bound from the nonnegative kernel of A"
-    DUAL = 3, "safe: the dual objective at the start is below all its values at X = 0"
-    INTEGRATED = 4, "safe: along the integrated flow the loss falls below the loss of X = 0"
-    COLLAPSES = 5, "collapse: the integrated flow reaches r = 0"
-    UNDECIDED = 6, "not decided: the integration ended before the loss fell below that of X = 0"
+    INTEGRATED = 3, "safe: along the integrated flow the loss falls below the loss of X = 0"
+    COLLAPSES = 4, "collapse: the integrated flow reaches r = 0"
+    UNDECIDED = 5, "not decided: the integration ended before the loss fell below that of X = 0"
 
     @property
     def safe(self) -> bool:
@@ -141,8 +140,8 @@ class Solution:
     dual, gap
         A feasible dual point y, ``A^T y <= w`` (``|A^T y| <= w`` for signed signals), shape ``(..., M)``, and
         ``<w, |X|> - <b, y>``, shape ``(...)``: X is no farther than this above the minimal weighted l1 norm.
-    r, rho
-        Norm of the factor at the end and the magnification factor (17), shape ``(...)``.
+    r, log_rho
+        Norm of the factor at the end and logarithm of the magnification factor (17), shape ``(...)``.
     safety
         `Safety` of each chain as integers, shape ``(...)``.
     """
@@ -160,13 +159,21 @@ class Solution:
     dual: np.ndarray | None = None
     gap: np.ndarray | None = None
     r: np.ndarray | None = None
-    rho: np.ndarray | None = None
+    log_rho: np.ndarray | None = None
     safety: np.ndarray | None = None
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
         """Shape of the leading axes, ``()`` for one chain."""
         return self.x.shape[:-1]
+
+    @property
+    def rho(self) -> Any:
+        """Magnification factor (17), shape ``(...)``: inf or 0 where `log_rho` leaves the range of floats."""
+        if self.log_rho is None:
+            return None
+        with np.errstate(over="ignore"):
+            return np.exp(self.log_rho)
 
     @property
     def converged(self) -> Any:
@@ -186,13 +193,15 @@ class Solution:
         from jax import tree  # parameters are any pytree; a solution without them needs no jax
 
         take = selector(self.batch_shape, index)
-        own = {
+        own: dict[str, Any] = {
             "theta": tree.map(take, self.theta),
             "stats": {name: take(value) for name, value in self.stats.items()},
             "trajectory": None if self.trajectory is None else self.trajectory[index],
         }
-        arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in own}
-        return Solution(**own, **{name: None if array is None else take(array) for name, array in arrays.items()})
+        for array in (f.name for f in fields(self) if f.name not in own):
+            value = getattr(self, array)
+            own[array] = None if value is None else take(value)
+        return Solution(**own)
 
     def __repr__(self) -> str:
         """Outcome instead of data."""

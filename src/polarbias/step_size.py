@@ -20,7 +20,7 @@ from polarbias.batch import over_chains
 from polarbias.dynamics import admitted
 from polarbias.errors import InvalidInput
 from polarbias.parameterization import FactorNetwork
-from polarbias.problem import LinearProblem, real_array
+from polarbias.problem import LinearProblem, real_array, require_dense
 from polarbias.ratio import described
 from polarbias.reference import minimal_l1
 
@@ -121,6 +121,7 @@ class ConstantStep(StepSize):
             No signal of the network's kind solves A X = b.
         """
         theta0, batch_shape = admitted(problem, network, theta0, np.dtype(np.float64))
+        require_dense(problem, "ConstantStep.stable")
         if not isinstance(network, FactorNetwork):
             raise InvalidInput("ConstantStep.stable needs a network with a factor; choose dt yourself.")
         if not (isinstance(c, Real) and np.isfinite(c) and c > 0):

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import linprog, nnls
 
 from polarbias.errors import Inaccurate
-from polarbias.problem import LinearProblem, require_problem
+from polarbias.problem import LinearProblem, require_dense, require_problem
 from polarbias.reference.extended import inverse, miss, norm, power_of_two, ratio, scaled, wide
 from polarbias.reference.minimum import TOLERANCE, Minimum, certified, each, infeasible, violations_l1, weights_of
 
@@ -62,6 +62,7 @@ def minimal_l1(problem: LinearProblem, *, nonnegative: bool = True, weights: Arr
     array([ 0.,  0., -1.])
     """
     require_problem(problem)
+    require_dense(problem, "minimal_l1")
     w = weights_of(problem, weights)
 
     def solve(at: tuple[int, ...], one: LinearProblem) -> Minimum:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from polarbias.problem import LinearProblem, require_problem
+from polarbias.problem import LinearProblem, require_dense, require_problem
 from polarbias.reference.extended import inverse, miss, norm, ratio, scaled, wide
 from polarbias.reference.minimum import TOLERANCE, Minimum, certified, each, infeasible, violations_l2
 
@@ -42,6 +42,7 @@ def minimal_l2(problem: LinearProblem) -> Minimum:
     (array([0.6, 0.8]), 1.0)
     """
     require_problem(problem)
+    require_dense(problem, "minimal_l2")
 
     def solve(_: tuple[int, ...], one: LinearProblem) -> Minimum:
         x, y = _row_space_solution(one.A.astype(np.float64), one.b.astype(np.float64))

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from polarbias.batch import selector
 from polarbias.errors import Inaccurate, Infeasible, InvalidInput, PolarbiasError
-from polarbias.problem import LinearProblem, real_array
+from polarbias.problem import LinearProblem, real_array, require_dense
 from polarbias.reference.extended import norm, ratio, wide
 
 TOLERANCE = 1e-9  # relative; what a reference may violate at most, and how far b may be from reachable
@@ -139,6 +139,7 @@ def check_l1(
     >>> bool(check_l1(problem, pb.minimal_l1(problem)).worst < 1e-12)
     True
     """
+    require_dense(problem, "check_l1")
     w = weights_of(problem, weights)
     return each(
         problem, lambda at, one: violations_l1(one, minimum.x[at], minimum.dual[at], w[at], nonnegative=nonnegative)
@@ -156,6 +157,7 @@ def check_l2(problem: LinearProblem, minimum: Minimum) -> Check:
     >>> bool(check_l2(problem, pb.minimal_l2(problem)).worst < 1e-12)
     True
     """
+    require_dense(problem, "check_l2")
     return each(problem, lambda at, one: violations_l2(one, minimum.x[at], minimum.dual[at]))
 
 

@@ -1,0 +1,160 @@
+r"""Whether the flow of a chain collapses, r -> 0, or converges to the limit that convex duality finds.
+
+The flow either converges to the minimiser of the Bregman divergence, or r goes to zero with the loss at or above that
+of X = 0 for all time. A convex solve alone cannot tell which; these are the proofs and, where none applies, the
+integration of the gradient flow :math:`\nu' = b - A X(\nu)`, which traces the same curve in a time in which a collapse
+is over after finitely long.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.integrate import solve_ivp
+
+from polarbias.polar_form import PolarForm
+from polarbias.solution import Safety
+
+TIGHT = 1e-10
+"""Relative tolerance of the integration."""
+
+MARGIN = 1e-8
+"""What is closer than this to the border between two outcomes, relative to its size, decides nothing."""
+
+
+class Shares:
+    r"""Radius and direction of a chain as functions of its mirror variable.
+
+    .. math:: v = u_0^{2} e^{A^\top \nu} \quad (L = 2), \qquad
+              v = (u_0^{2 - L} - (L - 2) A^\top \nu)^{-2 / (L - 2)} \quad (L > 2),
+
+    2 (E(r) - E(r0)) is the logarithm of the sum of v, u^2 the shares in it.
+    """
+
+    def __init__(self, op: Any, form: PolarForm) -> None:
+        """Keep operator and start."""
+        self.op, self.form = op, form
+        self._start = np.exp(2 * form.log_u0)
+
+    def at(self, nu: np.ndarray) -> tuple[float, np.ndarray] | None:
+        """Return 2 (E - E0) and log u^2; None where v does not exist."""
+        along = self.op.adjoint(nu)
+        L = self.form.depth
+        if L == 2:
+            change = along
+        else:
+            inner = -(L - 2) * along * np.exp((L - 2) * self.form.log_u0)
+            if not inner.min() > -1:
+                return None
+            change = np.log1p(inner) * (2 / (2 - L))
+        if np.abs(change).max() < 0.5:  # keep the digits of a small change
+            total = float(np.log1p(self._start @ np.expm1(change)))
+        else:
+            log_v = 2 * self.form.log_u0 + change
+            top = float(log_v.max())
+            total = top + float(np.log(np.exp(np.maximum(log_v - top, -745.0)).sum()))
+        return total, 2 * self.form.log_u0 + change - total
+
+    def signal(self, nu: np.ndarray, start: float, lowest: float) -> np.ndarray:
+        """Return X, shape ``(n,)``, zero where E is at or below its lowest value; infinite outside the domain."""
+        found = self.at(nu)
+        if found is None:
+            return np.full(self.form.n, np.inf)
+        E = start + found[0] / 2
+        s = float(self.form.E_inverse(E)) if lowest < E else 0.0
+        L = self.form.depth
+        return np.asarray(s ** (L / 2) * np.exp(np.maximum(L / 2 * found[1], -745.0)))
+
+
+def kernel_point(op: Any, form: PolarForm, max_steps: int = 300) -> tuple[float, np.ndarray, np.ndarray] | None:
+    r"""Minimise 2 (E - E0) over the mirror variable; return the minimum, nu, and log u^2 there.
+
+    At depth 2 the minimum is :math:`-\min \{ KL(w \| u_0^2) : A w = 0, w \ge 0, \sum w = 1 \}`. None if the kernel of
+    A holds no positive vector: the infimum is then minus infinity, or is not attained.
+    """
+    shares, L = Shares(op, form), form.depth
+    nu = np.zeros(op.m)
+    norms = op.column_norms()
+    for _ in range(max_steps):
+        found = shares.at(nu)
+        if found is None or found[0] < -600:
+            return None
+        total, log_pi = found
+        x = np.exp(np.maximum(L / 2 * (log_pi - log_pi.max()), -745.0))
+        mean = op.forward(x)
+        if np.linalg.norm(mean) <= 1e-13 * float(x @ norms):
+            return total, nu, log_pi
+        # d log X / d (A^T nu) is 1 at depth 2, L / q above, up to a factor that cancels.
+        rate = 1.0 if L == 2 else np.exp(np.maximum((L - 2) / 2 * (log_pi + total), -600.0)) * L
+        dnu = -op.normal(x * rate)(mean)
+        along = op.adjoint(dnu)
+        if along.max() < 0:
+            return None
+        slope, t = abs(float(mean @ dnu)), 1.0
+
+        def rises(t: float, dnu: np.ndarray = dnu, nu: np.ndarray = nu, scale: float = slope) -> bool:
+            there = shares.at(nu + t * dnu)
+            if there is None:
+                return True
+            image = op.forward(np.exp(np.maximum(L / 2 * (there[1] - there[1].max()), -745.0)))
+            return bool(image @ dnu > 0.5 * scale)
+
+        while t > 1e-12 and rises(t):
+            t *= 0.5
+        nu = nu + t * dnu
+    return None
+
+
+def safety(op: Any, form: PolarForm) -> Safety:
+    """Return what is known about collapse for one chain, depth 2 and above, b != 0."""
+    lowest, start = float(form.E(0.0)), float(form.E(form.r0**2))
+    if lowest == -np.inf:
+        return Safety.LAW
+    size = float(np.linalg.norm(op.b))
+    if np.linalg.norm(op.forward(np.exp(form.log_start)) - op.b) < size * (1 - MARGIN):
+        return Safety.LOSS
+    kernel = kernel_point(op, form)
+    if kernel is not None and start + kernel[0] / 2 - lowest > MARGIN * (start - lowest):
+        return Safety.KERNEL
+    return _integrated(op, form, start, lowest)
+
+
+def _integrated(op: Any, form: PolarForm, start: float, lowest: float) -> Safety:
+    """Follow the gradient flow of the dual until the loss is below that of X = 0, or X is 0."""
+    shares = Shares(op, form)
+    size = float(np.linalg.norm(op.b))
+
+    def residual(nu: np.ndarray) -> np.ndarray:
+        return np.asarray(op.forward(shares.signal(nu, start, lowest)) - op.b)
+
+    def vanishes(_: float, nu: np.ndarray) -> float:
+        found = shares.at(nu)
+        return np.inf if found is None else start - lowest + found[0] / 2
+
+    def descends(_: float, nu: np.ndarray) -> float:
+        return float(np.linalg.norm(residual(nu))) / size - (1 - MARGIN)
+
+    vanishes.terminal = descends.terminal = True  # type: ignore[attr-defined]
+    vanishes.direction = descends.direction = -1  # type: ignore[attr-defined]
+    # In this time A^T nu is of order 1 after 1 / max |A^T b|; what is still undecided much later stays so.
+    unit = 1 / max(float(np.abs(op.adjoint(op.b)).max()), 1e-300)
+    found = solve_ivp(
+        lambda _, nu: -residual(nu),
+        (0.0, 1e6 * unit),
+        np.zeros(op.m),
+        method="LSODA",
+        events=(vanishes, descends),
+        rtol=TIGHT,
+        atol=1e-14 * unit * size,
+    )
+    if found.status != 1:
+        return Safety.UNDECIDED
+    if found.t_events[1].size:
+        return Safety.INTEGRATED
+    there = shares.at(found.y_events[0][0])
+    assert there is not None  # the event has a finite value there
+    image = op.forward(np.exp(np.maximum(form.depth / 2 * (there[1] - there[1].max()), -745.0)))
+    # Near r = 0 the radius falls exactly where <A X, b> < 0.
+    cosine = float(image @ op.b) / max(float(np.linalg.norm(image)) * size, 1e-300)
+    return Safety.COLLAPSES if cosine < -MARGIN else Safety.UNDECIDED

@@ -1,0 +1,189 @@
+r"""The matrix of a problem as the solvers see it: products, and normal equations :math:`A D A^\top y = v`.
+
+Signed networks work with the matrix [A, -A], which is never formed: its products are A (x+ - x-) and the two signs of
+one A^T y, and its normal matrix is A (D+ + D-) A^T.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy import linalg
+
+from polarbias.errors import Infeasible
+from polarbias.problem import LinearProblem
+
+Solve = Callable[[np.ndarray], np.ndarray]
+
+FLOOR = 1e-15
+"""Weights below this fraction of the largest are not resolved by floating-point sums; they count as this much."""
+
+GAP = 1e6
+"""Weights this much larger than the M-th largest would drown the others in the sum; they are taken out of it."""
+
+REACHED = 1e-9
+"""Relative distance from A {z >= 0}, or from the range of A, above which b counts as out of reach."""
+
+
+class NotReachable(Infeasible):
+    """No signal of the network's kind solves A X = b; ``separating`` proves it.
+
+    Attributes
+    ----------
+    separating
+        y, shape ``(M,)``, with ``b^T y > 0`` and ``A^T y <= 0`` (``A^T y = 0`` for signed signals), up to rounding.
+    """
+
+    def __init__(self, message: str, separating: np.ndarray) -> None:
+        """Keep the vector."""
+        super().__init__(message)
+        self.separating = separating
+
+
+class DenseOperator:
+    """A dense or sparse matrix with rows of full rank, scaled to similar norms, and the data that goes with it.
+
+    Attributes
+    ----------
+    b
+        Right-hand side in the rows of this operator, shape ``(rank,)``.
+    n
+        Number of entries that the forward product takes, 2 N for signed signals.
+    """
+
+    def __init__(self, problem: LinearProblem, signed: bool) -> None:
+        """Scale the rows, and drop what is dependent."""
+        A = np.asarray(problem.A if isinstance(problem.A, np.ndarray) else problem.A.toarray(), np.float64)
+        b = np.asarray(problem.b, np.float64)
+        self.signed = signed
+        self.n = A.shape[1] * (1 + signed)
+        self._back = np.eye(0)
+        size = np.abs(A).max(1)
+        lost = (size == 0) & (b != 0)
+        if lost.any():
+            raise NotReachable(f"row {int(lost.argmax())} of A is zero and its b is not.", np.where(lost, b, 0.0))
+        with np.errstate(divide="ignore"):
+            self._row = np.where(size > 0, np.exp2(-np.round(np.log2(size))), 1.0)  # powers of two: no rounding
+        if (self._row != self._row[0]).any() or self._row[0] not in (0.25, 0.5, 1.0, 2.0, 4.0):
+            A = A * self._row[:, None]
+        else:
+            self._row = np.ones_like(self._row)
+        b = b * self._row
+        self._A, self.b = A, b
+        self._set(A)
+        if not _well_conditioned(self._gram):
+            self._reduce(A, b)
+
+    def _set(self, A: np.ndarray) -> None:
+        self._A = A
+        self._columns = np.ascontiguousarray(A.T)
+        self._gram = A @ self._columns
+
+    def _reduce(self, A: np.ndarray, b: np.ndarray) -> None:
+        """Replace dependent rows by an orthonormal combination of them."""
+        left, values, _ = linalg.svd(A, full_matrices=False, lapack_driver="gesdd")
+        rank = int((values > values[0] * max(A.shape) * 4 * np.finfo(float).eps).sum()) if values[0] > 0 else 0
+        left = left[:, :rank]
+        missed = b - left @ (left.T @ b)
+        missed -= left @ (left.T @ missed)
+        if np.linalg.norm(missed) > REACHED * np.linalg.norm(b):
+            raise NotReachable(
+                "b is not in the range of A: drop contradictory rows, or project b onto the range.", missed * self._row
+            )
+        self._back = left
+        self.b = left.T @ b
+        self._set(left.T @ A)
+
+    @property
+    def m(self) -> int:
+        """Number of independent rows."""
+        return int(self._A.shape[0])
+
+    def rows(self, y: np.ndarray) -> np.ndarray:
+        """Return a dual vector of this operator as one of the rows of the problem, shape ``(M,)``."""
+        return np.asarray((self._back @ y if self._back.size or not self.m else y) * self._row)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return A x, shape ``(rank,)``, for x of shape ``(n,)``."""
+        return np.asarray(self._A @ self._folded(x, -1.0))
+
+    def adjoint(self, y: np.ndarray) -> np.ndarray:
+        """Return A^T y, shape ``(n,)``."""
+        z = y @ self._A
+        return np.concatenate([z, -z]) if self.signed else np.asarray(z)
+
+    def column_norms(self) -> np.ndarray:
+        """Return the Euclidean norms of the columns, shape ``(n,)``."""
+        norms = np.sqrt(np.einsum("nm,nm->n", self._columns, self._columns))
+        return np.tile(norms, 2) if self.signed else norms
+
+    def normal(self, weights: np.ndarray, negligible: float = 0.0, *, graded: bool = False) -> Solve:
+        r"""Return the map :math:`v \mapsto (A\,\mathrm{diag}(d) A^\top)^{-1} v` for weights d >= 0, shape ``(n,)``.
+
+        Weights at or below ``negligible`` times the largest are left out. Where fewer than M weights carry the sum,
+        the others are rounded away and count as `FLOOR`, unless ``graded`` asks for their digits: then the large ones
+        are taken out and put back by the Woodbury formula.
+        """
+        d = self._folded(weights, 1.0)
+        top = d.max()
+        if not top > 0:
+            d, top = np.ones_like(d), 1.0
+        heavy = np.zeros(0, dtype=np.intp)
+        level = top
+        if graded and d.size > self.m:
+            most = max(np.partition(d, d.size - self.m)[d.size - self.m], 1e-200 * top)
+            if most * GAP * 10 < top:
+                level = GAP * most
+                heavy = np.flatnonzero(d > level)
+        kept = np.flatnonzero((d > max(negligible, 1e-18) * level) & (d <= level))
+        B = self._columns[kept] * np.sqrt(d[kept])[:, None]
+        H = linalg.blas.dsyrk(1.0, B.T, lower=1) if kept.size else np.zeros((self.m, self.m), order="F")
+        factor = _factored(H, self._gram, d[kept].max(initial=FLOOR * level), max(FLOOR, 0.1 * negligible))
+
+        def solve(v: np.ndarray) -> np.ndarray:
+            return np.asarray(linalg.cho_solve(factor, v, check_finite=False))
+
+        if not heavy.size:
+            return solve
+        U = self._columns[heavy].T
+        W = solve(U)
+        inner = _factored(U.T @ W + np.diag(1 / d[heavy]), np.diag(np.einsum("mh,mh->h", U, W)), 1.0, 0.0)
+
+        def eliminated(v: np.ndarray) -> np.ndarray:
+            y = solve(v)
+            return np.asarray(y - W @ linalg.cho_solve(inner, U.T @ y, check_finite=False))
+
+        return eliminated
+
+    def _folded(self, x: np.ndarray, sign: float) -> np.ndarray:
+        if not self.signed:
+            return x
+        half = x.size // 2
+        return np.asarray(x[:half] + sign * x[half:])
+
+
+def _factored(H: np.ndarray, shift: np.ndarray, size: float, floor: float) -> Any:
+    """Return the Cholesky factor of H + floor size shift, with a larger floor where rounding makes that indefinite."""
+    while True:
+        try:
+            return linalg.cho_factor(H + (floor * size) * shift, lower=True, check_finite=False)
+        except linalg.LinAlgError:
+            floor = max(100 * floor, FLOOR)
+            if floor > 1:
+                raise
+
+
+def _well_conditioned(gram: np.ndarray) -> bool:
+    """Tell whether Gram's matrix is safely positive definite."""
+    try:
+        pivots = np.diagonal(linalg.cholesky(gram, lower=True, check_finite=False))
+    except linalg.LinAlgError:
+        return False
+    return bool(pivots.min() ** 2 > 1e-10 * pivots.max() ** 2)
+
+
+def operator_of(problem: LinearProblem, signed: bool) -> Any:
+    """Return the operator of one problem (no batch)."""
+    return DenseOperator(problem, signed)

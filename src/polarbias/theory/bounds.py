@@ -1,0 +1,274 @@
+r"""Bounds on how far the limit of a flow is from minimal (weighted) l1 norm, each with its hypotheses as data.
+
+With :math:`w = x_0^{2-L}` and :math:`Q = \min_{z \in S_+} \lVert z \rVert_{w,1}`, the start enters through
+
+.. math:: \beta_1 = \lVert X_0 \rVert_{w,1} = r_0^2, \qquad \beta_{\min} = \min_n w_n X_{0,n} = \min_n x_{0,n}^2,
+          \qquad \gamma = 1 - 2/L,
+
+and weight normalization multiplies both by :math:`\rho^{-L}`. All sizes are handled as logarithms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import logsumexp
+
+from polarbias.errors import InvalidInput
+from polarbias.polar_form import PolarForm
+from polarbias.problem import LinearProblem
+from polarbias.ratio import PowerRatio
+from polarbias.reference import Minimum
+from polarbias.solution import Solution
+from polarbias.theory.ends import depth_at_least, end, log_minimum, log_weights, solves, start
+from polarbias.theory.magnification import log_rho
+from polarbias.theory.statement import Bound, Hypothesis
+
+_UNIFORM = 1e-12  # spread of log u0 up to which a direction counts as uniform
+
+
+def l1_bound(
+    problem: LinearProblem,
+    network: Any,
+    theta0: Any,
+    limit: Solution | ArrayLike | None = None,
+    minimum: Minimum | ArrayLike | None = None,
+) -> Bound:
+    r"""Return the bound of Theorem 2.1 on the relative excess :math:`(\lVert X_\infty \rVert_{w,1} - Q) / Q`.
+
+    .. math:: \varepsilon = \frac{\log(\beta_1/\beta_{\min})}{\log(Q/\beta_1)} \; (L = 2), \qquad
+              \varepsilon = \frac{L (\beta_1^\gamma - \beta_{\min}^\gamma)}{2 Q^\gamma - L \beta_1^\gamma} \; (L > 2).
+
+    Both :math:`\beta` are multiplied by :math:`\rho^{-L}`; without weight normalization, and for the schedule
+    :math:`\eta_r = r^2` of Theorem 2.3, :math:`\rho = 1`. That case is Theorem 2.1 of the paper's reference [7]
+    (Chou, Maly, Rauhut, More is less, arXiv:2112.11027), as the paper quotes it.
+
+    Parameters
+    ----------
+    problem, network, theta0
+        One chain; its network is `HadamardPower`, `HadamardDifference`, or `WeightNormalization` around one of them,
+        with any ratio law. For a signed network S+ is that of the matrix [A, -A].
+    limit
+        The limit as a `Solution`, or as X of shape ``(N,)`` (both halves, shape ``(2 N,)``, for a signed network).
+        Needed where :math:`\rho` is not 1.
+    minimum
+        Q as a number or a `Minimum` with weights ``x0 ** (2 - L)``; a linear program finds it if it is not given.
+
+    Returns
+    -------
+    Bound
+        Hypotheses: depth at least 2, S+ not empty, a limit that solves A X = b, and
+        :math:`\rho^L Q > c_L \beta_1` with :math:`c_2 = 1`, :math:`c_L = (L/2)^{L/(L-2)}`.
+
+    Raises
+    ------
+    InvalidInput
+        A batch of chains, a network without a polar form, a limit of another shape or none where one is needed.
+    Inaccurate
+        The linear program could not be certified; give ``minimum``.
+
+    Notes
+    -----
+    The rows of A need not sum to zero. The printed hypothesis :math:`Q > c_L \beta_1^{2/L}` does not keep the
+    denominator positive for L > 2.
+
+    References
+    ----------
+    arXiv:2305.05448v1, equations (14)-(16) and (19), Theorems 2.1 and 2.3.
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
+    >>> network = pb.HadamardPower(2)
+    >>> bound = l1_bound(problem, network, network.init(0.1, [1.0, 1.0]))
+    >>> bound.applies, round(bound.value, 6)
+    (True, 0.177184)
+    """
+    form = start(problem, network, theta0)
+    source = f"{'(14)-(16)' if form.plain else '(14)-(16), (19)'} of arXiv:2305.05448v1"
+    return _excess_bound(form, problem, network, limit, minimum, _Variant(source))
+
+
+def sharp_l1_bound(
+    problem: LinearProblem,
+    network: Any,
+    theta0: Any,
+    limit: Solution | ArrayLike | None = None,
+    minimum: Minimum | ArrayLike | None = None,
+) -> Bound:
+    r"""Return a sharper bound on the same excess as `l1_bound` for L > 2, under a weaker hypothesis.
+
+    .. math:: \varepsilon = \frac{L (\beta_1^\gamma - \beta_{\min}^\gamma)}{2 (Q^\gamma - \beta_1^\gamma)}
+              \quad \text{where } Q > \beta_1 .
+
+    Parameters, result and errors are those of `l1_bound`, with which it agrees at depth 2.
+
+    Notes
+    -----
+    The limit minimises the Bregman divergence from the start over S+. By Hoelder's inequality its power sum is at
+    most :math:`\beta_1^\gamma` times its weighted norm to the power 2/L; with
+    :math:`(1 + \varepsilon)^{2/L} \le 1 + 2 \varepsilon / L` the inequality is linear in :math:`\varepsilon`.
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
+    >>> network = pb.HadamardPower(3)
+    >>> theta0 = network.init(0.1, [1.0, 1.0])
+    >>> bounds = (f(problem, network, theta0).value for f in (l1_bound, sharp_l1_bound))
+    >>> [round(value, 6) for value in bounds]
+    [0.041767, 0.039126]
+    """
+    form = start(problem, network, theta0)
+    variant = _Variant("Hoelder's inequality in place of (14)-(16) of arXiv:2305.05448v1", sharp=True)
+    return _excess_bound(form, problem, network, limit, minimum, variant)
+
+
+def uniform_l1_bound(
+    problem: LinearProblem,
+    network: Any,
+    theta0: Any,
+    limit: Solution | ArrayLike | None = None,
+    minimum: Minimum | ArrayLike | None = None,
+) -> Bound:
+    r"""Return the bound for starts :math:`\alpha \mathbf 1`, on the excess of the plain l1 norm.
+
+    .. math:: \frac{\lVert X_\infty \rVert_1 - Q}{Q} \le \varepsilon(\rho^{-L} \lVert X_0 \rVert_1), \qquad
+              \varepsilon = \frac{\log N}{\log(\rho^2 Q / \lVert X_0 \rVert_1)} \text{ at depth 2.}
+
+    For a uniform direction the weights are all equal and :math:`\beta_1 = N \beta_{\min}`, so that the bound depends
+    on the start through :math:`\lVert X_0 \rVert_1` alone. For other directions (7) and (8) hold with the
+    weighted norm only, which is `l1_bound`.
+
+    Parameters
+    ----------
+    problem, network, theta0, limit
+        As for `l1_bound`; N counts both halves of a signed network.
+    minimum
+        The minimal l1 norm over S+, without weights, as a number or a `Minimum`.
+
+    Raises
+    ------
+    InvalidInput
+        As for `l1_bound`.
+
+    References
+    ----------
+    arXiv:2305.05448v1, equations (7) (plain) and (8) (with weight normalization), and the remark after Theorem 2.2.
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
+    >>> network = pb.HadamardPower(2)
+    >>> uniform_l1_bound(problem, network, network.init(0.1, [1.0, 2.0])).applies
+    False
+    """
+    form = start(problem, network, theta0)
+    source = f"{'(7)' if form.plain else '(8)'} of arXiv:2305.05448v1 for starts alpha 1"
+    return _excess_bound(form, problem, network, limit, minimum, _Variant(source, uniform=True))
+
+
+@dataclass(frozen=True)
+class _Variant:
+    """One form of (16): its name, what its denominator subtracts, and whether it is for uniform directions."""
+
+    source: str
+    sharp: bool = False
+    uniform: bool = False
+
+
+def _excess_bound(
+    form: PolarForm,
+    problem: LinearProblem,
+    network: Any,
+    limit: Solution | ArrayLike | None,
+    minimum: Minimum | ArrayLike | None,
+    variant: _Variant,
+) -> Bound:
+    """Return (16) in terms of log(rho^L Q / beta_1) and log(beta_1 / beta_min), which are free of scale."""
+    rho, converged = _magnified(form, problem, network, limit)
+    if variant.uniform:
+        # Relative to the weights, which are equal, Q and beta_1 are those without weights.
+        log_w, log_beta = np.zeros(form.n), float(logsumexp(form.log_start))
+    else:
+        log_w, log_beta = log_weights(form), 2 * float(np.log(form.r0))
+    log_q, reachable = log_minimum(problem, form, log_w, minimum)
+    depth = form.depth
+    gamma = 1 - 2 / depth
+    distance = log_q + depth * rho - log_beta
+    spread = -2 * float(form.log_u0.min())
+    log_c = 0.0 if depth <= 2 or variant.sharp else float(np.log(depth / 2)) / gamma
+    subtracted = 2.0 if variant.sharp else float(depth)
+
+    def value() -> float:
+        if depth == 2:
+            return spread / distance
+        with np.errstate(over="ignore"):
+            return float(-depth * np.expm1(-gamma * spread) / (2 * np.exp(gamma * distance) - subtracted))
+
+    hypotheses = [depth_at_least(form, 2)]
+    if variant.uniform:
+        name = f"the direction is uniform: max log u0 - min log u0 <= {_UNIFORM:g}"
+        hypotheses.append(Hypothesis.at_most(name, float(np.ptp(form.log_u0)), _UNIFORM))
+    name = f"log(rho^L Q / beta_1) > {'0' if variant.sharp else 'log c_L'}"
+    hypotheses += [reachable, *converged, Hypothesis.above(name, distance, log_c)]
+    norm = "||X||_1" if variant.uniform else "||X||_{w,1}"
+    return Bound.concluded(f"({norm} - Q) / Q <= value", variant.source, hypotheses, value)
+
+
+def _magnified(
+    form: PolarForm, problem: LinearProblem, network: Any, limit: Solution | ArrayLike | None
+) -> tuple[float, list[Hypothesis]]:
+    """Return log rho and what is assumed about the limit."""
+    plain = form.plain or (
+        isinstance(form.law, PowerRatio) and form.law.k == 2 and float(form.law.c) == form.pace
+    )  # f = r^2: the same curve
+    if limit is None:
+        if not plain:
+            raise InvalidInput("with weight normalization the bound needs limit: rho depends on the limit's radius.")
+        return 0.0, []
+    last = end(network, form, limit)
+    return log_rho(form, last.r), [solves(problem, last)]
+
+
+def excess(
+    problem: LinearProblem,
+    network: Any,
+    theta0: Any,
+    limit: Solution | ArrayLike,
+    minimum: Minimum | ArrayLike | None = None,
+    weighted: bool = True,
+) -> float:
+    r"""Return the observed relative excess :math:`(\lVert X \rVert_{w,1} - Q) / Q`, what the bounds here bound.
+
+    Parameters
+    ----------
+    problem, network, theta0, limit, minimum
+        As for `l1_bound`; for a signed network the norm is that of both halves together.
+    weighted
+        Whether :math:`w = x_0^{2-L}`; if not, w = 1.
+
+    Raises
+    ------
+    InvalidInput
+        As for `l1_bound`; S+ is empty, or Q = 0.
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
+    >>> network = pb.HadamardPower(2)
+    >>> round(excess(problem, network, network.init(0.1, [1.0, 1.0]), limit=[0.2, 0.4]), 6)
+    0.2
+    """
+    form = start(problem, network, theta0)
+    log_w = log_weights(form) if weighted else np.zeros(form.n)
+    log_q, reachable = log_minimum(problem, form, log_w, minimum)
+    if not reachable.held or not np.isfinite(log_q):
+        raise InvalidInput("the relative excess needs a nonempty S+ with positive minimal norm.")
+    return float(np.expm1(logsumexp(log_w + end(network, form, limit).log_x) - log_q))

@@ -1,0 +1,267 @@
+r"""The magnification factor of weight normalization, and the radii of the start that make it at least 1.
+
+With :math:`E'(r) = r / f(r)` for a ratio law f,
+
+.. math:: \rho = \frac{r_0}{r_\infty}\, e^{E(r_\infty) - E(r_0)},
+
+and the limit with weight normalization is that of the plain flow from :math:`x_0 / \rho`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import lambertw, xlogy
+
+from polarbias.errors import InvalidInput
+from polarbias.polar_form import PolarForm
+from polarbias.problem import LinearProblem, require_dense
+from polarbias.ratio import ConstantRatio, HarmonicRatio, PowerRatio, RatioLaw
+from polarbias.reference import Minimum
+from polarbias.solution import Solution
+from polarbias.theory.ends import constant_ratio, end, end_radius, log_minimum, solves, start
+from polarbias.theory.statement import Bound, Hypothesis
+
+_LAMBERT_LIMIT = 700.0  # above this, y e^-y is no longer a normal number and the root is explicit to the last bit
+
+
+def log_magnification(problem: LinearProblem, network: Any, theta0: Any, limit: Solution | ArrayLike) -> float:
+    r"""Return :math:`\log \rho` for any ratio law (eq. 17 of arXiv:2305.05448v1 for the constant one).
+
+    .. math:: \log \rho = \log r_0 - \log r_\infty + E(r_\infty) - E(r_0) .
+
+    Parameters
+    ----------
+    problem, network, theta0
+        One chain; its network is `HadamardPower`, `HadamardDifference`, or `WeightNormalization` around one of them.
+    limit
+        The limit as a `Solution`, as X of shape ``(N,)`` (both halves, shape ``(2 N,)``, for a signed network), or
+        its radius, a positive number.
+
+    Returns
+    -------
+    float
+        0 without weight normalization; -inf or inf for a limit of radius 0, depending on the law.
+
+    Notes
+    -----
+    The radius is that of the factor, :math:`r_\infty^2 = \sum_n |X_n|^{2/L}`, which is not the norm of X.
+
+    Raises
+    ------
+    InvalidInput
+        A batch of chains, a network without a polar form, a limit of another shape.
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
+    >>> network = pb.WeightNormalization(pb.HadamardPower(2), 0.1)
+    >>> theta0 = network.init(1.0, [1.0, 1.0])
+    >>> round(log_magnification(problem, network, theta0, limit=2.0), 6)
+    14.306853
+    """
+    form = start(problem, network, theta0)
+    return log_rho(form, end_radius(network, form, limit))
+
+
+def log_rho(form: PolarForm, r: float) -> float:
+    """Return the logarithm of the magnification factor for a limit of radius r."""
+    if form.plain:
+        return 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if isinstance(form.law, PowerRatio) and form.law.k == 2:
+            # The difference of two infinite terms at r = 0, and exactly 0 for f = r^2.
+            exponent = form.pace / float(form.law.c) - 1
+            return float(xlogy(exponent, r / form.r0))
+        if isinstance(form.law, HarmonicRatio) and form.pace == 1:
+            return float((r - form.r0) * (r + form.r0) / (2 * form.law.eta))
+        if isinstance(form.law, ConstantRatio):
+            # The difference of squares first: their quotients by a small eta would cancel.
+            return float(np.log(form.r0) - np.log(r) + (r - form.r0) * (r + form.r0) * form.pace / (2 * form.law.eta))
+        return float(np.log(form.r0) - np.log(r) + form.E(r**2) - form.E(form.r0**2))
+
+
+def magnification(problem: LinearProblem, network: Any, theta0: Any, limit: Solution | ArrayLike) -> float:
+    r"""Return :math:`\rho`, infinite where it overflows; parameters and errors as for `log_magnification`.
+
+    References
+    ----------
+    arXiv:2305.05448v1, equation (17).
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
+    >>> network = pb.WeightNormalization(pb.HadamardPower(2), pb.HarmonicRatio(0.5))
+    >>> round(magnification(problem, network, network.init(1.0, [1.0, 1.0]), limit=2.0), 6)
+    20.085537
+    """
+    with np.errstate(over="ignore"):
+        return float(np.exp(log_magnification(problem, network, theta0, limit)))
+
+
+def magnification_bound(problem: LinearProblem, network: Any, theta0: Any, limit: Solution | ArrayLike) -> Bound:
+    r"""Return the lower bound 1 on :math:`\rho` under the sufficient condition (20).
+
+    .. math:: \min(\eta, r_\infty^2) \le r_0^2 \le \max(\eta, r_\infty^2) .
+
+    Parameters and errors as for `log_magnification`; the exact condition is `magnifying_radii`.
+
+    References
+    ----------
+    arXiv:2305.05448v1, equation (20), with the radius of the factor for the printed norm of the signal.
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
+    >>> network = pb.WeightNormalization(pb.HadamardPower(2), 0.1)
+    >>> magnification_bound(problem, network, network.init(1.0, [1.0, 1.0]), limit=2.0).applies
+    True
+    """
+    form = start(problem, network, theta0)
+    eta, constant = constant_ratio(form)
+    r2, r0 = end_radius(network, form, limit) ** 2, form.r0**2
+    low, high = (min(eta, r2), max(eta, r2)) if constant.held else (np.nan, np.nan)
+    hypotheses = [
+        constant,
+        Hypothesis.above("r_inf > 0", r2, 0.0),
+        Hypothesis.at_most("min(eta, r_inf^2) <= r0^2", low, r0),
+        Hypothesis.at_most("r0^2 <= max(eta, r_inf^2)", r0, high),
+    ]
+    return Bound.concluded("rho >= value", "(20) of arXiv:2305.05448v1", hypotheses, lambda: 1.0)
+
+
+def magnifying_radii(law: RatioLaw, limit_radius: float, pace: float = 1.0) -> tuple[tuple[float, float], ...]:
+    r"""Return the exact set of radii :math:`r_0` with :math:`\rho \ge 1`, as closed intervals in rising order.
+
+    For a constant ratio it is the interval between :math:`r_\infty` and the other root of
+    :math:`r e^{-r^2/(2\eta)} = r_\infty e^{-r_\infty^2/(2\eta)}`,
+
+    .. math:: r^2 = -\eta\, W_k(-y e^{-y}), \; y = r_\infty^2 / \eta, \; k = -1 \text{ for } y < 1, \text{ else } 0 .
+
+    For :math:`f = c\, r^k` the same holds for :math:`r^{2-k}` and c in the places of :math:`r^2` and :math:`\eta`; for
+    k > 2 the interval is the complement. For :math:`f = c\, r^2` it is one side of :math:`r_\infty`, and for the
+    harmonic law :math:`r_0 \le r_\infty`.
+
+    Parameters
+    ----------
+    law
+        `ConstantRatio`, `PowerRatio` or `HarmonicRatio` with one set of parameters.
+    limit_radius
+        Radius of the factor at the limit, positive.
+    pace
+        ``direction_rate / ||u0||^2``, by which f is divided (Lemma 3.1).
+
+    Returns
+    -------
+    tuple of pairs
+        Lower and upper ends; 0 and inf stand for the open ends of the axis.
+
+    Raises
+    ------
+    InvalidInput
+        Another law, or a radius or pace that is not positive.
+
+    References
+    ----------
+    arXiv:2305.05448v1, equation (20), which is sufficient only.
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> ((low, high),) = magnifying_radii(pb.ConstantRatio(1.0), 2.0)
+    >>> round(low, 6), high
+    (0.28162, 2.0)
+    >>> magnifying_radii(pb.HarmonicRatio(1.0), 2.0)
+    ((0.0, 2.0),)
+    """
+    r = float(limit_radius)
+    if not (0 < r < np.inf and 0 < pace < np.inf):
+        raise InvalidInput(f"limit_radius and pace must be positive numbers, got {limit_radius!r} and {pace!r}.")
+    if isinstance(law, HarmonicRatio):
+        if pace == 1:
+            return ((0.0, r),)
+        raise InvalidInput("for the harmonic law the radii are known for pace 1 only.")
+    if not isinstance(law, ConstantRatio | PowerRatio):
+        raise InvalidInput(f"law must be ConstantRatio, PowerRatio or HarmonicRatio, got {law!r}.")
+    parameter, power = (law.eta, 2.0) if isinstance(law, ConstantRatio) else (law.c, 2 - law.k)
+    if np.ndim(parameter):
+        raise InvalidInput(f"law must have one set of parameters, got {law!r}.")
+    c = float(parameter) / pace
+    if power == 0:
+        return ((0.0, np.inf),) if c == 1 else (((0.0, r),) if c < 1 else ((r, np.inf),))
+    low, high = sorted((r, _other_root(r, power, c)))
+    return ((low, high),) if power > 0 else ((0.0, low), (high, np.inf))
+
+
+def _other_root(r: float, power: float, c: float) -> float:
+    """Return the other radius at which r^power / c - power log r has the value it has at r."""
+    with np.errstate(over="ignore"):
+        y = float(np.exp(power * np.log(r) - np.log(c)))
+    if y > _LAMBERT_LIMIT:
+        # The small root z of z e^-z = y e^-y is y e^-y itself; in logarithms, log r - y / power.
+        with np.errstate(over="ignore", under="ignore"):
+            return float(np.exp(np.log(r) - y / power))
+    argument = -y * np.exp(-y)
+    if argument == 0:  # y below the smallest number: its mate is beyond every number worth a radius
+        return np.inf if power > 0 else 0.0
+    z = -float(np.real(lambertw(max(argument, -np.exp(-1.0)), -1 if y < 1 else 0)))
+    return float((c * z) ** (1 / power)) if np.isfinite(z) else r
+
+
+def radius_bound(
+    problem: LinearProblem,
+    network: Any,
+    theta0: Any,
+    limit: Solution | ArrayLike,
+    minimum: Minimum | ArrayLike | None = None,
+) -> Bound:
+    r"""Return a lower bound on the squared radius of a limit that solves :math:`A X = b`.
+
+    .. math:: r_\infty^2 = \lVert X_\infty \rVert_{2/L}^{2/L} \ge \min_{z \in S_+} \lVert z \rVert_{2/L}^{2/L}
+              \ge Q^{2/L}, \qquad Q = \min_{z \in S_+} \lVert z \rVert_1 .
+
+    At depth 2 the last step is an equality. Above, the middle term is a concave minimisation, which Q bounds from
+    below; at depth 1 the bound is the square of the minimal l2 norm.
+
+    Parameters
+    ----------
+    problem, network, theta0, limit
+        As for `log_magnification`, without the radius as a limit.
+    minimum
+        Q (at depth 1 the minimal l2 norm) as a number or a `Minimum`; computed if not given.
+
+    Raises
+    ------
+    InvalidInput
+        As for `log_magnification`.
+
+    References
+    ----------
+    arXiv:2305.05448v1, equation (21), for limits that solve A X = b: a flow that collapses does not.
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
+    >>> network = pb.HadamardPower(2)
+    >>> radius_bound(problem, network, network.init(1.0, [1.0, 1.0]), limit=[0.2, 0.4]).value
+    0.5
+    """
+    form = start(problem, network, theta0)
+    last = end(network, form, limit)
+    if form.depth == 1 and minimum is None:
+        require_dense(problem, "the minimal l2 norm")
+        minimum = float(np.linalg.norm(np.linalg.lstsq(problem.A, problem.b, rcond=None)[0]))
+        minimum /= np.sqrt(2.0) if form.signed else 1.0
+    log_q, reachable = log_minimum(problem, form, np.zeros(form.n), minimum)
+    return Bound.concluded(
+        "r_inf^2 >= value",
+        "(21) of arXiv:2305.05448v1",
+        [reachable, solves(problem, last)],
+        lambda: np.exp(2 / form.depth * log_q),
+    )

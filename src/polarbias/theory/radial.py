@@ -1,0 +1,154 @@
+r"""Bounds at depth 2 with a constant ratio that follow from the Bregman divergence itself, for starts of any size.
+
+Twice the divergence of a point z of S+ from the start is
+
+.. math:: Z\, \mathrm{KL}(z / Z \,\|\, u_0^2) + \frac{(Z - r_0^2)^2}{2 \eta}, \qquad Z = \lVert z \rVert_1 .
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import xlogy
+
+from polarbias.errors import InvalidInput
+from polarbias.polar_form import PolarForm
+from polarbias.problem import LinearProblem, real_array
+from polarbias.reference import Minimum, minimal_l1
+from polarbias.solution import Solution
+from polarbias.theory.ends import constant_ratio, end, halves, log_minimum, signal, solves, start, stays_away
+from polarbias.theory.statement import Bound, Hypothesis
+
+_MEMBER = 1e-9  # relative residual up to which z counts as a point of S+
+
+
+def radial_l1_bound(
+    problem: LinearProblem,
+    network: Any,
+    theta0: Any,
+    limit: Solution | ArrayLike | None = None,
+    minimum: Minimum | None = None,
+) -> Bound:
+    r"""Return a bound on :math:`\lVert X_\infty \rVert_1 - Q` at depth 2, for any start and without :math:`\rho`.
+
+    .. math:: \lVert X_\infty \rVert_1 - Q \le \tfrac12 \Big( \sqrt{(Q - r_0^2)^2 + 4 \eta Q K} - (Q - r_0^2) \Big),
+              \qquad K = \mathrm{KL}(z^* / Q \,\|\, u_0^2),
+
+    for a constant ratio and any minimiser :math:`z^*` of the l1 norm over S+, :math:`Q = \lVert z^* \rVert_1`.
+
+    Parameters
+    ----------
+    problem, network, theta0
+        As for `l1_bound`, depth 2 with weight normalization.
+    limit
+        The limit; if it is given, that it solves A X = b is a hypothesis. If not, a sufficient condition for this
+        takes its place: the start has a smaller loss than X = 0.
+    minimum
+        A minimal l1 solution, for the matrix [A, -A] if the network is signed; computed if not given.
+
+    Raises
+    ------
+    InvalidInput
+        As for `l1_bound`; ``minimum`` without its minimiser.
+
+    Notes
+    -----
+    The limit minimises :math:`\lVert z \rVert_1 \mathrm{KL}(z / \lVert z \rVert_1 \| u_0^2) +
+    (\lVert z \rVert_1 - r_0^2)^2 / (2 \eta)` over S+. Along the segment to :math:`z^*` the derivative at the limit is
+    not negative, which gives :math:`(S - Q)(S - r_0^2) \le \eta Q K` for :math:`S = \lVert X_\infty \rVert_1`.
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
+    >>> network = pb.WeightNormalization(pb.HadamardPower(2), 0.01)
+    >>> round(radial_l1_bound(problem, network, network.init(0.2, [1.0, 1.0])).value, 6)
+    0.007415
+    """
+    form = start(problem, network, theta0)
+    eta, constant = constant_ratio(form)
+    if minimum is not None and not isinstance(minimum, Minimum):
+        raise InvalidInput(f"minimum must be a Minimum, because the bound needs a minimiser, got {minimum!r}.")
+    log_q, reachable = log_minimum(problem, form, np.zeros(form.n), minimum)
+    hypotheses = [
+        Hypothesis("L = 2", form.depth == 2, form.depth, 2),
+        constant,
+        reachable,
+        Hypothesis.above("Q > 0", np.exp(log_q), 0.0),
+        stays_away(problem, form) if limit is None else solves(problem, end(network, form, limit)),
+    ]
+
+    def value() -> float:
+        best = minimum or minimal_l1(problem.signed() if form.signed else problem)
+        Q = float(best.value)
+        ahead = Q - form.r0**2
+        product = 4 * eta * Q * _divergence(halves(best.x, form) / Q, form)
+        root = float(np.hypot(ahead, np.sqrt(product)))
+        # Whichever of the two forms does not cancel.
+        return product / (2 * (root + ahead)) if ahead > 0 else (root - ahead) / 2
+
+    return Bound.concluded(
+        "||X||_1 - Q <= value", "first-order condition of the Bregman projection on S+", hypotheses, value
+    )
+
+
+def radius_band(problem: LinearProblem, network: Any, theta0: Any, z: ArrayLike) -> Bound:
+    r"""Return how far the squared radius can be from :math:`Z = \lVert z \rVert_1`, z in S+, at any time, at depth 2.
+
+    .. math:: |r(t)^2 - Z| \le \sqrt{(Z - r_0^2)^2 + 2 \eta Z\, \mathrm{KL}(z / Z \,\|\, u_0^2)} .
+
+    Parameters
+    ----------
+    problem, network, theta0
+        As for `l1_bound`, depth 2 with weight normalization and a constant ratio.
+    z
+        A point of S+, shape ``(N,)``; for a signed network its two halves, shape ``(2 N,)``, or a signed solution.
+
+    Raises
+    ------
+    InvalidInput
+        As for `l1_bound`; z has another shape.
+
+    Notes
+    -----
+    The right-hand side squared is :math:`4 \eta` times the Bregman divergence from the start to z, which the flow
+    does not increase, collapse or not.
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
+    >>> network = pb.WeightNormalization(pb.HadamardPower(2), 0.01)
+    >>> round(radius_band(problem, network, network.init(0.2, [1.0, 1.0]), [0.0, 0.5]).value, 6)
+    0.467474
+    """
+    form = start(problem, network, theta0)
+    eta, constant = constant_ratio(form)
+    point = real_array(z, "z").astype(np.float64)
+    if point.shape not in ((problem.n,), (form.n,)):
+        raise InvalidInput(f"z must have shape ({form.n},), got {point.shape}.")
+    parts = halves(point, form)
+    lowest = float(parts.min())
+    missed = float(np.linalg.norm(problem.residual(signal(point, form))))
+    Z = float(np.abs(parts).sum())
+    hypotheses = [
+        Hypothesis("L = 2", form.depth == 2, form.depth, 2),
+        constant,
+        Hypothesis.at_most("0 <= min z", 0.0, lowest),
+        Hypothesis.at_most(f"||A z - b|| <= {_MEMBER:g} ||b||", missed, _MEMBER * float(np.linalg.norm(problem.b))),
+        Hypothesis.above("||z||_1 > 0", Z, 0.0),
+    ]
+    return Bound.concluded(
+        "|r(t)^2 - ||z||_1| <= value",
+        "the Bregman divergence to a point of S+ does not increase",
+        hypotheses,
+        lambda: np.hypot(Z - form.r0**2, np.sqrt(2 * eta * Z * _divergence(parts / Z, form))),
+    )
+
+
+def _divergence(p: np.ndarray, form: PolarForm) -> float:
+    """Return KL(p || u0^2)."""
+    p = np.maximum(p, 0)
+    return max(float((xlogy(p, p) - 2 * p * form.log_u0).sum()), 0.0)

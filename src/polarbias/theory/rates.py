@@ -1,0 +1,189 @@
+r"""How fast the loss falls: a bound along a whole trajectory, and the exact rate near the limit."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import ArrayLike
+
+from polarbias.errors import InvalidInput
+from polarbias.parameterization.base import norm
+from polarbias.polar_form import PolarForm
+from polarbias.problem import LinearProblem, require_dense
+from polarbias.solution import Solution
+from polarbias.theory.ends import end, start
+from polarbias.theory.invariants import along
+from polarbias.theory.statement import Bound, Hypothesis
+
+_CANDIDATES = 32  # index sets among which `loss_rate` chooses, one singular value decomposition each
+
+
+@dataclass(frozen=True, eq=False)
+class LocalRate:
+    """Linearisation of the flow at its limit: the residual obeys R' = -K R there.
+
+    Attributes
+    ----------
+    K
+        Symmetric, positive semidefinite, shape ``(M, M)``.
+    rate
+        Its smallest eigenvalue on the range of A: in the end ``||R||`` falls like ``exp(-rate t)``.
+    fastest
+        Its largest eigenvalue; ``fastest / rate`` is the stiffness, and explicit Euler is stable up to the step
+        ``2 / fastest``.
+    """
+
+    K: np.ndarray
+    rate: float
+    fastest: float
+
+
+def local_rate(problem: LinearProblem, network: Any, theta0: Any, limit: Solution | ArrayLike) -> LocalRate:
+    r"""Return the rate of convergence near a limit X, s = r^2, with :math:`A X = b`.
+
+    .. math:: R' = -K R, \qquad K = L \Big( s\, A\, \mathrm{diag}(X^{2 - 2/L})\, A^\top
+              - \Big(1 - \frac{f}{s}\Big) b b^\top \Big) .
+
+    The plain flow has :math:`K = L A\, \mathrm{diag}(X^{2-2/L}) A^\top`. Time is that of the network's own equations.
+
+    Parameters
+    ----------
+    problem, network, theta0
+        One chain, as for `l1_bound`.
+    limit
+        The limit, a `Solution` or X as for `l1_bound`, with positive radius.
+
+    Raises
+    ------
+    InvalidInput
+        A batch of chains, a network without a polar form, a limit of another shape or at radius 0; A is not dense.
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
+    >>> network = pb.HadamardPower(2)
+    >>> round(local_rate(problem, network, network.init(1.0, [1.0, 1.0]), [0.2, 0.4]).rate, 6)
+    3.6
+    """
+    form = start(problem, network, theta0)
+    last = end(network, form, limit)
+    if not last.r > 0:
+        raise InvalidInput("the limit has radius 0: there is no solution to converge to.")
+    A = _matrix(problem, form, "local_rate")
+    K = form.depth * (A * np.exp((2 - 2 / form.depth) * last.log_x)) @ A.T
+    if not form.plain:
+        s = last.r**2
+        b = np.asarray(problem.b, np.float64)
+        f = float(form.f(s))
+        # form.f is for a direction that moves at rate 1, a clock that runs `pace` times as fast.
+        K = form.pace * (s * K - form.depth * (1 - f / s) * np.outer(b, b))
+    left, sizes, _ = np.linalg.svd(A, full_matrices=False)
+    basis = left[:, sizes > max(A.shape) * np.finfo(np.float64).eps * sizes[0]]
+    eigenvalues = np.linalg.eigvalsh(basis.T @ K @ basis)
+    return LocalRate(K, float(eigenvalues[0]), float(eigenvalues[-1]))
+
+
+def loss_rate(problem: LinearProblem, network: Any, thetas: Any, support: ArrayLike | None = None) -> Bound:
+    r"""Return a rate c at which the loss falls along a trajectory.
+
+    .. math:: \mathcal L(t) \le \mathcal L(t_0)\, e^{-c (t - t_0)}, \qquad
+              c = \min(c_r, c_u c_x^2 |I|)\; 2 L\, c_x^{2L-2}\, \sigma_{\min}(A_I^\top)^2 ,
+
+    where :math:`c_r \le \eta_r`, :math:`c_u \le \eta_u / \lVert u \rVert^2` and :math:`c_x \le |x_n|`, n in I, all
+    along the given part of a trajectory. Without weight normalization the first factor is 1.
+
+    Parameters
+    ----------
+    problem, network
+        One problem and a network as for `l1_bound`.
+    thetas
+        Points of a trajectory of one chain: a sequence of parameters, or parameters with one leading axis for time.
+        Between them, r and the entries are taken to stay above their least sampled values.
+    support
+        The index set I, integers; N counts both halves of a signed network. By default the best of up to 32
+        sets, those of the k entries that stay largest for k from M to N.
+
+    Returns
+    -------
+    Bound
+        Hypotheses: :math:`A_I` has full row rank, and the entries of I stay away from 0.
+
+    Raises
+    ------
+    InvalidInput
+        More than one chain, a support that is empty or out of range; A is not dense.
+
+    Notes
+    -----
+    This is (31) with two corrections: the power of :math:`c_x` is 2L - 2, as in its proof, and :math:`A_I` needs full
+    row rank (its singular values are those of :math:`A_I^\top`). With the whole trajectory it is (18): such c > 0
+    exists if the flow does not collapse and no entry of a set I of full row rank vanishes.
+
+    References
+    ----------
+    arXiv:2305.05448v1, equations (18) and (31), Lemma 3.5.
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
+    >>> network = pb.HadamardPower(2)
+    >>> bound = loss_rate(problem, network, [pb.Factor([0.6, 0.8]), pb.Factor([0.5, 0.6])])
+    >>> round(bound.value, 6)
+    5.76
+    """
+    points = along(problem, network, thetas)
+    form = start(problem, network, jax.tree.map(operator.itemgetter(0), points))
+    least = np.abs(network.factor(points)).min(0)
+    A = _matrix(problem, form, "loss_rate")
+    if support is not None:
+        chosen = np.unique(np.asarray(support))
+        if chosen.ndim != 1 or not chosen.size or chosen.dtype.kind not in "iu":
+            raise InvalidInput(f"support must be a nonempty list of integers, got {support!r}.")
+        if chosen[0] < 0 or chosen[-1] >= least.size:
+            raise InvalidInput(f"support must hold indices from 0 to {least.size - 1}, got {support!r}.")
+        candidates = [chosen]
+    else:
+        order = np.argsort(-least, kind="stable")
+        sizes = np.unique(np.geomspace(min(A.shape), order.size, _CANDIDATES).round().astype(int))
+        candidates = [order[:k] for k in sizes]
+    c_r = c_u = 0.0
+    if not form.plain:
+        c_r = float(np.min(network.ratio.f(np.abs(points.r))))
+        c_u = float(np.min(network.direction_rate / norm(points.u) ** 2))
+    depth = form.depth
+
+    def exponent(chosen: np.ndarray) -> tuple[float, float, float]:
+        c_x = float(least[chosen].min())
+        smallest = _row_rank_value(A[:, chosen])
+        pace = 1.0 if form.plain else min(c_r, c_u * c_x**2 * chosen.size)
+        return pace * 2 * depth * c_x ** (2 * depth - 2) * smallest**2, c_x, smallest
+
+    rate, c_x, smallest = max(exponent(chosen) for chosen in candidates)
+    hypotheses = [
+        Hypothesis.above("sigma_min(A_I^T) > 0: A_I has full row rank", smallest, 0.0),
+        Hypothesis.above("c_x > 0: the entries of I stay away from 0", c_x, 0.0),
+    ]
+    return Bound.concluded(
+        "L(t) <= L(t0) exp(-value (t - t0))", "(18), (31) of arXiv:2305.05448v1", hypotheses, lambda: rate
+    )
+
+
+def _matrix(problem: LinearProblem, form: PolarForm, what: str) -> np.ndarray:
+    """Return A, or [A, -A] for a signed network, in float64."""
+    require_dense(problem, what)
+    return np.asarray((problem.signed() if form.signed else problem).A, np.float64)
+
+
+def _row_rank_value(A: np.ndarray) -> float:
+    """Return the M-th singular value of an M-row matrix, 0 where it is at rounding level or there is none."""
+    m, k = A.shape
+    if k < m:
+        return 0.0
+    sizes = np.linalg.svd(A, compute_uv=False)
+    return float(sizes[-1]) if sizes[-1] > max(m, k) * np.finfo(np.float64).eps * sizes[0] else 0.0

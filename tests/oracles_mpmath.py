@@ -1,0 +1,130 @@
+"""Limits of flows in mpmath: optimality of a claimed limit, and Newton's method for small problems."""
+
+from dataclasses import dataclass
+
+import mpmath as mp
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Optimality:
+    """Relative residual of A X = b, and how far the mirror map is from having moved by A^T nu."""
+
+    residual: float
+    stationarity: float
+    nu: np.ndarray
+
+    @property
+    def worst(self):
+        return max(self.residual, self.stationarity)
+
+
+def kkt_mpmath(case, log_x, sign=1.0, nu=None, digits=50):
+    """Evaluate A X = b and Phi(X) - Phi(X0) = A^T nu at X = sign exp(log_x), with nu fitted unless it is given.
+
+    Depth 2: log u^2 + 2 E - log u0^2 - 2 E0, relative to its largest entry if above 1. Depth > 2: q - q0 with
+    q = (u e^(E - E0))^(2-L), each entry relative to max(q, q0), over 2 - L. Depth 1: u e^(E - E0) - u0, relative to
+    its largest entry.
+    """
+    A, b, depth, law, r0, u0 = case.arguments
+    with mp.workdps(digits):
+        lx = [mp.mpf(float(v)) for v in log_x]
+        log_r = mp.log(mp.fsum(mp.exp(2 * v / depth) for v in lx)) / 2
+        r = mp.exp(log_r)
+        rise = law.exact_radial(r) - law.exact_radial(r0)
+        log_u = [v / depth - log_r for v in lx]
+        start = [mp.mpf(float(v)) for v in u0]
+        signs = np.broadcast_to(sign, len(lx))
+        X = [int(g) * mp.exp(v) for g, v in zip(signs, lx, strict=True)]
+        gaps = [mp.fsum(mp.mpf(float(a)) * x for a, x in zip(row, X, strict=True)) - mp.mpf(float(c))
+                for row, c in zip(A, b, strict=True)]  # fmt: skip
+        residual = float(mp.norm(gaps) / mp.norm([mp.mpf(float(c)) for c in b]))
+        if depth == 2:
+            moved = [2 * (v + rise - mp.log(w)) for v, w in zip(log_u, start, strict=True)]
+            scale = [max(mp.mpf(1), max(abs(v) for v in moved))] * len(moved)
+        elif depth > 2:
+            q = [mp.exp((2 - depth) * (v + rise)) for v in log_u]
+            q0 = [w ** (2 - depth) for w in start]
+            moved = [(a - c) / (2 - depth) for a, c in zip(q, q0, strict=True)]
+            scale = [max(a, c) for a, c in zip(q, q0, strict=True)]
+        else:
+            v = [int(g) * mp.exp(a + rise) for g, a in zip(signs, log_u, strict=True)]
+            moved = [a - c for a, c in zip(v, start, strict=True)]
+            scale = [max(max(abs(a) for a in v), mp.mpf(1))] * len(v)
+        # nu is counted in the smallest scale, because scales may leave the range of floats.
+        unit = min(scale)
+        weight = np.array([float(unit / v) for v in scale])
+        target = np.array([float(m / v) for m, v in zip(moved, scale, strict=True)])
+        rows = (A * weight).T
+        if nu is None:
+            norms = np.linalg.norm(rows, axis=0)
+            norms[norms == 0] = 1
+            nu = np.linalg.lstsq(rows / norms, target)[0] / norms
+        else:
+            nu = np.array([float(mp.mpf(float(v)) / unit) for v in nu])
+        return Optimality(residual, float(np.abs(target - rows @ nu).max()), nu * float(min(unit, mp.mpf(10) ** 300)))
+
+
+def solve_mpmath(case, log_x, digits=30, extra=30):
+    """Newton's method from log_x for (nu, log r), depth >= 2, to ``digits`` digits; returns log X as mpmath numbers.
+
+    The limit is the only zero, because the potential is strictly convex; so the start matters for success alone.
+    """
+    A, b, depth, law, r0, u0 = case.arguments
+    start = kkt_mpmath(case, log_x)
+    m, n = A.shape
+    with mp.workdps(digits + extra):
+        rows = mp.matrix(A.tolist())
+        rhs = mp.matrix(b.tolist())
+        log_u0 = [mp.log(mp.mpf(float(w))) for w in u0]
+        origin = law.exact_radial(r0)
+        factor = 1 if depth > 2 else mp.mpf(1) / 2
+        nu = mp.matrix([factor * mp.mpf(float(v)) for v in start.nu])
+        t = mp.log(mp.fsum(mp.exp(2 * mp.mpf(float(v)) / depth) for v in log_x)) / 2
+
+        def state(nu, t):
+            move = rows.T * nu
+            if depth == 2:
+                weight, log_v = [mp.mpf(1)] * n, [w + d for w, d in zip(log_u0, move, strict=True)]
+            else:
+                q = [mp.exp((2 - depth) * w) - (depth - 2) * d for w, d in zip(log_u0, move, strict=True)]
+                if min(q) <= 0:
+                    return None
+                weight, log_v = [1 / v for v in q], [mp.log(v) / (2 - depth) for v in q]
+            rise = law.exact_radial(mp.exp(t)) - origin
+            log_u = [v - rise for v in log_v]
+            X = [mp.exp(depth * (t + v)) for v in log_u]
+            F = [*(rows * mp.matrix(X) - rhs), mp.fsum(mp.exp(2 * v) for v in log_u) - 1]
+            return mp.matrix(F), weight, log_u, X
+
+        now = state(nu, t)
+        for _ in range(200):
+            if now is None:
+                raise ArithmeticError("the start lies outside the domain")
+            F, weight, log_u, X = now
+            if mp.norm(F) <= mp.mpf(10) ** (-digits - 5) * max(mp.norm(rhs), 1):
+                return [mp.log(x) for x in X]
+            r = mp.exp(t)
+            ratio = r * r / law.exact_f(r)
+            scaled = mp.matrix([[depth * rows[i, j] * X[j] for j in range(n)] for i in range(m)])
+            J = mp.matrix(m + 1, m + 1)
+            by_nu = mp.matrix([[weight[j] * rows[i, j] for i in range(m)] for j in range(n)])
+            u2 = mp.matrix([mp.exp(2 * v) for v in log_u])
+            J[:m, :m] = scaled * by_nu
+            J[:m, m] = scaled * mp.matrix([1 - ratio] * n)
+            J[m, :m] = 2 * u2.T * by_nu
+            J[m, m] = -2 * ratio * mp.fsum(u2)
+            try:
+                step = mp.lu_solve(J, -F)
+            except ZeroDivisionError as singular:
+                raise ArithmeticError("the matrix is singular to this many digits") from singular
+            length = mp.mpf(1)
+            while length > mp.mpf(2) ** -60:
+                trial = state(nu + length * step[:m], t + length * step[m])
+                if trial is not None and mp.norm(trial[0]) < mp.norm(F):
+                    break
+                length /= 2
+            else:
+                raise ArithmeticError("Newton's method found no decrease")
+            nu, t, now = nu + length * step[:m], t + length * step[m], trial
+    raise ArithmeticError("Newton's method used all steps")

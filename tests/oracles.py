@@ -313,6 +313,12 @@ def _integrated(case, *, form="mirror", tol=1e-12, good=1e-10, rtol=1e-12, max_s
     return End("converged" if best[3] <= good else "safe" if decide and best[5] else "stalled", *best[1:])
 
 
+def attainable(case, x):
+    """The relative residual to ask for: 1e-10, or what rounding X makes of it where X is far larger than b."""
+    rounding = 50 * np.finfo(float).eps * np.linalg.norm(np.abs(case.A) @ np.abs(x))
+    return max(1e-10, rounding / np.linalg.norm(case.b))
+
+
 def linear_limit(case, orientation):
     """Depth 1: X = A^+ b + c (I - P) u0, |c| = r e^(E0 - E), r the root of r^2 = ||A^+ b||^2 + c^2 ||(I - P) u0||^2.
 

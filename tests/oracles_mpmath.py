@@ -110,10 +110,8 @@ def solve_mpmath(case, log_x, digits=30, extra=30):
             J = mp.matrix(m + 1, m + 1)
             by_nu = mp.matrix([[weight[j] * rows[i, j] for i in range(m)] for j in range(n)])
             u2 = mp.matrix([mp.exp(2 * v) for v in log_u])
-            J[:m, :m] = scaled * by_nu
-            J[:m, m] = scaled * mp.matrix([1 - ratio] * n)
-            J[m, :m] = 2 * u2.T * by_nu
-            J[m, m] = -2 * ratio * mp.fsum(u2)
+            J[:m, :m], J[:m, m] = scaled * by_nu, scaled * mp.matrix([1 - ratio] * n)
+            J[m, :m], J[m, m] = 2 * u2.T * by_nu, -2 * ratio * mp.fsum(u2)
             try:
                 step = mp.lu_solve(J, -F)
             except ZeroDivisionError as singular:

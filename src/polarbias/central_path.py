@@ -47,10 +47,12 @@ def central_point(
     refines the point.
     """
     size = float(np.linalg.norm(op.b))
-    # A X of the size of b, and all of the slack.
-    x = (w.min() / w) / w
-    at = CentralPoint(x * (size / np.linalg.norm(x * op.column_norms())), w.copy(), np.zeros(op.m))
+    # Equal products, whatever the weights: a start at q = w is badly centred where these span many decades.
+    x = np.full_like(w, size / float(np.linalg.norm(op.column_norms())))
+    at = CentralPoint(x, np.full_like(w, w.max()), np.zeros(op.m))
     for steps in range(max_steps):
+        if not np.isfinite(at.x).all() or at.x.max() > 1e100 * x.max():
+            return None  # diverges where there is no X >= 0
         products = at.x * at.q
         primal, dual = op.b - op.forward(at.x), w - op.adjoint(at.eta) - at.q
         aim = float(np.exp(log_mu(at.x)))

@@ -19,8 +19,18 @@ from polarbias.solution import Safety
 TIGHT = 1e-10
 """Relative tolerance of the integration."""
 
+VANISHED = 1e-8
+"""Share of E(r0) - E(0) at which the radius counts as vanished."""
+
+MOST_EVALUATIONS = 20_000
+"""Evaluations of the flow after which nothing is decided."""
+
 MARGIN = 1e-8
 """What is closer than this to the border between two outcomes, relative to its size, decides nothing."""
+
+
+class _Undecided(Exception):
+    """The integration takes too long."""
 
 
 class Shares:
@@ -37,8 +47,8 @@ class Shares:
         self.op, self.form = op, form
         self._start = np.exp(2 * form.log_u0)
 
-    def at(self, nu: np.ndarray) -> tuple[float, np.ndarray] | None:
-        """Return 2 (E - E0) and log u^2; None where v does not exist."""
+    def at(self, nu: np.ndarray, *, clipped: bool = False) -> tuple[float, np.ndarray] | None:
+        """Return 2 (E - E0) and log u^2; where v does not exist, None, or values from beyond its end if ``clipped``."""
         along = self.op.adjoint(nu)
         L = self.form.depth
         if L == 2:
@@ -46,7 +56,9 @@ class Shares:
         else:
             inner = -(L - 2) * along * np.exp((L - 2) * self.form.log_u0)
             if not inner.min() > -1:
-                return None
+                if not clipped:
+                    return None
+                inner = np.maximum(inner, -1 + 1e-15)
             change = np.log1p(inner) * (2 / (2 - L))
         if np.abs(change).max() < 0.5:  # keep the digits of a small change
             total = float(np.log1p(self._start @ np.expm1(change)))
@@ -55,16 +67,6 @@ class Shares:
             top = float(log_v.max())
             total = top + float(np.log(np.exp(np.maximum(log_v - top, -745.0)).sum()))
         return total, 2 * self.form.log_u0 + change - total
-
-    def signal(self, nu: np.ndarray, start: float, lowest: float) -> np.ndarray:
-        """Return X, shape ``(n,)``, zero where E is at or below its lowest value; infinite outside the domain."""
-        found = self.at(nu)
-        if found is None:
-            return np.full(self.form.n, np.inf)
-        E = start + found[0] / 2
-        s = float(self.form.E_inverse(E)) if lowest < E else 0.0
-        L = self.form.depth
-        return np.asarray(s ** (L / 2) * np.exp(np.maximum(L / 2 * found[1], -745.0)))
 
 
 def kernel_point(op: Any, form: PolarForm, max_steps: int = 300) -> tuple[float, np.ndarray, np.ndarray] | None:
@@ -111,8 +113,7 @@ def safety(op: Any, form: PolarForm) -> Safety:
     lowest, start = float(form.E(0.0)), float(form.E(form.r0**2))
     if lowest == -np.inf:
         return Safety.LAW
-    size = float(np.linalg.norm(op.b))
-    if np.linalg.norm(op.forward(np.exp(form.log_start)) - op.b) < size * (1 - MARGIN):
+    if _rise(op, op.forward(np.exp(form.log_start))) < -MARGIN:
         return Safety.LOSS
     kernel = kernel_point(op, form)
     if kernel is not None and start + kernel[0] / 2 - lowest > MARGIN * (start - lowest):
@@ -120,41 +121,66 @@ def safety(op: Any, form: PolarForm) -> Safety:
     return _integrated(op, form, start, lowest)
 
 
-def _integrated(op: Any, form: PolarForm, start: float, lowest: float) -> Safety:
-    """Follow the gradient flow of the dual until the loss is below that of X = 0, or X is 0."""
-    shares = Shares(op, form)
-    size = float(np.linalg.norm(op.b))
+def _rise(op: Any, image: np.ndarray) -> float:
+    """Return (||A X - b||^2 - ||b||^2) / (||A X|| ||b||) without its cancellation."""
+    size, other = float(np.linalg.norm(op.b)), float(np.linalg.norm(image))
+    return other / size - 2 * float(image @ op.b) / max(other * size, 1e-300)
 
-    def residual(nu: np.ndarray) -> np.ndarray:
-        return np.asarray(op.forward(shares.signal(nu, start, lowest)) - op.b)
+
+def _integrated(op: Any, form: PolarForm, start: float, lowest: float) -> Safety:
+    r"""Follow the flow until the loss is below that of X = 0, or r is as good as 0.
+
+    The clock is that of :math:`\nu' = -h R`, where h, the share of E(r0) - E(0) that is left, goes to zero with r: a
+    collapse takes forever, as in the flow itself, and a close escape is not stepped over.
+    """
+    shares, L = Shares(op, form), form.depth
+    evaluations = 0
+
+    def left(nu: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return h and A X, or A X up to a factor where h is not positive."""
+        found = shares.at(nu, clipped=True)
+        assert found is not None
+        total, log_pi = found
+        h = 1 + total / 2 / (start - lowest)
+        s = float(form.E_inverse(lowest + h * (start - lowest))) if h > 0 else 1.0
+        return h, op.forward(s ** (L / 2) * np.exp(np.maximum(L / 2 * log_pi, -745.0)))
+
+    def rhs(_: float, nu: np.ndarray) -> np.ndarray:
+        nonlocal evaluations
+        evaluations += 1
+        if evaluations > MOST_EVALUATIONS:
+            raise _Undecided
+        h, image = left(nu)
+        return np.asarray(h * (op.b - image)) if h > 0 else np.zeros_like(nu)
 
     def vanishes(_: float, nu: np.ndarray) -> float:
-        found = shares.at(nu)
-        return np.inf if found is None else start - lowest + found[0] / 2
+        return left(nu)[0] - VANISHED
 
     def descends(_: float, nu: np.ndarray) -> float:
-        return float(np.linalg.norm(residual(nu))) / size - (1 - MARGIN)
+        h, image = left(nu)
+        return _rise(op, image) + MARGIN if h > 0 else 1.0
 
     vanishes.terminal = descends.terminal = True  # type: ignore[attr-defined]
     vanishes.direction = descends.direction = -1  # type: ignore[attr-defined]
-    # In this time A^T nu is of order 1 after 1 / max |A^T b|; what is still undecided much later stays so.
+    # In this time A^T nu is of order 1 after 1 / max |A^T b|.
     unit = 1 / max(float(np.abs(op.adjoint(op.b)).max()), 1e-300)
-    found = solve_ivp(
-        lambda _, nu: -residual(nu),
-        (0.0, 1e6 * unit),
-        np.zeros(op.m),
-        method="LSODA",
-        events=(vanishes, descends),
-        rtol=TIGHT,
-        atol=1e-14 * unit * size,
-    )
+    try:
+        found = solve_ivp(
+            rhs,
+            (0.0, 1e12 * unit),
+            np.zeros(op.m),
+            method="LSODA",
+            events=(vanishes, descends),
+            rtol=TIGHT,
+            atol=1e-13 * unit * float(np.linalg.norm(op.b)),
+        )
+    except _Undecided:
+        return Safety.UNDECIDED
     if found.status != 1:
         return Safety.UNDECIDED
     if found.t_events[1].size:
         return Safety.INTEGRATED
-    there = shares.at(found.y_events[0][0])
-    assert there is not None  # the event has a finite value there
-    image = op.forward(np.exp(np.maximum(form.depth / 2 * (there[1] - there[1].max()), -745.0)))
-    # Near r = 0 the radius falls exactly where <A X, b> < 0.
-    cosine = float(image @ op.b) / max(float(np.linalg.norm(image)) * size, 1e-300)
+    _, image = left(found.y_events[0][0])
+    # Near r = 0 the direction rests, and the radius falls exactly where <A X, b> < 0.
+    cosine = float(image @ op.b) / max(float(np.linalg.norm(image) * np.linalg.norm(op.b)), 1e-300)
     return Safety.COLLAPSES if cosine < -MARGIN else Safety.UNDECIDED

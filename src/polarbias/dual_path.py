@@ -28,6 +28,9 @@ NEAR = 0.3
 ROUGH = 1e-6
 """Entries below this fraction of the largest are left out of Hessians while the curve is followed."""
 
+DEEP = -30.0
+"""Where tau is expected to be below this at depth 2, the linear program is the shorter way."""
+
 BEYOND = 0.02
 """How much farther than to the matching point the linear program's path is followed: there its support is clear."""
 
@@ -84,6 +87,7 @@ class Curve:
         self.op = op
         self.depth = depth
         self.p = 1.0 if depth == 2 else depth / (depth - 2)
+        self._half = 1.0 if depth == 2 else (depth - 2) / 2
         self._size = float(np.linalg.norm(op.b))
         log_w = (2 - depth) * log_u0
         self.log_unit = 0.0 if depth == 2 else float(np.median(log_w))
@@ -105,9 +109,10 @@ class Curve:
     def demanded(self, form: PolarForm, x: np.ndarray) -> tuple[float, float, float]:
         """Return the tau that the law demands of a limit X, its derivative in s, and s."""
         s = float((x ** (2 / self.depth)).sum())
-        half = 1.0 if self.depth == 2 else (self.depth - 2) / 2
-        tau = half * (np.log(s) + 2 * float(form.E(form.r0**2)) - 2 * float(form.E(s)))
-        return tau - self.log_unit, half * (1 / s - 1 / float(form.f(s))), s
+        return float(self._demanded_at(form, s)), self._half * (1 / s - 1 / float(form.f(s))), s
+
+    def _demanded_at(self, form: PolarForm, s: Any) -> Any:
+        return self._half * (np.log(s) + 2 * form.E(form.r0**2) - 2 * form.E(s)) - self.log_unit
 
     def _inside(self, tau: float) -> float:
         """Return tau, clipped to the window beyond which X does not change any more."""
@@ -153,30 +158,36 @@ class Curve:
     def _begin(self, form: PolarForm) -> tuple[_Iterate, int]:
         """Return a point near the curve from which to go on, and the factorizations spent on it."""
         if self._points:
-            return min(self._points, key=lambda at: abs(at.tau - self._inside(self.demanded(form, at.x)[0]))), 0
-        tau = self.demanded(form, self._guess / 3)[0]
-        deep = -30.0 if self.depth == 2 else -np.inf
-        if tau < deep:
-            found = self._from_vertex(form)
-            if found is not None:
-                return found
-        return self._from_center()
-
-    def _from_center(self) -> tuple[_Iterate, int]:
-        r"""Minimise a dual that is convex in nu, from nu = 0.
-
-        At depth 2, :math:`\max(s, 0)^2 / (2 \kappa) - b^\top \nu` with s = kappa (1 + log<u0^2, e^{A^T nu}>): the dual
-        of the flow with r0^2 = eta = kappa, at a scale at which it is well conditioned. Above, that of the plain flow.
-        """
-        op = self.op
-        nu = np.zeros(op.m)
-        kappa = float(self._guess.sum())
+            return self._nearest(form), 0
+        found = self._from_program(form) if self.depth > 2 or self._expected(form) < DEEP else None
+        if found is not None:
+            at, spent = found
+            return (at, spent) if self.depth == 2 else self._centred(at, spent)
         if self.depth == 2:
-            at = self._at(float(np.log(kappa)), nu, None, self._c + np.log(kappa))
-        else:
-            tau = float(np.max(np.log(np.maximum(self._guess, 1e-300)) / self.p + np.log(self._w)))
-            at = self._at(tau, nu, self._w, self.p * (tau - np.log(self._w)))
-        for step in range(MAX_STEPS):
+            kappa = float(self._guess.sum())
+            return self._centred(self._at(float(np.log(kappa)), np.zeros(self.op.m), None, self._c + np.log(kappa)), 0)
+        tau = float(np.max(np.log(np.maximum(self._guess, 1e-300)) / self.p + np.log(self._w)))
+        return self._centred(self._at(tau, np.zeros(self.op.m), self._w, self.p * (tau - np.log(self._w))), 0)
+
+    def _nearest(self, form: PolarForm) -> _Iterate:
+        """Return the known point whose tau is closest to what the law demands there."""
+        s = np.array([(at.x ** (2 / self.depth)).sum() for at in self._points])
+        taus = np.array([at.tau for at in self._points])
+        return self._points[int(np.abs(taus - np.clip(self._demanded_at(form, s), *self._window)).argmin())]
+
+    def _expected(self, form: PolarForm) -> float:
+        """Return the tau that the law would demand of a limit a third as large as the guess."""
+        return self.demanded(form, self._guess / 3)[0]
+
+    def _centred(self, at: _Iterate, spent: int) -> tuple[_Iterate, int]:
+        r"""Minimise a dual that is convex in nu until the point is near the curve.
+
+        Above depth 2 the dual of the plain flow at fixed tau; at depth 2, where its exponentials are too steep far from
+        the curve, :math:`\max(s, 0)^2 / (2 \kappa) - b^\top \nu` with s = kappa (1 + log<u0^2, e^{A^T nu}>), the dual of
+        the flow with r0^2 = eta = kappa.
+        """
+        op, kappa = self.op, float(self._guess.sum())
+        for step in range(spent, spent + MAX_STEPS):
             solve = self._normal(at, rough=False)
             dnu = -solve(at.residual)
             if self.depth == 2:
@@ -189,10 +200,10 @@ class Curve:
             if along.max() <= 0 and op.b @ dnu > 0:
                 raise out_of_reach(op, dnu)
             slope = abs(float(at.residual @ dnu))
-            dz = self._rate(at) * along
-            if float(at.x @ dz**2) < 0.05 * float(at.x.sum()):
+            if float(at.x @ (self._rate(at) * along) ** 2) < 0.05 * float(at.x.sum()):
                 return at, step
-            t = 1.0
+            t = 1.0 if at.q is None else min(1.0, 0.95 / max(float((along / at.q).max()), 1e-300))
+            moved = None
             while t > 1e-12:
                 moved = self._centre_step(at, kappa, t * dnu, t * along)
                 if moved is not None and moved.residual @ dnu <= 0.5 * slope:
@@ -201,7 +212,7 @@ class Curve:
             if moved is None:
                 break
             at = moved
-        return at, MAX_STEPS
+        return at, spent + MAX_STEPS
 
     def _centre_step(self, at: _Iterate, kappa: float, dnu: np.ndarray, along: np.ndarray) -> _Iterate | None:
         if self.depth > 2:
@@ -215,44 +226,47 @@ class Curve:
         tau = float(np.log(s)) - total
         return self._at(tau, at.nu + dnu, None, z + tau)
 
-    def _from_vertex(self, form: PolarForm) -> tuple[_Iterate, int] | None:
+    def _from_program(self, form: PolarForm) -> tuple[_Iterate, int] | None:
         """Return the point that matches one on the central path of the linear program, or None if that stalls."""
-        op = self.op
+        op, p = self.op, self.p
 
-        def slack(x: np.ndarray) -> float:
-            """Return the logarithm of the slack of entries of average size."""
+        def log_slack(x: np.ndarray) -> float:
+            """Return the logarithm of the slack that entries of average size should have."""
             tau = self.demanded(form, x)[0]
             if self.depth == 2:
                 return -float(np.log(max(-tau, 20.0)))
-            return max(float(tau - np.log(float(x @ x) / float(x.sum())) / self.p), -12.0)
+            return float(np.clip(tau - np.log(float(x @ x) / float(x.sum())) / p, -12.0, 0.0))
 
         def log_mu(x: np.ndarray) -> float:
-            return float(np.log(BEYOND * float(x @ x) / float(x.sum()))) + slack(x)
+            return float(np.log(BEYOND * float(x @ x) / float(x.sum()))) + log_slack(x)
 
-        w = self._w if self.depth > 2 else 1 + self._c / min(self.demanded(form, self._guess / 3)[0], -20.0)
+        w = self._w if self.depth > 2 else 1 + self._c / min(self._expected(form), -20.0)
         found = central_point(op, w, log_mu)
         if found is None:
             return None
+        # The large entries settle what X q = mu left open of nu.
         large = found.x > 1e-8 * found.x.max()
-        if self.depth == 2:
-            tau = min(self.demanded(form, found.x)[0], -20.0)
-            nu = -tau * found.eta
-            at = self._at(tau, nu, None, self._c + tau + op.adjoint(nu))
-            off = np.where(large, np.clip(np.log(found.x) - at.z, -30, 30), 0.0)
-            dnu = op.normal(found.x)(op.forward(found.x * off))
-            return self._moved(at, 0.0, dnu, op.adjoint(dnu)) or at, found.steps + 1
-        tau = self.demanded(form, found.x)[0]
-        off = np.where(large, np.exp(tau - np.log(found.x) / self.p) - found.q, 0.0)
-        dnu = -op.normal(found.x / found.q, graded=True)(op.forward(found.x / found.q * off))
-        q = found.q - op.adjoint(dnu)
-        q = np.where(q > 0.1 * found.q, q, 0.1 * found.q)
-        nu = found.eta + dnu
-        return self._at(tau, nu, q, self.p * (tau - np.log(q))), found.steps + 1
+        if self.depth > 2:
+            share = found.x / found.x.sum()
+            tau = float(share @ (np.log(found.x) / p + np.log(found.q)))
+            off = np.where(large, found.q - np.exp(tau - np.log(found.x) / p), 0.0)
+            dnu = op.normal(found.x / found.q, graded=True)(op.forward(found.x / found.q * off))
+            along = op.adjoint(dnu)
+            t = min(1.0, 0.9 / max(float((along / found.q).max()), 1e-300))
+            q = found.q - t * along
+            return self._at(tau, found.eta + t * dnu, q, p * (tau - np.log(q))), found.steps + 1
+        tau = min(self.demanded(form, found.x)[0], -20.0)
+        nu = -tau * found.eta
+        at = self._at(tau, nu, None, self._c + tau + op.adjoint(nu))
+        off = np.where(large, np.clip(np.log(found.x) - at.z, -30, 30), 0.0)
+        dnu = op.normal(found.x)(op.forward(found.x * off))
+        return self._moved(at, 0.0, dnu, op.adjoint(dnu)) or at, found.steps + 1
 
     def _follow(self, at: _Iterate, form: PolarForm, spent: int) -> CurvePoint:
         """Go along the curve to the point of ``form``: predictor and corrector with one factorization a step."""
         op = self.op
         stride, best, stalled, fine = 2.0, np.inf, 0, False
+        norms = op.column_norms()
         for step in range(spent, spent + MAX_STEPS):  # noqa: B007 -- its last value is the count
             rate = self._rate(at)
             solve = self._normal(at, rough=not fine)
@@ -265,7 +279,9 @@ class Curve:
             )
             dtau = self._inside(at.tau + newton) - at.tau
             relative = float(np.linalg.norm(at.residual)) / self._size
-            if relative < 1e-13 and abs(dtau) < 1e-12 + 1e-14 * abs(at.tau):
+            # Where X is large and cancels in A X, its own rounding is the limit.
+            rounding = 4 * np.finfo(float).eps * float(at.x @ norms) / self._size
+            if relative < max(1e-13, rounding) and abs(dtau) < 1e-12 + 1e-14 * abs(at.tau):
                 break
             fine = relative < 1e-3 and abs(dtau) < 1e-2 * max(1.0, abs(at.tau))
             settled = relative < 1e-9 and abs(dtau) < 1e-6 * max(1.0, abs(at.tau))
@@ -280,10 +296,15 @@ class Curve:
             if error <= NEAR:
                 moved, stride = self._predicted(at, solve, (correction, along), (slope, along_slope), dtau, stride)
             at = moved or self._corrected(at, correction, along)
-        converged = bool(relative < 1e-11 and abs(dtau) < 1e-9 + 1e-12 * abs(at.tau))
+        converged = bool(relative < max(1e-11, 10 * rounding) and abs(dtau) < 1e-9 + 1e-12 * abs(at.tau))
         if converged:
             self._points.append(at)
-        return CurvePoint(at.tau, at.nu, at.z, s, slope, step + 1, converged)
+        z = at.z
+        if at.tau <= self._window[0]:
+            # Below the window the support stays and the other entries are explicit functions of tau.
+            vanishing = z < np.log(float(at.x @ at.x) / s) + NEGLIGIBLE / 2
+            z = np.where(vanishing, z + self.p * (aim - at.tau), z)
+        return CurvePoint(at.tau, at.nu, z, s, slope, step + 1, converged)
 
     def _predicted(  # noqa: PLR0913 -- the pieces of one linearisation
         self,

@@ -169,6 +169,8 @@ class _Solver:
 
     def _linear(self, problem: LinearProblem, form: PolarForm) -> _Limit:
         x, r, known = linear_limit(problem, form)
+        if known == Safety.COLLAPSES:
+            return _zero(problem, form, Status.COLLAPSED, known, 0)
         with np.errstate(divide="ignore"):
             log_x = np.log(np.abs(x))
         missing = np.full(problem.m, np.nan)

@@ -128,10 +128,18 @@ def _integrated_sign(  # noqa: PLR0913 -- the pieces of a singular value decompo
         misfit = values * state[0] * state[1:-1] - target
         return float(misfit @ misfit) - (1 - 1e-8) * float(target @ target)
 
+    def vanishes(_: float, state: np.ndarray) -> float:
+        return float(state[0]) - 1e-9 * form.r0
+
     settled.terminal = True  # type: ignore[attr-defined]
+    # Where f(0) = 0 the radius cannot cross zero, and X = 0 is a resting point.
+    vanishes.terminal = float(form.f(0.0)) == 0  # type: ignore[attr-defined]
     unit = 1 / (values[0] ** 2 * max(form.r0**2, float(form.f(form.r0**2))))
     start = np.concatenate([[form.r0], right @ u0, [size]])
-    found = solve_ivp(rhs, (0.0, 1e9 * unit), start, method="LSODA", events=settled, rtol=1e-10, atol=1e-13)
+    found = solve_ivp(rhs, (0.0, 1e9 * unit), start, method="LSODA", events=(settled, vanishes), rtol=1e-10, atol=1e-13)
     if found.status != 1:
         return 1.0, Safety.UNDECIDED
+    if not found.t_events[0].size:
+        falls = (values * found.y_events[1][0][1:-1]) @ target < 0
+        return 1.0, Safety.COLLAPSES if falls else Safety.UNDECIDED
     return float(np.sign(found.y_events[0][0][0])), Safety.INTEGRATED

@@ -22,19 +22,16 @@ array([0.5, 0.5])
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from math import exp, sqrt
+from math import sqrt
 from typing import Any
 
 import numpy as np
-from scipy.special import wrightomega
 
 from polarbias.errors import InvalidInput
 from polarbias.parameterization import HadamardDifference, HadamardPower, Polar
 from polarbias.polar_form import PolarForm
 from polarbias.problem import LinearProblem
-from polarbias.ratio import ConstantRatio, HarmonicRatio, PowerRatio
 
 LOWEST_LOG = -700.0
 """Logarithm of the smallest number that enters a sum; exponentials of less are denormal and slow."""
@@ -51,9 +48,6 @@ def log_sum_exp(values: np.ndarray) -> float:
 class Radius:
     """The radius of one chain as a function of E, on plain floats.
 
-    Called thousands of times a second, where the laws' own checks and conversions would take most of the time; laws
-    that are not the package's are called as they are.
-
     Attributes
     ----------
     lowest, highest
@@ -63,7 +57,6 @@ class Radius:
     def __init__(self, form: PolarForm) -> None:
         self.form = form
         self.lowest, self.highest = float(form.E(0.0)), float(form.E(np.inf))
-        self._inverse, self._ratio = _closed_forms(form)
 
     def __reduce__(self) -> tuple[type[Radius], tuple[PolarForm]]:
         """Pickle and copy through the constructor: the closed forms are local functions."""
@@ -73,33 +66,13 @@ class Radius:
         """Return s = r^2: 0 where E is at or below its lowest value, infinity where it is at or above its highest."""
         if self.lowest >= E:
             return 0.0
-        return self._inverse(E) if self.highest > E else np.nan if np.isnan(E) else np.inf
+        return float(self.form.E_inverse(E)) if self.highest > E else np.nan if np.isnan(E) else np.inf
 
     def inertia(self, s: float) -> float:
         """Return f / s, the derivative of log s in 2 E; 1 without weight normalization."""
         if self.form.plain:
             return 1.0
-        return self._ratio(s) / s if s > 0 else np.inf
-
-
-def _closed_forms(form: PolarForm) -> tuple[Callable[[float], float], Callable[[float], float]]:
-    """Return s as a function of E, and f as a function of s."""
-    law, pace = form.law, form.pace
-    if type(law) is ConstantRatio:
-        eta = float(law.eta) / pace
-        return lambda E: 2 * eta * E, lambda s: eta
-    if type(law) is PowerRatio and law.k == 2:
-        c = float(law.c) / pace
-        return lambda E: exp(2 * c * E) if c * E < 354 else np.inf, lambda s: c * s
-    if type(law) is HarmonicRatio:
-        eta = float(law.eta)
-        shift = np.log(eta)
-        # Far below 0 the Wright function is exp of its argument to the last bit, and would underflow.
-        return (
-            lambda E: eta * float(wrightomega(z)) if (z := 2 * E / pace - shift) > -40 else exp(z + shift),
-            lambda s: eta * s / (eta + s) / pace,
-        )
-    return lambda E: float(form.E_inverse(E)), lambda s: float(form.f(s))
+        return float(self.form.f(s)) / s if s > 0 else np.inf
 
 
 @dataclass(frozen=True, eq=False)

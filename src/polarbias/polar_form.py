@@ -11,19 +11,21 @@ polar coordinate for both halves is the nonnegative one of the matrix [A, -A].
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jax
 import numpy as np
+from scipy.special import wrightomega
 
 from polarbias.dynamics import admitted
 from polarbias.errors import InvalidInput
 from polarbias.parameterization import HadamardDifference, HadamardPower, WeightNormalization
 from polarbias.parameterization.base import norm
 from polarbias.problem import LinearProblem
-from polarbias.ratio import PowerRatio, RatioLaw
+from polarbias.ratio import ConstantRatio, HarmonicRatio, PowerRatio, RatioLaw
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,15 +73,38 @@ class PolarForm:
 
     def E(self, s: Any) -> Any:
         """Return E of the radius sqrt(s), for a unit direction that moves at rate 1."""
-        return self.pace * self.law.E(np.sqrt(s))
+        return self._radial[0](s)
 
     def f(self, s: Any) -> Any:
         """Return f of the radius sqrt(s), for a unit direction that moves at rate 1."""
-        return self.law.f(np.sqrt(s)) / self.pace
+        return self._radial[1](s)
 
     def E_inverse(self, E: Any) -> Any:
-        """Return s, the square of the radius at which E has this value."""
-        return self.law.E_inverse(np.asarray(E) / self.pace) ** 2
+        """Return s, the square of the radius at which E has this value; E must be in the range of the law."""
+        return self._radial[2](E)
+
+    @cached_property
+    def _radial(self) -> tuple[Callable[[Any], Any], Callable[[Any], Any], Callable[[Any], Any]]:
+        """E(s), f(s) and s(E): solvers call them thousands of times a second, laws check and convert at each call."""
+        law, pace = self.law, self.pace
+        if type(law) is ConstantRatio:
+            eta = float(law.eta) / pace
+            return lambda s: s / (2 * eta), lambda s: eta + 0.0 * s, lambda E: 2 * eta * E
+        if type(law) is PowerRatio and law.k == 2:
+            c = float(law.c) / pace
+            return lambda s: _log(s) / (2 * c), lambda s: c * s, lambda E: _exp(2 * c * E)
+        if type(law) is HarmonicRatio:
+            eta = float(law.eta)
+            return (
+                lambda s: pace * (_log(s) / 2 + s / (2 * eta)),
+                lambda s: eta * s / (eta + s) / pace,
+                lambda E: eta * _omega(2 * E / pace - np.log(eta)),
+            )
+        return (
+            lambda s: pace * law.E(np.sqrt(s)),
+            lambda s: law.f(np.sqrt(s)) / pace,
+            lambda E: law.E_inverse(np.asarray(E) / pace) ** 2,
+        )
 
     def signal(self, log_x: np.ndarray) -> np.ndarray:
         """Return the signal from the logarithms of its entries (of its halves, for a signed network)."""
@@ -143,6 +168,22 @@ def polar_forms(
             )
 
     return batch_shape, chains()
+
+
+def _log(s: Any) -> Any:
+    with np.errstate(divide="ignore"):
+        return np.log(s)
+
+
+def _exp(E: Any) -> Any:
+    with np.errstate(over="ignore"):
+        return np.exp(E)
+
+
+def _omega(z: Any) -> Any:
+    """Return the Wright omega function; far below 0 it is e^z to the last bit, and SciPy's would underflow."""
+    with np.errstate(under="ignore"):
+        return np.where(np.less(z, -40.0), np.exp(np.minimum(z, 0.0)), wrightomega(np.maximum(z, -40.0)))[()]
 
 
 def _spread(leaf: Any, batch_shape: tuple[int, ...]) -> np.ndarray:

@@ -108,17 +108,31 @@ def kernel_point(op: Any, form: PolarForm, max_steps: int = 300) -> tuple[float,
     return None
 
 
-def safety(op: Any, form: PolarForm) -> Safety:
-    """Return what is known about collapse for one chain, depth 2 and above, b != 0."""
-    lowest, start = float(form.E(0.0)), float(form.E(form.r0**2))
-    if lowest == -np.inf:
-        return Safety.LAW
-    if _rise(op, op.forward(np.exp(form.log_start))) < -MARGIN:
-        return Safety.LOSS
-    kernel = kernel_point(op, form)
-    if kernel is not None and start + kernel[0] / 2 - lowest > MARGIN * (start - lowest):
-        return Safety.KERNEL
-    return _integrated(op, form, start, lowest)
+class CollapseTest:
+    """Decides on collapse for the chains of one problem, direction and depth."""
+
+    def __init__(self, op: Any) -> None:
+        """Keep the operator."""
+        self._op = op
+        self._kernel: tuple[tuple[float, np.ndarray, np.ndarray] | None] | None = None
+
+    def kernel(self, form: PolarForm) -> tuple[float, np.ndarray, np.ndarray] | None:
+        """Return `kernel_point`, computed once: it depends on neither the law nor the radius."""
+        if self._kernel is None:
+            self._kernel = (kernel_point(self._op, form),)
+        return self._kernel[0]
+
+    def safety(self, form: PolarForm) -> Safety:
+        """Return what is known about collapse for one chain, depth 2 and above, b != 0."""
+        lowest, start = float(form.E(0.0)), float(form.E(form.r0**2))
+        if lowest == -np.inf:
+            return Safety.LAW
+        if _rise(self._op, self._op.forward(np.exp(form.log_start))) < -MARGIN:
+            return Safety.LOSS
+        kernel = self.kernel(form)
+        if kernel is not None and start + kernel[0] / 2 - lowest > MARGIN * (start - lowest):
+            return Safety.KERNEL
+        return _integrated(self._op, form, start, lowest)
 
 
 def _rise(op: Any, image: np.ndarray) -> float:

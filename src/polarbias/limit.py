@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from polarbias.certificate import best_dual, separating_vector
-from polarbias.collapse import kernel_point, safety
+from polarbias.collapse import CollapseTest, kernel_point
 from polarbias.dual_path import Curve, CurvePoint
 from polarbias.linear_limit import linear_limit
 from polarbias.operator import REACHED, NotReachable, operator_of
@@ -121,7 +121,7 @@ class _Solver:
 
     def __init__(self) -> None:
         self._operators: dict[tuple[Any, ...], Any] = {}
-        self._curves: dict[tuple[Any, ...], Curve] = {}
+        self._curves: dict[tuple[Any, ...], tuple[Curve, CollapseTest]] = {}
 
     def solve(self, problem_at: tuple[int, ...], problem: LinearProblem, form: PolarForm) -> _Limit:
         """Return the limit of one chain."""
@@ -135,12 +135,12 @@ class _Solver:
             return self._homogeneous(problem, op, form)
         key = (*key, form.depth, form.log_u0.tobytes())
         if key not in self._curves:
-            self._curves[key] = Curve(op, form.log_u0, form.depth)
-        curve = self._curves[key]
+            self._curves[key] = Curve(op, form.log_u0, form.depth), CollapseTest(op)
+        curve, collapse = self._curves[key]
         point = curve.point(form)
         if not point.converged:
             _require_reachable(problem, form.signed)
-        known = safety(op, form)
+        known = collapse.safety(form)
         if known == Safety.COLLAPSES:
             return _zero(problem, form, Status.COLLAPSED, known, point.steps)
         accurate = Status.CONVERGED if known.safe else Status.UNDECIDED

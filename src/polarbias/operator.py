@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from scipy import linalg
+from scipy.sparse.linalg import LinearOperator, cg
 
 from polarbias.errors import Infeasible
 from polarbias.problem import LinearProblem
@@ -22,6 +23,9 @@ FLOOR = 1e-15
 
 GAP = 1e6
 """Weights this much larger than the M-th largest would drown the others in the sum; they are taken out of it."""
+
+MOST_ENTRIES = 20_000_000
+"""Entries up to which a sparse matrix is worked on as a dense one."""
 
 REACHED = 1e-9
 """Relative distance from A {z >= 0}, or from the range of A, above which b counts as out of reach."""
@@ -107,7 +111,7 @@ class DenseOperator:
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Return A x, shape ``(rank,)``, for x of shape ``(n,)``."""
-        return np.asarray(self._A @ self._folded(x, -1.0))
+        return np.asarray(self._A @ _folded(x, -1.0, self.signed))
 
     def adjoint(self, y: np.ndarray) -> np.ndarray:
         """Return A^T y, shape ``(n,)``."""
@@ -126,7 +130,7 @@ class DenseOperator:
         the others are rounded away and count as `FLOOR`, unless ``graded`` asks for their digits: then the large ones
         are taken out and put back by the Woodbury formula.
         """
-        d = self._folded(weights, 1.0)
+        d = _folded(weights, 1.0, self.signed)
         top = d.max()
         if not top > 0:
             d, top = np.ones_like(d), 1.0
@@ -157,12 +161,6 @@ class DenseOperator:
 
         return eliminated
 
-    def _folded(self, x: np.ndarray, sign: float) -> np.ndarray:
-        if not self.signed:
-            return x
-        half = x.size // 2
-        return np.asarray(x[:half] + sign * x[half:])
-
 
 def _factored(H: np.ndarray, shift: np.ndarray, size: float, floor: float) -> Any:
     """Return the Cholesky factor of H + floor size shift, with a larger floor where rounding makes that indefinite."""
@@ -184,6 +182,75 @@ def _well_conditioned(gram: np.ndarray) -> bool:
     return bool(pivots.min() ** 2 > 1e-10 * pivots.max() ** 2)
 
 
+class FreeOperator:
+    """A matrix known by its products only; normal equations by conjugate gradients, memory O(M + N).
+
+    Rows are taken to be independent and of similar norms.
+    """
+
+    def __init__(self, problem: LinearProblem, signed: bool) -> None:
+        """Estimate the size of the columns from the images of a few random vectors."""
+        self._matrix = problem.A
+        self.b = np.asarray(problem.b, np.float64)
+        self.signed = signed
+        self.n = problem.n * (1 + signed)
+        signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(8, problem.m))
+        self._column = float(np.sqrt(np.mean([np.mean(self._matrix.rmatvec(sign) ** 2) for sign in signs])))
+
+    @property
+    def m(self) -> int:
+        """Number of rows."""
+        return int(self._matrix.shape[0])
+
+    def rows(self, y: np.ndarray) -> np.ndarray:
+        """Return y."""
+        return y
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return A x, shape ``(M,)``, for x of shape ``(n,)``."""
+        return np.asarray(self._matrix.matvec(_folded(x, -1.0, self.signed)))
+
+    def adjoint(self, y: np.ndarray) -> np.ndarray:
+        """Return A^T y, shape ``(n,)``."""
+        z = np.asarray(self._matrix.rmatvec(y))
+        return np.concatenate([z, -z]) if self.signed else z
+
+    def column_norms(self) -> np.ndarray:
+        """Return an estimate of the norm of an average column, for every column."""
+        return np.full(self.n, self._column)
+
+    def normal(self, weights: np.ndarray, negligible: float = 0.0, *, graded: bool = False) -> Solve:
+        """Return the map v -> (A diag(d) A^T)^-1 v, to a relative residual of 1e-11 (1e-4 where ``negligible``)."""
+        del graded
+        d = _folded(weights, 1.0, self.signed)
+        level = max(FLOOR, negligible) * float(d.max()) * self._column**2 * self.n / self.m
+
+        def product(y: np.ndarray) -> np.ndarray:
+            return np.asarray(self._matrix.matvec(d * self._matrix.rmatvec(y)) + level * y)
+
+        H = LinearOperator((self.m, self.m), matvec=product, dtype=np.float64)
+
+        def solve(v: np.ndarray) -> np.ndarray:
+            y, _ = cg(H, v, rtol=1e-4 if negligible else 1e-11, maxiter=2000)
+            return np.asarray(y)
+
+        return solve
+
+
+def _folded(x: np.ndarray, sign: float, signed: bool) -> np.ndarray:
+    """Return x, or for both halves of a signed signal plus + sign minus."""
+    if not signed:
+        return x
+    half = x.size // 2
+    return np.asarray(x[:half] + sign * x[half:])
+
+
 def operator_of(problem: LinearProblem, signed: bool) -> Any:
-    """Return the operator of one problem (no batch)."""
-    return DenseOperator(problem, signed)
+    """Return the operator of one problem (no batch): dense where A is an array or a sparse matrix of moderate size."""
+    if isinstance(problem.A, np.ndarray):
+        return DenseOperator(problem, signed)
+    if hasattr(problem.A, "toarray") and problem.m * problem.n <= MOST_ENTRIES:
+        return DenseOperator(problem, signed)
+    from scipy.sparse.linalg import aslinearoperator
+
+    return FreeOperator(LinearProblem(aslinearoperator(problem.A), problem.b), signed)

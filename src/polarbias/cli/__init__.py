@@ -1,0 +1,10 @@
+"""The command line: one module per command, which loads what it needs when it is called."""
+
+from polarbias.cli.figures import plot, reproduce
+from polarbias.cli.group import main
+from polarbias.cli.run import run
+
+for command in (reproduce, run, plot):
+    main.add_command(command)
+
+__all__ = ["main"]

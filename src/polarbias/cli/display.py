@@ -1,0 +1,23 @@
+"""What commands show: pages for tables, and progress."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+def watching() -> Any:
+    """Return the maker of progress displays for this terminal."""
+    from rich.console import Console
+
+    from polarbias.experiments.progress import watching
+
+    console = Console(stderr=True)
+    return lambda cells: watching(console, cells)
+
+
+def page(width: int = 100) -> Any:
+    """Return the console for tables; without a terminal there is no width to fit to, and ``width`` is taken."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else width)

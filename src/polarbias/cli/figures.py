@@ -1,0 +1,83 @@
+"""``polarbias reproduce`` and ``polarbias plot``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from polarbias.cli.display import page, watching
+from polarbias.cli.group import after_interruption
+from polarbias.cli.parameters import FORCE, MOST_STEPS, Folder, Integer
+
+
+@click.command(epilog="Example: polarbias reproduce --figure 2 --figure 4 --out results/first")
+@click.option(
+    "--profile", type=click.Choice(["quick", "paper"]), default="quick", show_default=True, help="Size of it all."
+)
+@click.option(
+    "--figure", "figures", type=Integer(1, 5), multiple=True, help="Figure to make; repeatable.  [default: all]"
+)
+@click.option("--trials", type=Integer(1), help="Number of problems, instead of the profile's.")
+@click.option("--max-steps", type=Integer(1, MOST_STEPS), help="Steps per run, instead of the profile's.")
+@click.option("--seed", type=Integer(0), help="Seed of all random draws.  [default: 0]")
+@click.option("--out", type=Folder(), help="Results folder.  [default: results/PROFILE]")
+@click.option("--force", is_flag=True, help=FORCE)
+def reproduce(
+    profile: str,
+    figures: tuple[int, ...],
+    trials: int | None,
+    max_steps: int | None,
+    seed: int | None,
+    out: Path | None,
+    force: bool,
+) -> None:
+    """Compute, store and draw Figures 1 to 5, and judge the paper's statements about them.
+
+    Finished parts are kept: the same command after an interruption goes on where it stopped. Drawn and judged is all
+    that the folder holds of this profile, steps and seed. The exit code is 0 when everything asked for could be
+    computed, whatever the verdicts and however single runs ended.
+    """
+    after_interruption(f"; the same command{' without --force' if force else ''} goes on where this one stopped")
+    from polarbias import experiments
+
+    chosen = experiments.adjusted(experiments.PROFILES[profile], trials, max_steps, seed)
+    folder = out or Path("results") / profile
+    outcome = experiments.reproduce(
+        chosen, folder, figures or tuple(experiments.FIGURES), watching=watching(), force=force
+    )
+    _report(outcome, folder)
+
+
+@click.command(epilog="Example: polarbias plot results/quick")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def plot(folder: Path) -> None:
+    """Draw the figures of FOLDER, made by reproduce or run, again from its tables, without computing anything."""
+    after_interruption("; the tables are as they were")
+    from polarbias import experiments
+
+    _report(experiments.redraw(folder), folder)
+
+
+def _report(outcome: Any, folder: Path) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, title="The paper's statements", pad_edge=False, collapse_padding=True)
+    for name, width in (("#", 2), ("statement", 34), ("where", 11), ("measured", None), ("verdict", 14)):
+        table.add_column(name, width=width)
+    for finding in outcome.findings:
+        table.add_row(str(finding.number), finding.statement, finding.source, finding.measured, str(finding.verdict))
+    if outcome.findings:
+        # Without a terminal there is no width to fit to.
+        Console(width=None if sys.stdout.isatty() else 120).print(table)
+    if outcome.tally is not None:
+        tally = outcome.tally
+        click.echo(
+            f"cells computed: {tally.computed}, found: {tally.found}; "
+            f"chain-steps computed: {tally.chain_steps:,} in {tally.seconds:.0f} s"
+        )
+    made = outcome.files[0].name if len(outcome.files) == 1 else "figures, overview.png, statements.md"
+    click.echo(f"{made} and the tables are in {folder}")

@@ -1,0 +1,70 @@
+"""Kinds of parameters that the commands share, and how a wrong one is refused."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+MOST_STEPS = 10**15  # as in descent, whose import would load jax for a help text
+DEFAULT_RATIO, DEFAULT_LAW = 0.1, "constant"
+FORCE = "Discard the tables that the folder holds, whatever made them."
+
+
+class Number(click.ParamType[Any]):
+    """A finite number, positive or also zero, or one of some words."""
+
+    def __init__(self, words: tuple[str, ...] = (), zero: bool = False) -> None:
+        self._words, self._zero = words, zero
+        self.name = "|".join([*words, f"number {'>=' if zero else '>'} 0"])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value in self._words:
+            return value
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not (0 < number < math.inf or (self._zero and number == 0)):
+            allowed = ", ".join([*self._words, f"a finite number {'of at least' if self._zero else 'above'} 0"])
+            self.fail(f"{value!r} is not allowed; give {allowed.replace(', a', ' or a')}.", param, ctx)
+        # One number, one text: what is stored under 1e-3 is found again under 0.001.
+        return repr(number) if self._words else number
+
+
+class Integer(click.ParamType[Any]):
+    """An integer from ``low``, and up to ``high`` where there is such a bound."""
+
+    def __init__(self, low: int, high: int | None = None) -> None:
+        self._low, self._high = low, high
+        self.name = f"integer >= {low}" if high is None else f"integer {low}..{high}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            number = int(value)
+        except ValueError:
+            number = self._low - 1
+        if number < self._low or (self._high is not None and number > self._high):
+            allowed = f"of at least {self._low}" if self._high is None else f"from {self._low} to {self._high}"
+            self.fail(f"{value!r} is not allowed; give an integer {allowed}.", param, ctx)
+        return number
+
+
+class Folder(click.Path):
+    """A results folder, which need not exist."""
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not os.fspath(value):
+            self.fail("'' is not a folder; give a path, for example results/mine.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def wrong(option: str, message: str) -> click.BadParameter:
+    """Return the refusal of an option's value."""
+    return click.BadParameter(message, click.get_current_context(), param_hint=f"'{option}'")

@@ -18,7 +18,7 @@ TO_BOUNDARY = 0.9
 """Share of the way to the boundary that a step may go."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class CentralPoint:
     """A point near the central path.
 
@@ -43,8 +43,8 @@ def central_point(
 ) -> CentralPoint | None:
     """Return a point near the one with mu = exp(log_mu(X)), or None if there is no progress.
 
-    "Near" is a residual below a percent of b and products X q within a factor of 10 of mu: enough for a method that
-    refines the point.
+    "Near" is a residual below a percent of b and products X q within a factor of 10 or so of mu: enough for a method
+    that refines the point. The slack is that of eta, to rounding.
     """
     size = float(np.linalg.norm(op.b))
     # Equal products, whatever the weights: a start at q = w is badly centred where these span many decades.
@@ -57,9 +57,8 @@ def central_point(
         primal, dual = op.b - op.forward(at.x), w - op.adjoint(at.eta) - at.q
         aim = float(np.exp(log_mu(at.x)))
         off = float(np.abs(np.log(products / aim)).max())
-        if np.linalg.norm(primal) < 0.01 * size and off < 2.3:
-            at.steps = steps
-            return at
+        if np.linalg.norm(primal) < 0.01 * size and off < 2.3 and np.abs(dual / at.q).max() < 0.3:
+            return CentralPoint(at.x, at.q + dual, at.eta, steps)
         try:
             solve = op.normal(at.x / at.q, graded=True)
         except np.linalg.LinAlgError:

@@ -2,9 +2,10 @@
 
 from polarbias.cli.figures import plot, reproduce
 from polarbias.cli.group import main
+from polarbias.cli.limit import limit
 from polarbias.cli.run import run
 
-for command in (reproduce, run, plot):
+for command in (reproduce, run, plot, limit):
     main.add_command(command)
 
 __all__ = ["main"]

@@ -10,10 +10,10 @@ def watching() -> Any:
     """Return the maker of progress displays for this terminal."""
     from rich.console import Console
 
-    from polarbias.experiments.progress import watching
+    from polarbias.experiments import progress
 
     console = Console(stderr=True)
-    return lambda cells: watching(console, cells)
+    return lambda cells: progress.watching(console, cells)
 
 
 def page(width: int = 100) -> Any:

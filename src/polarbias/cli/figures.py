@@ -62,7 +62,6 @@ def plot(folder: Path) -> None:
 
 def _report(outcome: Any, folder: Path) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, title="The paper's statements", pad_edge=False, collapse_padding=True)
@@ -71,8 +70,7 @@ def _report(outcome: Any, folder: Path) -> None:
     for finding in outcome.findings:
         table.add_row(str(finding.number), finding.statement, finding.source, finding.measured, str(finding.verdict))
     if outcome.findings:
-        # Without a terminal there is no width to fit to.
-        Console(width=None if sys.stdout.isatty() else 120).print(table)
+        page(120).print(table)
     if outcome.tally is not None:
         tally = outcome.tally
         click.echo(

@@ -22,6 +22,7 @@ class Number(click.ParamType[Any]):
         self.name = "|".join([*words, f"number {'>=' if zero else '>'} 0"])
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number, or the text of it where words are allowed too."""
         if value in self._words:
             return value
         try:
@@ -43,6 +44,7 @@ class Integer(click.ParamType[Any]):
         self.name = f"integer >= {low}" if high is None else f"integer {low}..{high}"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the integer."""
         try:
             number = int(value)
         except ValueError:
@@ -60,6 +62,7 @@ class Folder(click.Path):
         super().__init__(file_okay=False, path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
         if not os.fspath(value):
             self.fail("'' is not a folder; give a path, for example results/mine.", param, ctx)
         return super().convert(value, param, ctx)

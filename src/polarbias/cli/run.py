@@ -131,7 +131,6 @@ def run(  # noqa: PLR0913 -- one parameter per option
 
 
 def _show_trajectory(runs: Any, trajectories: Any) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("step", "loss", "r", "||X||_1")
@@ -139,7 +138,7 @@ def _show_trajectory(runs: Any, trajectories: Any) -> None:
     for index in sorted({round(position * (rows - 1) / 11) for position in range(12)}):
         record = trajectories.iloc[index]
         table.add_row(f"{record.step:,}", f"{record.loss:.3e}", f"{record.r:.6g}", f"{record.l1:.6g}")
-    Console(width=None if sys.stdout.isatty() else 100).print(table)
+    page().print(table)
     end = runs.iloc[0]
     click.echo(
         f"{end.status.replace('_', ' ')} after {end.steps:,} steps ({end.trials:,} trials): loss {end.loss:.3g}, "

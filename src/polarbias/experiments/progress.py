@@ -19,9 +19,9 @@ SECONDS_BETWEEN_LINES = 15.0
 
 
 def weight(cell: Cell) -> float:
-    """Guess the work of a cell: plain descent needs a hundredth of the steps that WN needs."""
+    """Guess the work of a cell: plain descent and exact limits cost about a hundredth of what descent with WN does."""
     work = len(cell.chains) * (2 if cell.truth == "signed" else 1)
-    return work * (0.02 if cell.algorithm == "plain" and cell.step == "armijo" else 1.0)
+    return work * (0.02 if cell.is_limit or (cell.algorithm == "plain" and cell.step == "armijo") else 1.0)
 
 
 def share(state: DescentProgress) -> float:
@@ -60,7 +60,12 @@ class LineWatcher:
         """Write how the chains of the cell ended."""
         counts = runs["status"].map(lambda name: name.replace("_", " ")).value_counts()
         ends = ", ".join(f"{count} {name}" for name, count in counts.items())
-        self._say(cell, f"{ends}; {runs['steps'].sum():,} chain-steps in {seconds:.1f} s")
+        work = (
+            f"{runs['factorizations'].sum():,} factorizations"
+            if cell.is_limit
+            else f"{runs['steps'].sum():,} chain-steps"
+        )
+        self._say(cell, f"{ends}; {work} in {seconds:.1f} s")
 
     def _say(self, cell: Cell, text: str) -> None:
         self._console.print(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from polarbias.errors import InvalidInput, StoreMismatch
-from polarbias.experiments import fig1, fig2, fig3, fig4, fig5
+from polarbias.experiments import depth, discretization, fig1, fig2, fig3, fig4, fig5, laws
 from polarbias.experiments.figure import PaperFigure, draw_all
 from polarbias.experiments.results import Results
 from polarbias.experiments.runner import Tally, Watching, run_cells
@@ -17,7 +17,9 @@ from polarbias.experiments.spec import Cell, Profile
 from polarbias.experiments.statements import Finding, as_markdown, judge_all
 from polarbias.experiments.store import Store, read_spec, write_whole
 
-FIGURES: dict[int, PaperFigure] = {module.FIGURE.number: module.FIGURE for module in (fig1, fig2, fig3, fig4, fig5)}
+FIGURES: dict[int, PaperFigure] = {
+    module.FIGURE.number: module.FIGURE for module in (fig1, fig2, fig3, fig4, fig5, depth, laws, discretization)
+}
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,20 @@ def _figures(numbers: Sequence[int]) -> list[PaperFigure]:
 
 
 def _finished(figure: PaperFigure, profile: Profile, store: Store) -> list[Cell]:
-    """Return the figure's cells of the first trials that are finished, so that a wish for more trials hides nothing."""
+    """Return the figure's cells of the first trials that are finished, so that a wish for more trials hides nothing.
+
+    Runs and limits count by themselves; a figure that has both but lacks all of one is not finished at all.
+    """
+    found: list[Cell] = []
     cells = figure.cells(profile)
-    missing = [cell.trial for cell in cells if not store.finished(cell.key)]
-    return [cell for cell in cells if cell.trial < min(missing, default=profile.trials)]
+    for kind in {cell.is_limit for cell in cells}:
+        alike = [cell for cell in cells if cell.is_limit == kind]
+        missing = [cell.trial for cell in alike if not store.finished(cell.key)]
+        first = [cell for cell in alike if cell.trial < min(missing, default=cell.trial + 1)]
+        if not first:
+            return []
+        found += first
+    return found
 
 
 def _show(figures: Sequence[PaperFigure], profile: Profile, store: Store, folder: Path) -> Outcome:
@@ -102,8 +114,8 @@ def _show(figures: Sequence[PaperFigure], profile: Profile, store: Store, folder
     whole = [figure for figure in figures if cells[figure.number]]
     if not whole:
         raise StoreMismatch(f"{folder} holds no finished figure yet; `polarbias reproduce --out {folder}` goes on.")
-    runs, trajectories = store.read(cell.key for figure in whole for cell in cells[figure.number])
-    results = Results(profile, runs, trajectories)
+    keys = [cell.key for figure in whole for cell in cells[figure.number]]
+    results = Results(profile, *store.read(keys), store.read_limits(keys))
     files = draw_all(whole, results, folder)
     findings = judge_all(results)
     document = folder / "statements.md"

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
-from polarbias.experiments.spec import Profile
+from polarbias.experiments.spec import LIMIT, Profile
+
+
+SOLVED = 1e-12
+"""Largest loss with which a limit counts as a solution of A X = b."""
 
 
 @dataclass(frozen=True)
 class Results:
-    """Runs and trajectories of the finished cells, and the profile they belong to."""
+    """Runs, trajectories and exact limits of the finished cells, and the profile they belong to."""
 
     profile: Profile
     runs: pd.DataFrame
     trajectories: pd.DataFrame
+    limits: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def select(self, figure: int, **values: Any) -> pd.DataFrame:
         """Return the runs of a figure with the given column values; Armijo steps and rows as drawn by default."""
@@ -26,9 +31,17 @@ class Results:
         """Return the records of a figure likewise."""
         return _select(self.trajectories, figure, values)
 
+    def select_limits(self, figure: int, **values: Any) -> pd.DataFrame:
+        """Return the exact limits of a figure likewise.
+
+        Left out are collapses, and limits that were not found to the loss at which descent ends.
+        """
+        chosen = _select(self.limits, figure, {"step_rule": LIMIT, **values})
+        return chosen if chosen.empty else chosen[chosen["loss"] <= SOLVED]
+
     @property
     def figures(self) -> list[int]:
-        """Numbers of the figures that have data."""
+        """Numbers of the figures that have runs."""
         return [] if self.runs.empty else sorted(int(number) for number in self.runs["figure"].unique())
 
 

@@ -20,6 +20,8 @@ from polarbias.ensembles import Truth, folded_gaussian_direction, gaussian_probl
 from polarbias.errors import InvalidInput
 from polarbias.experiments.spec import Cell, Profile
 from polarbias.experiments.store import Store
+from polarbias.limit import flow_limit
+from polarbias.mirror_steps import mirror_descent
 from polarbias.parameterization import FactorNetwork
 from polarbias.problem import LinearProblem
 from polarbias.reference import Minimum, minimal_l1
@@ -73,34 +75,63 @@ def run_cells(cells: Sequence[Cell], profile: Profile, store: Store, watching: W
         for cell in missing:
             watcher.started(cell)
             cell_began = perf_counter()
-            runs, trajectories = compute(cell, profile, watcher)
-            seconds = perf_counter() - cell_began
-            store.write(cell.key, runs, trajectories, {"wall_seconds": seconds, **environment()})
-            watcher.finished(cell, runs, seconds)
-            chain_steps += int(runs["steps"].sum())
+            if cell.is_limit:
+                table = compute_limits(cell, profile)
+                seconds = perf_counter() - cell_began
+                store.write_limits(cell.key, table, {"wall_seconds": seconds, **environment()})
+            else:
+                table, trajectories = compute(cell, profile, watcher)
+                seconds = perf_counter() - cell_began
+                store.write(cell.key, table, trajectories, {"wall_seconds": seconds, **environment()})
+                chain_steps += int(table["steps"].sum())
+            watcher.finished(cell, table, seconds)
     return Tally(len(missing), len(cells) - len(missing), chain_steps, perf_counter() - began)
 
 
 def compute(cell: Cell, profile: Profile, watcher: Watcher | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Run one cell and return its table of runs and its table of trajectories."""
     problem, minimum = problem_of(cell, profile)
-    network = cell.network()
-    theta0 = network.init(
-        np.array([chain.r0 for chain in cell.chains]),
-        np.stack([_direction(cell, profile, chain.start) for chain in cell.chains]),
-    )
-    solution = gradient_descent(
-        problem,
-        network,
-        theta0,
-        step=_step(cell, problem, network, theta0),
-        max_steps=profile.max_steps,
-        tol=profile.tol,
-        callback=None if watcher is None else lambda state: watcher.progress(cell, state),
-    )
+    network, theta0 = _start(cell, profile)
+    if cell.step == "mirror":
+        solution = mirror_descent(problem, network, theta0, max_steps=profile.max_steps, tol=profile.tol)
+    else:
+        solution = gradient_descent(
+            problem,
+            network,
+            theta0,
+            step=_step(cell, problem, network, theta0),
+            max_steps=profile.max_steps,
+            tol=profile.tol,
+            callback=None if watcher is None else lambda state: watcher.progress(cell, state),
+        )
     if (solution.status == Status.INTERRUPTED).any():
         raise Interrupted
     return _tables(cell, profile, problem, minimum, solution)
+
+
+def compute_limits(cell: Cell, profile: Profile) -> pd.DataFrame:
+    """Return the table of one cell's exact limits, a row for each chain."""
+    problem, minimum = problem_of(cell, profile)
+    limit = flow_limit(problem, *_start(cell, profile))
+    return pd.DataFrame(
+        {
+            **_named(cell, profile),
+            **_chain_columns(cell),
+            "factorizations": limit.steps,
+            **_end(problem, minimum, limit),
+            "r": limit.r,
+            "log_rho": limit.log_rho,
+        }
+    )
+
+
+def _start(cell: Cell, profile: Profile) -> tuple[FactorNetwork, Any]:
+    """Return the network and the start of a cell's chains."""
+    network = cell.network()
+    directions = {start: _direction(cell, profile, start) for start in {chain.start for chain in cell.chains}}
+    return network, network.init(
+        np.array([chain.r0 for chain in cell.chains]), np.stack([directions[chain.start] for chain in cell.chains])
+    )
 
 
 def problem_of(cell: Cell, profile: Profile) -> tuple[LinearProblem, Minimum]:
@@ -134,7 +165,8 @@ def _step(cell: Cell, problem: LinearProblem, network: FactorNetwork, theta0: An
     if cell.step == "armijo":
         return Armijo()
     if cell.step == "stable":
-        return ConstantStep.stable(problem, network, theta0)
+        unit = ConstantStep.stable(problem, network, theta0, c=1.0)
+        return ConstantStep(unit.dt * np.array([chain.c for chain in cell.chains]))
     try:
         return ConstantStep(float(cell.step))
     except ValueError as reason:
@@ -144,10 +176,31 @@ def _step(cell: Cell, problem: LinearProblem, network: FactorNetwork, theta0: An
 def _tables(
     cell: Cell, profile: Profile, problem: LinearProblem, minimum: Minimum, solution: Solution
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    x = solution.x
     trajectory = solution.trajectory
     assert trajectory is not None
-    named: dict[str, Any] = {
+    named, chain_columns = _named(cell, profile), _chain_columns(cell)
+    runs = pd.DataFrame(
+        {
+            **named,
+            **chain_columns,
+            "steps": solution.steps,
+            "trials": solution.stats["trials"],
+            "loss_start": trajectory.loss[:, 0],
+            **_end(problem, minimum, solution),
+        }
+    )
+    records = []
+    for index in range(len(cell.chains)):
+        record = trajectory[index]
+        chain = {name: values[index] for name, values in chain_columns.items()}
+        columns = {name: getattr(record, name) for name in ("step", "loss", "r", "l1")}
+        records.append(pd.DataFrame({**named, **chain, **columns}))
+    return runs, pd.concat(records, ignore_index=True)
+
+
+def _named(cell: Cell, profile: Profile) -> dict[str, Any]:
+    """Return the columns that have one value for all chains of a cell."""
+    return {
         "figure": cell.figure,
         "trial": cell.trial,
         "algorithm": cell.algorithm,
@@ -159,34 +212,29 @@ def _tables(
         "centred": cell.centred,
         "seed": profile.seed,
     }
-    chain_columns: dict[str, list[float]] = {
+
+
+def _chain_columns(cell: Cell) -> dict[str, list[float]]:
+    return {
         "start": [chain.start for chain in cell.chains],
         "ratio": [np.nan if cell.algorithm == "plain" else chain.ratio for chain in cell.chains],
         "r0": [chain.r0 for chain in cell.chains],
+        "c": [chain.c if cell.step == "stable" else np.nan for chain in cell.chains],
     }
-    runs = pd.DataFrame(
-        {
-            **named,
-            **chain_columns,
-            "steps": solution.steps,
-            "trials": solution.stats["trials"],
-            "loss": solution.loss,
-            "loss_start": trajectory.loss[:, 0],
-            "minimal_l1": float(minimum.value),
-            "eps1": np.abs(x).sum(-1) - minimum.value,
-            # <1 - A^T y, X> term by term: eps1 minus <y, R>, without the cancellation.
-            "eps1_cert": (np.abs(x) - (problem.A.T @ minimum.dual) * x).sum(-1),
-            "eps2": np.abs(x - problem.x_true).sum(-1),
-            "status": [Status(int(status)).name.lower() for status in solution.status],
-        }
-    )
-    records = []
-    for index in range(len(cell.chains)):
-        record = trajectory[index]
-        chain = {name: values[index] for name, values in chain_columns.items()}
-        columns = {name: getattr(record, name) for name in ("step", "loss", "r", "l1")}
-        records.append(pd.DataFrame({**named, **chain, **columns}))
-    return runs, pd.concat(records, ignore_index=True)
+
+
+def _end(problem: LinearProblem, minimum: Minimum, solution: Solution) -> dict[str, Any]:
+    """Return the columns that say where chains end."""
+    x = solution.x
+    return {
+        "loss": solution.loss,
+        "minimal_l1": float(minimum.value),
+        "eps1": np.abs(x).sum(-1) - minimum.value,
+        # <1 - A^T y, X> term by term: eps1 minus <y, R>, without the cancellation.
+        "eps1_cert": (np.abs(x) - (problem.A.T @ minimum.dual) * x).sum(-1),
+        "eps2": np.abs(x - problem.x_true).sum(-1),
+        "status": [Status(int(status)).name.lower() for status in solution.status],
+    }
 
 
 def environment() -> dict[str, Any]:

@@ -13,16 +13,27 @@ from polarbias.errors import InvalidInput
 from polarbias.parameterization import Difference, FactorNetwork, HadamardDifference, HadamardPower, WeightNormalization
 from polarbias.ratio import ConstantRatio, HarmonicRatio, PowerRatio, RatioLaw
 
-ALGORITHMS = ("plain", "wn", "wn-separate")
-"""Without weight normalization; with it; with a polar coordinate for each half of a signed signal."""
+ALGORITHMS = ("plain", "wn", "wn-separate", "wn-renormalized")
+"""Without weight normalization; with it; a polar coordinate for each half of a signed signal; u of norm 1 throughout."""
+
+LIMIT = "limit"
+"""The step rule of cells that hold exact limits of the flow instead of runs."""
 
 SQRT10 = float(np.sqrt(10))
 """r0 at which the sparse experiments change: the root of the truths' l1 norm."""
 
 
+SCALES = tuple(float(10**exponent) for exponent in np.linspace(-2, 2, 17))
+RATIOS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
+
+
 @dataclass(frozen=True)
 class Profile:
-    """Sizes, grids and budget of a reproduction; two results compare only if all of this is equal."""
+    """Sizes, grids and budget of a reproduction; two results compare only if all of this is equal.
+
+    Exact limits cost little, so that every profile has them on the whole grids: ``limit_trials`` of them over
+    ``limit_r0`` and ``limit_ratios``, and a map of ``map_size`` values of r0 and of the ratio.
+    """
 
     name: str
     trials: int
@@ -37,10 +48,25 @@ class Profile:
     ratio: float = 0.1
     scale: float = 1.0
     tol: float = 1e-12
+    limit_trials: int = 10
+    limit_r0: tuple[float, ...] = SCALES
+    limit_ratios: tuple[float, ...] = RATIOS
+    map_size: tuple[int, int] = (65, 49)
 
     def identity(self) -> dict[str, Any]:
         """Return all that decides a cell's numbers; the number of trials decides only how many cells there are."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "trials"}
+
+    def for_limits(self, trials: int = 0) -> Profile:
+        """Return the profile with the grids of the exact limits, and their number of trials or the one given."""
+        most = max(self.trials, self.limit_trials)
+        return replace(
+            self,
+            trials=trials or most,
+            starts=max(self.starts, self.limit_trials),
+            r0=self.limit_r0,
+            ratios=self.limit_ratios,
+        )
 
     @classmethod
     def restored(cls, identity: dict[str, Any], trials: int) -> Profile:
@@ -63,8 +89,8 @@ PAPER = Profile(
     name="paper",
     trials=10,
     starts=10,
-    r0=tuple(float(10**exponent) for exponent in np.linspace(-2, 2, 17)),
-    ratios=(10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01),
+    r0=SCALES,
+    ratios=RATIOS,
     max_steps=1_000_000,
 )
 PROFILES = {profile.name: profile for profile in (QUICK, PAPER)}
@@ -72,11 +98,12 @@ PROFILES = {profile.name: profile for profile in (QUICK, PAPER)}
 
 @dataclass(frozen=True)
 class Chain:
-    """One run of descent within a cell."""
+    """One run of descent, or one limit, within a cell; ``c`` scales the step ``stable``."""
 
     r0: float
     ratio: float
     start: int
+    c: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -96,7 +123,8 @@ class Cell:
     chains
         Starts and ratios; ``Chain.start`` numbers the direction u0.
     step
-        ``armijo``, ``stable`` (constant, computed) or a number (constant).
+        ``armijo``, ``stable`` (constant, computed), a number (constant), ``mirror`` for mirror descent, or ``limit``
+        for the exact limit of the flow.
     centred
         Whether the rows of A are centred to sum to zero.
     depth
@@ -130,10 +158,16 @@ class Cell:
     @property
     def label(self) -> str:
         """Name of the cell for people."""
-        extras = ["constant step"] * (self.step != "armijo") + ["centred rows"] * self.centred
+        named = {"armijo": [], "mirror": ["mirror descent"], LIMIT: ["exact limits"]}
+        extras = named.get(self.step, ["constant step"]) + ["centred rows"] * self.centred
         extras += [self.part] * bool(self.part)
         place = [f"Figure {self.figure}", f"trial {self.trial}"] if self.figure else []
         return ", ".join([*place, self.algorithm, *extras])
+
+    @property
+    def is_limit(self) -> bool:
+        """Whether the cell holds exact limits instead of runs."""
+        return self.step == LIMIT
 
     def network(self) -> FactorNetwork:
         """Return the network of the batch; its ratio has one entry per chain."""
@@ -141,8 +175,8 @@ class Cell:
         if self.algorithm == "plain":
             return plain
         law = make_law(self.law, np.array([chain.ratio for chain in self.chains]))
-        if self.algorithm == "wn":
-            return WeightNormalization(plain, law)
+        if self.algorithm in ("wn", "wn-renormalized"):
+            return WeightNormalization(plain, law, renormalize=self.algorithm == "wn-renormalized")
         if self.truth != "signed":
             raise InvalidInput(f"{self.algorithm!r} needs a signed truth: other signals have no second half.")
         return Difference(WeightNormalization(HadamardPower(self.depth), law))

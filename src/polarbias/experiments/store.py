@@ -1,8 +1,9 @@
-"""Results on disk: tidy Parquet tables, one pair of files per finished cell, each written whole or not at all.
+"""Results on disk: tidy Parquet tables, each written whole or not at all.
 
-A folder holds ``spec.json``, ``runs/KEY.parquet`` (one row per chain) and ``trajectories/KEY.parquet`` (one row per
-record). A cell is finished when its file under ``runs`` exists: it is written last. Any tool that reads Parquet reads
-``runs`` as one table: ``pandas.read_parquet(DIR / "runs")``.
+A folder holds ``spec.json``; for a cell of runs ``runs/KEY.parquet`` (one row per chain) and
+``trajectories/KEY.parquet`` (one row per record); for a cell of exact limits ``limits/KEY.parquet`` (one row per
+chain). A cell is finished when its file under ``runs`` or ``limits`` exists: it is written last. Any tool that reads
+Parquet reads ``runs`` as one table: ``pandas.read_parquet(DIR / "runs")``.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from polarbias.errors import InvalidInput, StoreMismatch
 
 logger = logging.getLogger(__name__)
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the tables; raised when a column changes its name or meaning."""
+
+FOLDERS = ("runs", "trajectories", "limits")
 
 _METADATA = b"polarbias"
 
@@ -87,16 +90,20 @@ class Store:
             if force:
                 self._clear()
             self._claim()
-            for folder in ("runs", "trajectories"):
+            for folder in FOLDERS:
                 (self.root / folder).mkdir(exist_ok=True)
         except OSError as reason:
             raise InvalidInput(f"cannot write results to {str(root)!r}: {reason}; choose another folder.") from reason
 
     def finished(self, key: str) -> bool:
         """Tell whether the cell's tables are there and belong to this specification."""
-        if not self._path("runs", key).exists():
+        if self._path("limits", key).exists():
+            folders: tuple[str, ...] = ("limits",)
+        elif self._path("runs", key).exists():
+            folders = ("runs", "trajectories")
+        else:
             return False
-        for folder in ("runs", "trajectories"):
+        for folder in folders:
             path = self._path(folder, key)
             try:
                 specification = read_metadata(path)["specification"]
@@ -112,22 +119,34 @@ class Store:
 
     def write(self, key: str, runs: pd.DataFrame, trajectories: pd.DataFrame, metadata: dict[str, Any]) -> None:
         """Store a finished cell; the file that marks it as finished comes last."""
-        content = {**metadata, "key": key, "specification": self.specification}
-        for name, frame in (("trajectories", trajectories), ("runs", runs)):
-            table = pa.Table.from_pandas(frame, preserve_index=False)
-            table = table.replace_schema_metadata({**table.schema.metadata, _METADATA: json.dumps(content).encode()})
-            write_whole(self._path(name, key), partial(pq.write_table, table))
+        self._write_table("trajectories", key, trajectories, metadata)
+        self._write_table("runs", key, runs, metadata)
+
+    def write_limits(self, key: str, limits: pd.DataFrame, metadata: dict[str, Any]) -> None:
+        """Store a finished cell of exact limits."""
+        self._write_table("limits", key, limits, metadata)
 
     def read(self, keys: Iterable[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return the runs and trajectories of the cells among ``keys`` that are finished."""
-        there = [key for key in keys if self.finished(key)]
-        if not there:
-            return pd.DataFrame(), pd.DataFrame()
-        runs, trajectories = (
-            pd.concat([pd.read_parquet(self._path(name, key)) for key in there], ignore_index=True)
-            for name in ("runs", "trajectories")
+        there = [key for key in keys if self.finished(key) and self._path("runs", key).exists()]
+        return self._read_tables("runs", there), self._read_tables("trajectories", there)
+
+    def read_limits(self, keys: Iterable[str]) -> pd.DataFrame:
+        """Return the exact limits of the cells among ``keys`` that are finished."""
+        return self._read_tables(
+            "limits", [key for key in keys if self.finished(key) and self._path("limits", key).exists()]
         )
-        return runs, trajectories
+
+    def _read_tables(self, folder: str, keys: list[str]) -> pd.DataFrame:
+        if not keys:
+            return pd.DataFrame()
+        return pd.concat([pd.read_parquet(self._path(folder, key)) for key in keys], ignore_index=True)
+
+    def _write_table(self, folder: str, key: str, frame: pd.DataFrame, metadata: dict[str, Any]) -> None:
+        content = {**metadata, "key": key, "specification": self.specification}
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        table = table.replace_schema_metadata({**table.schema.metadata, _METADATA: json.dumps(content).encode()})
+        write_whole(self._path(folder, key), partial(pq.write_table, table))
 
     def write_plan(self, plan: dict[str, Any]) -> None:
         """Remember which part of the specification was asked for; `read_spec` returns it."""
@@ -145,9 +164,10 @@ class Store:
                     f"{self.root} holds results of another specification ({_differences(found, self.specification)});"
                     " use another folder, or --force to discard them."
                 )
-        elif any(self.root.glob("runs/*")) or any(self.root.glob("trajectories/*")):
+        elif any(any(self.root.glob(f"{folder}/*")) for folder in FOLDERS):
             raise StoreMismatch(
-                f"{self.root} holds files under runs or trajectories that no spec.json explains; use another folder"
+                f"{self.root} holds files under {', '.join(FOLDERS[:-1])} or {FOLDERS[-1]} that no spec.json explains;"
+                " use another folder"
                 " (--force discards tables, but no other files)."
             )
         else:
@@ -155,7 +175,7 @@ class Store:
 
     def _clear(self) -> None:
         """Remove tables and their specification, and nothing else."""
-        for folder in ("runs", "trajectories"):
+        for folder in FOLDERS:
             for path in (self.root / folder).glob("*.parquet"):
                 path.unlink()
         (self.root / "spec.json").unlink(missing_ok=True)

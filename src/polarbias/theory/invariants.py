@@ -109,7 +109,11 @@ def drift(problem: LinearProblem, network: Any, thetas: Any) -> np.ndarray:
     array([0.      , 0.      , 0.070458])
     """
     points = along(problem, network, thetas)
-    mirror, log_scale = _mirror_of(network, points)
+    return moved_off_rows(problem, network, *_mirror_of(network, points))
+
+
+def moved_off_rows(problem: LinearProblem, network: Any, mirror: np.ndarray, log_scale: np.ndarray) -> np.ndarray:
+    """Return the drift of the vectors ``mirror * exp(log_scale)``, whose first axis is time, as `drift` defines it."""
     # The axes of a batch of problems must come first for the projection, so time goes last.
     mirror, log_scale = np.moveaxis(mirror, 0, -2), np.moveaxis(log_scale, 0, -1)
     # One scale for both points of each comparison, the larger, so that neither overflows.

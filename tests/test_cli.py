@@ -22,8 +22,9 @@ from polarbias.experiments import runner
 pytestmark = pytest.mark.usefixtures("no_logging_set_up")
 
 TINY = experiments.Profile(
-    "tiny", trials=1, starts=1, r0=(0.1, 1.0, 10.0), ratios=(1.0, 0.1), max_steps=200, m=12, n=30, s=3
-)
+    "tiny", trials=1, starts=1, r0=(0.1, 1.0, 10.0), ratios=(1.0, 0.1), max_steps=200, m=12, n=30, s=3,
+    limit_trials=1, limit_r0=(0.1, 1.0), limit_ratios=(1.0, 0.1), map_size=(3, 3),
+)  # fmt: skip
 SIZES = ["--m", "12", "--n", "30", "--s", "3", "--max-steps", "200"]
 
 
@@ -160,15 +161,18 @@ def test_reproduce_trials_figures_force_and_plot(tmp_path, tiny):
     first = call("reproduce", "--figure", 4, "--out", out)
     lines = first.stderr.splitlines()
     assert [re.sub(r": .*", "", line) for line in lines] == [
-        "[1/2] Figure 4, trial 0, plain",
-        "[2/2] Figure 4, trial 0, wn",
+        "[1/4] Figure 4, trial 0, plain",
+        "[2/4] Figure 4, trial 0, wn",
+        "[3/4] Figure 4, trial 0, plain, exact limits",
+        "[4/4] Figure 4, trial 0, wn, exact limits",
     ]
-    assert all(re.search(r": (\d+ [a-z ]+(, )?)+; [\d,]+ chain-steps in [\d.]+ s$", line) for line in lines)
+    for work, line in zip(["chain-steps"] * 2 + ["factorizations"] * 2, lines, strict=True):
+        assert re.search(rf": (\d+ [a-z ]+(, )?)+; [\d,]+ {work} in [\d.]+ s$", line)
     assert "\x1b" not in first.stderr + first.stdout
-    assert "cells computed: 2, found: 0; chain-steps computed: " in first.stdout
+    assert "cells computed: 4, found: 0; chain-steps computed: " in first.stdout
     assert "The paper's statements" in first.stdout
     assert all(re.search(rf"^ {number} ", first.stdout, re.MULTILINE) for number in (6, 7, 10, 13))
-    names = {"runs", "trajectories", "spec.json", "statements.md", "overview.png"}
+    names = {"runs", "trajectories", "limits", "spec.json", "statements.md", "overview.png"}
     names |= {f"figure4{letter}{suffix}" for letter in "ab" for suffix in (".png", ".pdf")}
     assert {path.name for path in out.iterdir()} == names
 
@@ -176,7 +180,7 @@ def test_reproduce_trials_figures_force_and_plot(tmp_path, tiny):
     kept = {path: path.stat().st_mtime_ns for path in out.glob("runs/*")}
     both = ["--figure", 4, "--figure", 5, "--figure", 4, "--trials", 2]
     more = call("reproduce", *both, "--out", out)
-    assert "cells computed: 8, found: 2;" in more.stdout
+    assert "cells computed: 14, found: 4;" in more.stdout
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert set(pd.read_parquet(out / "runs")["trial"]) == {0, 1}
     assert {"figure4a.png", "figure5a.png"} <= {path.name for path in out.iterdir()}
@@ -184,7 +188,7 @@ def test_reproduce_trials_figures_force_and_plot(tmp_path, tiny):
     for path in [*out.glob("*.p*"), out / "statements.md"]:
         path.unlink()
     same = call("reproduce", *both, "--out", out)
-    assert "cells computed: 0, found: 10; chain-steps computed: 0 in 0 s" in same.stdout
+    assert "cells computed: 0, found: 18; chain-steps computed: 0 in 0 s" in same.stdout
     assert same.stderr == ""
     assert (out / "statements.md").read_bytes() == document
     assert {"figure4a.png", "figure5b.pdf", "overview.png"} <= {path.name for path in out.iterdir()}
@@ -193,7 +197,7 @@ def test_reproduce_trials_figures_force_and_plot(tmp_path, tiny):
     for path in [*out.glob("*.p*"), out / "statements.md"]:
         path.unlink()
     less = call("reproduce", "--figure", 4, "--trials", 1, "--out", out)
-    assert "cells computed: 0, found: 2;" in less.stdout
+    assert "cells computed: 0, found: 4;" in less.stdout
     assert (out / "statements.md").read_bytes() == document
     assert (out / "figure5a.png").exists()
     assert json.loads((out / "spec.json").read_text())["plan"] == {"figures": [4, 5], "trials": 2}
@@ -217,7 +221,7 @@ def test_reproduce_trials_figures_force_and_plot(tmp_path, tiny):
     refusal = call("reproduce", "--figure", 4, "--max-steps", 100, "--out", out, code=1).stderr
     assert re.fullmatch(r"polarbias: .*profile\.max_steps: 200 there, 100 asked for.*--force.*\n", refusal)
     forced = call("reproduce", "--figure", 4, "--max-steps", 100, "--force", "--out", out)
-    assert "cells computed: 2, found: 0;" in forced.stdout
+    assert "cells computed: 4, found: 0;" in forced.stdout
     assert pd.read_parquet(out / "runs")["steps"].max() <= 100
 
 
@@ -230,7 +234,7 @@ def test_reproduce_writes_to_a_folder_named_like_the_profile(tmp_path, tiny, mon
     call("reproduce")
     call("reproduce", "--profile", "paper", "--trials", 3, "--seed", 4, "--force")
     [((profile, folder, figures), options), ((paper, other, _), more)] = calls
-    assert (profile, folder, figures, options["force"]) == (TINY, Path("results/quick"), (1, 2, 3, 4, 5), False)
+    assert (profile, folder, figures, options["force"]) == (TINY, Path("results/quick"), tuple(range(1, 9)), False)
     assert paper == replace(experiments.PAPER, trials=3, seed=4)
     assert (other, more["force"]) == (Path("results/paper"), True)
 

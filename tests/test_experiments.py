@@ -18,8 +18,9 @@ from polarbias.experiments.store import Store, read_metadata
 SQRT10 = 10**0.5
 # Every cell of three chains, so that few programs are compiled.
 SMALL = Profile(
-    "small", trials=2, starts=1, r0=(0.1, 1.0, SQRT10), ratios=(1.0, 0.3, 0.1), max_steps=300, seed=5, m=12, n=30, s=3
-)
+    "small", trials=2, starts=1, r0=(0.1, 1.0, SQRT10), ratios=(1.0, 0.3, 0.1), max_steps=300, seed=5, m=12, n=30, s=3,
+    limit_trials=3, limit_r0=(0.01, 0.1, 1.0, SQRT10), limit_ratios=(3.0, 1.0, 0.1, 0.03), map_size=(5, 3),
+)  # fmt: skip
 COLUMNS = [
     "figure",
     "trial",
@@ -38,8 +39,11 @@ COLUMNS = [
 ]
 
 
-def cells(profile, number):
-    return FIGURES[number].cells(profile)
+PAPERS = (1, 2, 3, 4, 5)
+
+
+def cells(profile, number, limits=False):
+    return [cell for cell in FIGURES[number].cells(profile) if cell.is_limit == limits]
 
 
 def quiet(cells):
@@ -58,14 +62,16 @@ def test_profiles():
     np.testing.assert_allclose(PAPER.r0, np.logspace(-2, 2, 17), rtol=1e-15)
     assert QUICK.ratios == (10, 1, 0.3, 0.1)
     assert PAPER.ratios == (10, 3, 1, 0.3, 0.1, 0.03, 0.01)
+    for profile in (QUICK, PAPER):
+        assert (profile.limit_trials, profile.limit_r0, profile.limit_ratios) == (10, PAPER.r0, PAPER.ratios)
 
 
 @pytest.mark.parametrize(("profile", "chains"), [(QUICK, (45, 30, 10, 10, 15)), (PAPER, (442, 1020, 160, 340, 510))])
 def test_cells_of_each_figure(profile, chains):
-    everything = [cell for number in FIGURES for cell in cells(profile, number)]
+    everything = [cell for number in FIGURES for cell in FIGURES[number].cells(profile)]
     assert len({cell.key for cell in everything}) == len(everything)
     assert len({cell.label for cell in everything}) == len(everything)
-    for number, count in zip(FIGURES, chains, strict=True):
+    for number, count in zip(PAPERS, chains, strict=True):
         mine = cells(profile, number)
         assert all(cell.figure == number for cell in mine)
         assert sum(len(cell.chains) for cell in mine) == count
@@ -88,6 +94,51 @@ def test_cells_of_each_figure(profile, chains):
 
 
 @pytest.mark.parametrize("profile", [QUICK, PAPER])
+def test_limits_of_the_papers_figures_are_complete_in_every_profile(profile):
+    for number in PAPERS:
+        mine = cells(profile, number, limits=True)
+        assert {cell.algorithm for cell in mine} == {"plain", "wn"}
+        assert {cell.truth for cell in mine} == {cell.truth for cell in cells(profile, number)}
+        assert not any(cell.centred for cell in mine)
+        if number in (2, 4, 5):
+            found = {(cell.trial, cell.algorithm, c.start, c.r0, c.ratio) for cell in mine for c in cell.chains}
+            assert found == {(t, a, t, r0, 0.1) for t in range(10) for a in ("plain", "wn") for r0 in PAPER.r0}
+    ratios = {(cell.trial, c.ratio) for cell in cells(profile, 3, limits=True) for c in cell.chains}
+    assert ratios == {(trial, ratio) for trial in range(10) for ratio in PAPER.ratios}
+    *swept, plane = cells(profile, 1, limits=True)
+    for cell in swept:
+        assert {(c.start, c.r0) for c in cell.chains} == {(start, r0) for start in range(10) for r0 in PAPER.r0}
+    assert {c.start for c in plane.chains} == {0}
+    scales, ratios = ({round(np.log10(getattr(c, name)), 9) for c in plane.chains} for name in ("r0", "ratio"))
+    np.testing.assert_allclose(sorted(scales), np.linspace(-2, 2, 65), atol=1e-9)
+    np.testing.assert_allclose(sorted(ratios), np.linspace(-2, 1, 49), atol=1e-9)
+    assert len(plane.chains) == 65 * 49
+
+
+def test_more_trials_than_the_papers_have_limits_too():
+    assert {cell.trial for cell in cells(replace(QUICK, trials=12), 4, limits=True)} == set(range(12))
+
+
+def test_cells_of_the_new_figures():
+    few = replace(SMALL, trials=2)
+    assert not cells(few, 6)
+    depths = {(c.trial, c.algorithm, c.depth) for c in cells(few, 6, limits=True)}
+    assert depths == {(t, a, depth) for t in (0, 1) for a in ("plain", "wn") for depth in (1, 2, 3, 4, 6)}
+    laws = ("constant", "power:2", "harmonic")
+    assert {(c.trial, c.law) for c in cells(few, 7)} == {(t, law) for t in (0, 1) for law in laws}
+    for cell in cells(few, 7):
+        assert [(c.r0, c.ratio) for c in cell.chains] == [(1.0, ratio) for ratio in few.ratios]
+    grids = {(c.law, *sorted({chain.r0 for chain in c.chains})) for c in cells(few, 7, limits=True)}
+    assert grids == {(law, *grid) for law in laws for grid in ((1.0,), few.limit_r0)}
+    steps = {(c.algorithm, c.step) for c in FIGURES[8].cells(few)}
+    assert steps == {
+        ("wn", "stable"), ("wn-renormalized", "stable"), ("wn", "armijo"), ("wn-renormalized", "armijo"),
+        ("wn", "mirror"), ("wn", "limit"),
+    }  # fmt: skip
+    assert {(c.r0, c.ratio) for cell in FIGURES[8].cells(few) for c in cell.chains} == {(1.0, 1.0)}
+
+
+@pytest.mark.parametrize("profile", [QUICK, PAPER])
 def test_figure_1_covers_the_plane_once(profile):
     plane = [
         (c.r0, c.ratio) for cell in cells(profile, 1) if cell.algorithm == "wn" for c in cell.chains if c.start == 0
@@ -104,9 +155,9 @@ def test_figure_1_covers_the_plane_once(profile):
         assert sorted(sweep) == sorted((r0, start) for r0 in profile.r0 for start in range(profile.starts))
 
 
-@pytest.mark.parametrize("number", [2, 3, 4, 5])
+@pytest.mark.parametrize("number", [2, 3, 4, 5, 6, 7, 8])
 def test_more_trials_only_add_cells(number):
-    few, many = (set(cells(replace(SMALL, trials=trials), number)) for trials in (2, 4))
+    few, many = (set(FIGURES[number].cells(replace(SMALL, trials=trials))) for trials in (2, 4))
     assert few < many
     assert {cell.trial for cell in many - few} == {2, 3}
 
@@ -116,7 +167,7 @@ class Captured(Exception):
 
 
 def start_of(cell, monkeypatch):
-    """Return problem, network and start with which a cell calls descent."""
+    """Return problem, network and start with which a cell calls descent, mirror descent or the limit."""
     seen = []
 
     def capture(*args, **options):
@@ -124,16 +175,17 @@ def start_of(cell, monkeypatch):
         raise Captured
 
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "gradient_descent", capture)
+        for road in ("gradient_descent", "mirror_descent", "flow_limit"):
+            patch.setattr(runner, road, capture)
         with pytest.raises(Captured):
-            runner.compute(cell, SMALL)
+            (runner.compute_limits if cell.is_limit else runner.compute)(cell, SMALL)
     return seen[0]
 
 
 @pytest.mark.parametrize("number", FIGURES)
 def test_every_algorithm_starts_at_the_same_point(number, monkeypatch):
     starts = {}
-    for cell in cells(replace(SMALL, starts=2), number):
+    for cell in FIGURES[number].cells(replace(SMALL, starts=2)):
         problem, network, theta0, options = start_of(cell, monkeypatch)
         factor = np.asarray(network.factor(theta0))
         for chain, x0 in zip(cell.chains, factor, strict=True):
@@ -150,10 +202,13 @@ def test_every_algorithm_starts_at_the_same_point(number, monkeypatch):
         )
         np.testing.assert_array_equal(problem.A, expected.A)
         np.testing.assert_array_equal(problem.b, expected.b)
-        assert (options["max_steps"], options["tol"]) == (300, 1e-12)
-        assert isinstance(options["step"], pb.ConstantStep if cell.step == "stable" else pb.Armijo)
-    wanted = {"plain", "wn", "wn-separate"} if number == 5 else {"plain", "wn"}
-    assert all(set(algorithms) == wanted for algorithms in starts.values())
+        assert cell.is_limit or (options["max_steps"], options["tol"]) == (300, 1e-12)
+        if cell.step in ("stable", "armijo"):
+            assert isinstance(options["step"], pb.ConstantStep if cell.step == "stable" else pb.Armijo)
+    wanted = {5: {"plain", "wn", "wn-separate"}, 7: {"wn"}, 8: {"wn", "wn-renormalized"}}.get(number, {"plain", "wn"})
+    shared = [value for (trial, r0), value in starts.items() if trial < 2 and r0 in SMALL.r0]
+    assert shared
+    assert all(set(algorithms) == wanted for algorithms in shared)
 
 
 def test_uniform_starts(monkeypatch):
@@ -245,12 +300,17 @@ def whole(tmp_path_factory):
 def test_a_reproduction_leaves_tables_figures_and_verdicts(whole):
     folder, outcome = whole
     everything = [cell for number in FIGURES for cell in cells(SMALL, number)]
-    assert (outcome.tally.computed, outcome.tally.found) == (len(everything), 0)
+    limits = [cell for number in FIGURES for cell in cells(SMALL, number, limits=True)]
+    assert (outcome.tally.computed, outcome.tally.found) == (len(everything) + len(limits), 0)
+    table = pd.read_parquet(folder / "limits")
+    assert len(table) == sum(len(cell.chains) for cell in limits)
+    assert {*COLUMNS, "factorizations", "r", "log_rho"} - {"steps"} <= set(table.columns)
     table = pd.read_parquet(folder / "runs")
     assert outcome.tally.chain_steps == table["steps"].sum() > 0
     assert set(COLUMNS) <= set(table.columns)
     assert len(table) == sum(len(cell.chains) for cell in everything)
-    assert not table.drop(columns=["ratio", "status"]).isna().any().any()
+    assert not table.drop(columns=["ratio", "status", "c"]).isna().any().any()
+    assert (table["c"].isna() == (table["step_rule"] != "stable")).all()
     assert (table["steps"] <= 300).all()
     tracks = pd.read_parquet(folder / "trajectories")
     assert {"figure", "trial", "algorithm", "ratio", "r0", "step", "loss", "r", "l1"} <= set(tracks.columns)
@@ -266,8 +326,9 @@ def test_a_reproduction_leaves_tables_figures_and_verdicts(whole):
 
 def test_every_file_says_where_it_comes_from(whole):
     folder, _ = whole
-    files = [*folder.glob("runs/*"), *folder.glob("trajectories/*")]
-    assert len(files) == 66
+    files = [*folder.glob("runs/*"), *folder.glob("trajectories/*"), *folder.glob("limits/*")]
+    everything = [cell for number in FIGURES for cell in FIGURES[number].cells(SMALL)]
+    assert len(files) == sum(1 if cell.is_limit else 2 for cell in everything) > 66
     seconds = 0.0
     for path in files:
         metadata = read_metadata(path)
@@ -285,7 +346,8 @@ def test_every_file_says_where_it_comes_from(whole):
 def test_redrawing_computes_nothing_and_says_the_same(whole, monkeypatch):
     folder, outcome = whole
     document = (folder / "statements.md").read_bytes()
-    monkeypatch.setattr(runner, "gradient_descent", None)
+    for road in ("gradient_descent", "mirror_descent", "flow_limit"):
+        monkeypatch.setattr(runner, road, None)
     monkeypatch.setattr("polarbias.experiments.reproduction.draw_all", lambda figures, results, folder: [])
     again = redraw(folder)
     assert again.tally is None
@@ -307,6 +369,7 @@ def test_identity_survives_json_and_ignores_only_trials():
         "s": 9,
     }
     changes |= {"ratio": 9.0, "scale": 9.0, "tol": 9.0}
+    changes |= {"limit_trials": 9, "limit_r0": (1.0,), "limit_ratios": (1.0,), "map_size": (9, 9)}
     for name, value in changes.items():
         assert replace(SMALL, **{name: value}).identity() != SMALL.identity(), name
     assert replace(SMALL, trials=9).identity() == SMALL.identity()
@@ -316,8 +379,8 @@ def test_bad_input():
     for name, value in (("trials", 0), ("max_steps", 0), ("seed", -1)):
         with pytest.raises(pb.InvalidInput, match=f"{name} must be at least .*, got {value}"):
             adjusted(QUICK, **{"trials": None, "max_steps": None, "seed": None, name: value})
-    with pytest.raises(pb.InvalidInput, match=r"figure must be one of 1, 2, 3, 4, 5, got 6"):
-        reproduce(SMALL, None, [1, 6], watching=quiet)
+    with pytest.raises(pb.InvalidInput, match=r"figure must be one of 1, 2, 3, 4, 5, 6, 7, 8, got 9"):
+        reproduce(SMALL, None, [1, 9], watching=quiet)
     for law in ("quadratic", "power", "power:x", "constant:2", "harmonic:1", "power:nan"):
         with pytest.raises(pb.InvalidInput, match="law must be constant, harmonic or power:K"):
             make_law(law, 1.0)

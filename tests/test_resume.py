@@ -15,14 +15,16 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from polarbias.experiments import FIGURES, Profile, reproduce
+from polarbias.experiments import FIGURES, Profile, reproduce, runner
 from polarbias.experiments.progress import LineWatcher, watching
 from polarbias.experiments.runner import Interrupted
 
 PROFILE = Profile(
-    "small", trials=6, starts=1, r0=(0.01, 0.1, 1.0), ratios=(1.0, 0.1), max_steps=50_000, tol=0.0, m=40, n=120, s=4
-)
+    "small", trials=6, starts=1, r0=(0.01, 0.1, 1.0), ratios=(1.0, 0.1), max_steps=50_000, tol=0.0, m=40, n=120, s=4,
+    limit_trials=2, limit_r0=(0.1, 1.0),
+)  # fmt: skip
 CELLS = FIGURES[4].cells(PROFILE)
+FOLDERS = {False: "runs", True: "limits"}
 # The real command on a profile whose cells take about a third of a second each.
 DRIVER = f"""
 import signal
@@ -46,7 +48,8 @@ def tables(folder):
 
 
 def steps_of(cells, folder):
-    return sum(int(pd.read_parquet(folder / "runs" / f"{cell.key}.parquet")["steps"].sum()) for cell in cells)
+    runs = [folder / "runs" / f"{cell.key}.parquet" for cell in cells if not cell.is_limit]
+    return sum(int(pd.read_parquet(path)["steps"].sum()) for path in runs)
 
 
 def assert_same_tables(folder, reference):
@@ -57,7 +60,7 @@ def assert_same_tables(folder, reference):
 
 
 def stored(folder):
-    return [cell for cell in CELLS if (folder / "runs" / f"{cell.key}.parquet").exists()]
+    return [cell for cell in CELLS if (folder / FOLDERS[cell.is_limit] / f"{cell.key}.parquet").exists()]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -73,7 +76,7 @@ def reference(tmp_path_factory):
     """Return the folder of a reproduction that nobody interrupted."""
     folder = tmp_path_factory.mktemp("reference")
     tally = reproduce(PROFILE, folder, [4], watching=quiet).tally
-    assert (tally.computed, tally.found) == (len(CELLS), 0) == (12, 0)
+    assert (tally.computed, tally.found) == (len(CELLS), 0) == (12 + 12, 0)
     assert tally.chain_steps == steps_of(CELLS, folder) > 500_000
     return folder
 
@@ -149,7 +152,7 @@ def test_ctrl_c_and_resumed(process, tmp_path, reference):
     done = stored(folder)
     assert 0 < len(done) < len(CELLS)
     # A line for each finished cell, and none after the signal.
-    assert len(re.findall(r"^\[\d+/12\]", errors, re.MULTILINE)) <= len(done)
+    assert len(re.findall(r"^\[\d+/24\]", errors, re.MULTILINE)) <= len(done)
     finish(folder, reference, done)
 
 
@@ -185,6 +188,34 @@ def test_an_interruption_is_never_lost(tmp_path, reference, moment, left):
     assert done == CELLS[:left]
     assert not (tmp_path / "statements.md").exists()
     finish(tmp_path, reference, done)
+
+
+@pytest.mark.parametrize("limits_done", [0, 3])
+def test_interrupted_among_the_limits(tmp_path, reference, monkeypatch, limits_done):
+    real, calls = runner.flow_limit, []
+
+    def interrupted(*args):
+        if len(calls) == limits_done:
+            raise KeyboardInterrupt
+        calls.append(args)
+        return real(*args)
+
+    monkeypatch.setattr(runner, "flow_limit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        reproduce(PROFILE, tmp_path, [4], watching=quiet)
+    monkeypatch.undo()
+    monkeypatch.setattr("polarbias.experiments.reproduction.draw_all", lambda figures, results, folder: [])
+    done = stored(tmp_path)
+    assert done == CELLS[: 12 + limits_done]
+    finish(tmp_path, reference, done)
+
+
+def test_a_damaged_table_of_limits_is_computed_again(tmp_path, reference, caplog):
+    reproduce(PROFILE, tmp_path, [4], watching=quiet)
+    path = tmp_path / "limits" / f"{CELLS[-1].key}.parquet"
+    path.write_bytes(path.read_bytes()[:-50])
+    finish(tmp_path, reference, CELLS[:-1])
+    assert path.name in caplog.text
 
 
 def test_lost_and_damaged_cells_are_computed_again(tmp_path, reference, caplog):
@@ -224,5 +255,5 @@ def test_killed_again_and_again(process, tmp_path, reference, seed):
     assert counts == sorted(counts)
     assert_same_tables(folder, reference)
     # Litter of killed writers stays under names that no reader takes for a table.
-    assert len(pd.read_parquet(folder / "runs")) == sum(len(cell.chains) for cell in CELLS)
+    assert len(pd.read_parquet(folder / "runs")) == sum(len(cell.chains) for cell in CELLS if not cell.is_limit)
     assert os.listdir(folder / "runs")

@@ -32,8 +32,8 @@ def records(figure, r0, losses, **values):
     return [{**base, "step": step, "loss": loss, **values} for step, loss in enumerate(losses)]
 
 
-def judge(number, rows, trajectories=()):
-    results = Results(QUICK, pd.DataFrame(rows), pd.DataFrame(list(trajectories)))
+def judge(number, rows, trajectories=(), limits=()):
+    results = Results(QUICK, pd.DataFrame(rows), pd.DataFrame(list(trajectories)), pd.DataFrame(list(limits)))
     measured, verdict = statements._STATEMENTS[number - 1][3](results)
     assert measured
     return str(verdict).removesuffix(" at this budget")
@@ -268,11 +268,13 @@ def test_10_converges(states, verdict, figure):
 
 
 def plane(changes=()):
-    """Return errors of 1 at r0 nearest to sqrt(eta) and above, with ``changes`` as (eta, r0, values)."""
-    rows = [row(1, "wn", r0, ratio) for ratio in (10.0, 1.0, 0.01) for r0 in (0.1, 1.0, SQRT10, 10.0)]
+    """Return limits' errors of 1 at r0 nearest to sqrt(eta) and above, with ``changes`` as (eta, r0, values)."""
+    grid = [(r0, ratio) for ratio in (10.0, 1.0, 0.01) for r0 in (0.1, 1.0, SQRT10, 10.0)]
+    rows = [{**row(1, "wn", r0, ratio, step_rule="limit"), "part": "map"} for r0, ratio in grid]
     for ratio, r0, values in changes:
         next(r for r in rows if (r["ratio"], r["r0"]) == (ratio, r0)).update(values)
-    return [*rows, row(1, "wn", 0.1, 0.1, start=1, eps1_cert=1e-09, **OPEN)]
+    # The sweep from other starts is not the map.
+    return [*rows, {**row(1, "wn", 0.1, 0.1, start=1, eps1_cert=1e-9, step_rule="limit"), "part": ""}]
 
 
 @pytest.mark.parametrize(
@@ -283,16 +285,23 @@ def plane(changes=()):
         ([(10.0, 0.1, {"eps1_cert": 0.49})], "failed"),
         ([(0.01, 10.0, {"eps1_cert": 0.49})], "failed"),
         ([(10.0, SQRT10, {"eps1_cert": 2.01})], "failed"),
-        ([(10.0, SQRT10, {"eps1_cert": 2.01, **OPEN})], "not decided"),
-        ([(10.0, SQRT10, {"eps1_cert": 2.01}), (1.0, 1.0, OPEN)], "failed"),
-        ([(1.0, 0.1, OPEN)], "not decided"),
-        ([(10.0, 0.1, LOST)], "held"),  # no error to be compared with
-        ([(10.0, SQRT10, LOST)], "failed"),
-        ([(10.0, SQRT10, LOST), (10.0, 10.0, OPEN)], "failed"),
+        ([(10.0, 0.1, {"eps1_cert": 0.1, "loss": 1e-3, "status": "inaccurate"})], "held"),  # not a limit at all
+        ([(10.0, SQRT10, {"loss": 1.0, "status": "collapsed"})], "not decided"),  # none at the chosen start
+        ([(10.0, SQRT10, {"eps1_cert": 9e-13}), (10.0, 0.1, {"eps1_cert": -1e-14})], "held"),  # both are rounding
+        ([(10.0, SQRT10, {"eps1_cert": 2.1e-12}), (10.0, 0.1, {"eps1_cert": -1e-14})], "failed"),
     ],
 )
 def test_11_start_near_root_of_ratio(changes, verdict):
-    assert judge(11, plane(changes)) == verdict
+    runs = [row(1, "wn", r0, 0.1, eps1_cert=r0) for r0 in R0]  # runs do not matter
+    assert judge(11, runs, limits=plane(changes)) == verdict
+
+
+def test_11_without_limits():
+    assert judge(11, [row(1, "wn", r0, 0.1) for r0 in R0]) == "not decided"
+
+
+def test_10_counts_runs_of_the_papers_figures_only():
+    assert judge(10, [row(2, "wn", 1.0), row(8, "wn", 1.0, status="unstable")]) == "held"
 
 
 @pytest.mark.parametrize(

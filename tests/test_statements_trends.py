@@ -13,6 +13,7 @@ ETA7 = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
 OPEN = {"status": "max_steps"}
 FAR = {"status": "max_steps", "loss": 0.011}
 LOST = {"status": "collapsed", "loss": 1.0, "eps1_cert": 0.0}
+LOST_BUT_ERROR = {"status": "collapsed", "loss": 1.0}
 
 
 def row(figure, algorithm, r0, ratio=0.1, **values):
@@ -25,8 +26,9 @@ def row(figure, algorithm, r0, ratio=0.1, **values):
     return {**base, **values}
 
 
-def judge(number, rows):
-    measured, verdict = statements._STATEMENTS[number - 1][3](Results(QUICK, pd.DataFrame(rows), pd.DataFrame()))
+def judge(number, rows, limits=()):
+    results = Results(QUICK, pd.DataFrame(rows), pd.DataFrame(), pd.DataFrame(list(limits)))
+    measured, verdict = statements._STATEMENTS[number - 1][3](results)
     assert "Spearman" in measured or number in (9, 12)
     return str(verdict).removesuffix(" at this budget")
 
@@ -158,6 +160,31 @@ def test_9_budget_slope(errors, state, verdict):
     assert judge(9, rows) == verdict
 
 
+def limits(algorithm, error, scales=R0, **values):
+    """Return rows of exact limits with the error that a function of r0 gives."""
+    return [row(2, algorithm, r0, step_rule="limit", eps1_cert=error(r0), **values) for r0 in scales]
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [
+        (lambda r0: 1 + r0, "held"),  # the limit's error rises: the runs' fall is the budget's
+        (lambda r0: 1.0, "held"),
+        (lambda r0: 1 / r0, "failed"),  # the flow itself falls
+        (lambda r0: 1 / r0 if r0 < 10 else 1e9, "failed"),  # r0 = 10 is not below the limit's radius
+        (lambda r0: 1 + r0 if r0 > 0.01 else -1e-15, "not decided"),  # three are too few
+    ],
+)
+def test_9_with_the_limits_own_slope(error, verdict):
+    rows = [row(2, "wn", r0, eps1_cert=err) for r0, err in zip(R0, (8, 4, 2, 1, 99), strict=True)]
+    other = limits("plain", lambda r0: r0**-3) + limits("wn", lambda r0: r0**-3, centred=True)
+    assert judge(9, rows, limits("wn", error) + other) == "failed"  # no run ran out of steps
+    rows[0].update(OPEN)
+    assert judge(9, rows, limits("wn", error) + other) == verdict
+    rows[0].update(LOST)
+    assert judge(9, rows, limits("wn", error) + other) == "failed"
+
+
 @pytest.mark.parametrize(
     ("plain", "wn", "verdict"),
     [
@@ -166,21 +193,22 @@ def test_9_budget_slope(errors, state, verdict):
         (lambda r0: r0**0.5, lambda r0: np.exp(-(r0**2)), "failed"),
         (lambda r0: r0**0.5, lambda r0: r0**0.5, "failed"),  # no exponential of r0^2: R2 is low
         (lambda r0: 1 + (r0 == 0.1) + r0 / 1e3, lambda r0: np.exp(2 * r0**2), "failed"),
+        # Above the limit's radius nothing is claimed.
+        (lambda r0: r0**0.5 if r0 < 10 else 1e-9, lambda r0: np.exp(2 * r0**2) if r0 < 10 else 1e-9, "held"),
     ],
 )
 def test_12_rates(plain, wn, verdict):
-    rows = [row(2, "plain", r0, eps1_cert=plain(r0)) for r0 in R0] + [
-        row(2, "wn", r0, eps1_cert=wn(r0)) for r0 in R0[:4]
-    ]
-    assert judge(12, rows) == verdict
-    rows[0].update(OPEN)
-    assert judge(12, rows) == "not decided"
-    rows[5].update(LOST)
-    assert judge(12, rows) == "failed"
+    runs = [row(2, name, r0, eps1_cert=1 / r0, **LOST_BUT_ERROR) for name in ("plain", "wn") for r0 in R0]
+    assert judge(12, runs, limits("plain", plain) + limits("wn", wn)) == verdict  # whatever the runs do
+    twice = limits("wn", lambda r0: 0.5 * wn(r0)) + limits("wn", lambda r0: 1.5 * wn(r0), trial=1)
+    assert judge(12, runs, limits("plain", plain) + twice) == verdict  # means over trials
+    assert judge(12, runs) == "not decided"
 
 
-@pytest.mark.parametrize("index", [1, 6])
-def test_12_needs_four_positive_errors(index):
-    rows = [row(2, name, r0) for name in ("plain", "wn") for r0 in R0]
-    rows[index]["eps1_cert"] = 0.0
-    assert judge(12, rows) == "not decided"
+@pytest.mark.parametrize("name", ["plain", "wn"])
+@pytest.mark.parametrize("spoiled", [{"eps1_cert": 0.0}, {"loss": 1e-11, "status": "inaccurate"}])
+def test_12_needs_four_limits_with_positive_errors(name, spoiled):
+    rows = limits("plain", lambda r0: r0) + limits("wn", lambda r0: np.exp(r0**2))
+    assert judge(12, [row(2, "wn", 1.0)], rows) == "held"
+    next(r for r in rows if (r["algorithm"], r["r0"]) == (name, 0.1)).update(spoiled)
+    assert judge(12, [row(2, "wn", 1.0)], rows) == "not decided"

@@ -132,6 +132,21 @@ def test_a_cell_counts_only_when_both_tables_are_there(store, monkeypatch, calls
     assert store.finished(KEY)
 
 
+def test_limits_are_a_table_of_their_own(filled):
+    limits = pd.DataFrame({"r0": [0.1, 1.0], "eps1": [1 / 3, 1e-300]})
+    filled.write_limits("figure4-trial00-wn-limit", limits, {"wall_seconds": 0.5})
+    keys = [KEY, "figure4-trial00-wn-limit", "figure4-trial01-wn-limit"]
+    assert [filled.finished(key) for key in keys] == [True, True, False]
+    pd.testing.assert_frame_equal(filled.read_limits(keys), limits, check_exact=True)
+    pd.testing.assert_frame_equal(filled.read(keys)[0], tables()[0], check_exact=True)
+    path = filled.root / "limits" / f"{keys[1]}.parquet"
+    assert read_metadata(path)["wall_seconds"] == 0.5
+    path.write_bytes(path.read_bytes()[:-10])
+    assert not filled.finished(keys[1])
+    assert filled.read_limits(keys).empty
+    assert names(Store(filled.root, SPEC, force=True).root) == ["spec.json"]
+
+
 def test_litter_of_a_killed_writer_is_no_cell(filled):
     for folder in ("runs", "trajectories"):
         whole = (filled.root / folder / f"{KEY}.parquet").read_bytes()

@@ -63,6 +63,8 @@ if TYPE_CHECKING:
     from polarbias.step_size import Armijo as Armijo
     from polarbias.step_size import ConstantStep as ConstantStep
     from polarbias.step_size import StepSize as StepSize
+    from polarbias.theory.verify import Verification as Verification
+    from polarbias.theory.verify import verify as verify
 
 __version__ = "0.1.0"
 
@@ -101,6 +103,7 @@ _HOMES = {
     "reference": ("Minimum", "minimal_l1", "minimal_l2"),
     "solution": ("Safety", "Solution", "Status", "Trajectory"),
     "step_size": ("Armijo", "ConstantStep", "StepSize"),
+    "theory.verify": ("Verification", "verify"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from polarbias.polar_form import PolarForm
+from polarbias.problem import LinearProblem
 from polarbias.solution import Safety
 
 TIGHT = 1e-10
@@ -108,12 +109,33 @@ def kernel_point(op: Any, form: PolarForm, max_steps: int = 300) -> tuple[float,
     return None
 
 
+class Products:
+    """Products with the matrix of a problem, for entries that may be halves of signed signals."""
+
+    def __init__(self, problem: LinearProblem, signed: bool) -> None:
+        """Keep the matrix."""
+        self._A = problem.A.astype(np.float64, copy=False) if problem.is_dense else problem.A
+        self._signed = signed
+        self.b = np.asarray(problem.b, np.float64)
+        self.m = problem.m
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Return A x, shape ``(M,)``, for x of shape ``(n,)``."""
+        half = x.size // 2
+        return np.asarray(self._A @ (x[:half] - x[half:] if self._signed else x))
+
+    def adjoint(self, y: np.ndarray) -> np.ndarray:
+        """Return A^T y, shape ``(n,)``."""
+        z = np.asarray(self._A.T @ y)
+        return np.concatenate([z, -z]) if self._signed else z
+
+
 class CollapseTest:
     """Decides on collapse for the chains of one problem, direction and depth."""
 
-    def __init__(self, op: Any) -> None:
-        """Keep the operator."""
-        self._op = op
+    def __init__(self, problem: LinearProblem, op: Any) -> None:
+        """Keep the problem, and the operator that solves with its rows scaled."""
+        self._problem, self._op = problem, op
         self._kernel: tuple[tuple[float, np.ndarray, np.ndarray] | None] | None = None
 
     def kernel(self, form: PolarForm) -> tuple[float, np.ndarray, np.ndarray] | None:
@@ -127,12 +149,14 @@ class CollapseTest:
         lowest, start = float(form.E(0.0)), float(form.E(form.r0**2))
         if lowest == -np.inf:
             return Safety.LAW
-        if _rise(self._op, self._op.forward(np.exp(form.log_start))) < -MARGIN:
+        # Losses compare in the rows as they are.
+        products = Products(self._problem, form.signed)
+        if _rise(products, products.forward(np.exp(form.log_start))) < -MARGIN:
             return Safety.LOSS
         kernel = self.kernel(form)
         if kernel is not None and start + kernel[0] / 2 - lowest > MARGIN * (start - lowest):
             return Safety.KERNEL
-        return _integrated(self._op, form, start, lowest)
+        return _integrated(products, form, start, lowest)
 
 
 def _rise(op: Any, image: np.ndarray) -> float:
@@ -181,7 +205,7 @@ def _integrated(op: Any, form: PolarForm, start: float, lowest: float) -> Safety
     try:
         found = solve_ivp(
             rhs,
-            (0.0, 1e12 * unit),
+            (0.0, 1e30 * unit),
             np.zeros(op.m),
             method="LSODA",
             events=(vanishes, descends),

@@ -34,10 +34,11 @@ DEEP = -30.0
 BEYOND = 0.02
 """How much farther than to the matching point the linear program's path is followed: there its support is clear."""
 
-NEGLIGIBLE = -37.0
-"""Logarithm of the share of X below which an entry no longer moves the others."""
+NEGLIGIBLE = -33.0
+"""Logarithm of the share of an entry in the sum of X^(2/L) below which it moves neither the radius nor the others."""
 
 MAX_STEPS = 400
+MAX_CENTRING = 100
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Curve:
         self._window = (
             (-np.inf, np.inf)
             if depth == 2
-            else (size + NEGLIGIBLE / self.p - 9, size + float(np.log(self._w.max())) - NEGLIGIBLE)
+            else (size + NEGLIGIBLE * depth / 2 / self.p - 9, size + float(np.log(self._w.max())) - NEGLIGIBLE)
         )
 
     def demanded(self, form: PolarForm, x: np.ndarray) -> tuple[float, float, float]:
@@ -159,15 +160,24 @@ class Curve:
         """Return a point near the curve from which to go on, and the factorizations spent on it."""
         if self._points:
             return self._nearest(form), 0
-        found = self._from_program(form) if self.depth > 2 or self._expected(form) < DEEP else None
-        if found is not None:
-            at, spent = found
-            return (at, spent) if self.depth == 2 else self._centred(at, spent)
+        spent = 0
+        if self.depth > 2 or self._expected(form) < DEEP:
+            found = self._from_program(form)
+            if found is not None:
+                at, spent = found
+                if self.depth == 2:
+                    return at, spent
+                at, spent, near = self._centred(at, spent)
+                if near:
+                    return at, spent
         if self.depth == 2:
             kappa = float(self._guess.sum())
-            return self._centred(self._at(float(np.log(kappa)), np.zeros(self.op.m), None, self._c + np.log(kappa)), 0)
-        tau = float(np.max(np.log(np.maximum(self._guess, 1e-300)) / self.p + np.log(self._w)))
-        return self._centred(self._at(tau, np.zeros(self.op.m), self._w, self.p * (tau - np.log(self._w))), 0)
+            at = self._at(float(np.log(kappa)), np.zeros(self.op.m), None, self._c + np.log(kappa))
+        else:
+            tau = float(np.max(np.log(np.maximum(self._guess, 1e-300)) / self.p + np.log(self._w)))
+            at = self._at(tau, np.zeros(self.op.m), self._w, self.p * (tau - np.log(self._w)))
+        at, spent, _ = self._centred(at, spent)
+        return at, spent
 
     def _nearest(self, form: PolarForm) -> _Iterate:
         """Return the known point whose tau is closest to what the law demands there."""
@@ -179,15 +189,15 @@ class Curve:
         """Return the tau that the law would demand of a limit a third as large as the guess."""
         return self.demanded(form, self._guess / 3)[0]
 
-    def _centred(self, at: _Iterate, spent: int) -> tuple[_Iterate, int]:
-        r"""Minimise a dual that is convex in nu until the point is near the curve.
+    def _centred(self, at: _Iterate, spent: int) -> tuple[_Iterate, int, bool]:
+        r"""Minimise a dual that is convex in nu until the point is near the curve; tell whether it is.
 
         Above depth 2 the dual of the plain flow at fixed tau; at depth 2, where its exponentials are too steep far from
         the curve, :math:`\max(s, 0)^2 / (2 \kappa) - b^\top \nu` with s = kappa (1 + log<u0^2, e^{A^T nu}>), the dual of
         the flow with r0^2 = eta = kappa.
         """
         op, kappa = self.op, float(self._guess.sum())
-        for step in range(spent, spent + MAX_STEPS):
+        for step in range(spent, spent + MAX_CENTRING):
             solve = self._normal(at, rough=False)
             dnu = -solve(at.residual)
             if self.depth == 2:
@@ -201,7 +211,7 @@ class Curve:
                 raise out_of_reach(op, dnu)
             slope = abs(float(at.residual @ dnu))
             if float(at.x @ (self._rate(at) * along) ** 2) < 0.05 * float(at.x.sum()):
-                return at, step
+                return at, step, True
             t = 1.0 if at.q is None else min(1.0, 0.95 / max(float((along / at.q).max()), 1e-300))
             moved = None
             while t > 1e-12:
@@ -212,7 +222,7 @@ class Curve:
             if moved is None:
                 break
             at = moved
-        return at, spent + MAX_STEPS
+        return at, step, False
 
     def _centre_step(self, at: _Iterate, kappa: float, dnu: np.ndarray, along: np.ndarray) -> _Iterate | None:
         if self.depth > 2:
@@ -299,12 +309,14 @@ class Curve:
         converged = bool(relative < max(1e-11, 10 * rounding) and abs(dtau) < 1e-9 + 1e-12 * abs(at.tau))
         if converged:
             self._points.append(at)
-        z = at.z
-        if at.tau <= self._window[0]:
-            # Below the window the support stays and the other entries are explicit functions of tau.
-            vanishing = z < np.log(float(at.x @ at.x) / s) + NEGLIGIBLE / 2
-            z = np.where(vanishing, z + self.p * (aim - at.tau), z)
-        return CurvePoint(at.tau, at.nu, z, s, slope, step + 1, converged)
+        if at.tau > self._window[0]:
+            return CurvePoint(at.tau, at.nu, at.z, s, slope, step + 1, converged)
+        # Below the window the support stays and the other entries are explicit functions of tau.
+        vanishing = at.z < np.log(float(at.x @ at.x) / float(at.x.sum())) + NEGLIGIBLE * self.depth / 4
+        s = float((at.x[~vanishing] ** (2 / self.depth)).sum())
+        aim = float(self._demanded_at(form, s))
+        z = np.where(vanishing, at.z + self.p * (aim - at.tau), at.z)
+        return CurvePoint(aim, at.nu, z, s, slope, step + 1, converged)
 
     def _predicted(  # noqa: PLR0913 -- the pieces of one linearisation
         self,

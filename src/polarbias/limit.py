@@ -135,7 +135,7 @@ class _Solver:
             return self._homogeneous(problem, op, form)
         key = (*key, form.depth, form.log_u0.tobytes())
         if key not in self._curves:
-            self._curves[key] = Curve(op, form.log_u0, form.depth), CollapseTest(op)
+            self._curves[key] = Curve(op, form.log_u0, form.depth), CollapseTest(problem, op)
         curve, collapse = self._curves[key]
         point = curve.point(form)
         if not point.converged:

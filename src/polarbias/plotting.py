@@ -44,7 +44,11 @@ SERIES = {
     "plain": Series("without weight normalization", "#c1440e", "s"),
     "wn": Series("with weight normalization", "#1f5fa8", "o"),
     "wn-separate": Series("with, a coordinate per half", "#2a9d62", "^"),
+    "wn-renormalized": Series("with, $u$ renormalized", "#2a9d62", "^"),
 }
+
+FLOOR = 1e-12
+"""Errors of exact limits below this are rounding, and are drawn at it."""
 
 
 def number(value: float) -> str:
@@ -59,12 +63,19 @@ FAR = 1e-2
 """A run that ended with more than this share of its first loss is not near any solution of A X = b."""
 
 
+DASHES = (0, (4, 1.6))
+
+_FLOORED: Any = {"linestyle": "none", "marker": "v", "markersize": 4, "markerfacecolor": "white"}
+
+
 def error_curve(ax: Axes, runs: pd.DataFrame, x: str, y: str, series: Series) -> None:
     """Draw the mean of ``y`` over trials against ``x``, the interquartile range as a band, on log axes.
 
     A hollow marker says that some run behind it used up its steps: more steps would move it. A cross says that some
     run ended far from every solution, so that the smallness of an l1 error says nothing.
     """
+    if runs.empty:
+        return
     far = runs["loss"] > FAR * runs["loss_start"]
     groups = runs.assign(finished=runs["status"] != "max_steps", far=far).groupby(x)
     table = pd.DataFrame(
@@ -91,9 +102,30 @@ def error_curve(ax: Axes, runs: pd.DataFrame, x: str, y: str, series: Series) ->
     ax.set_yscale("log")
 
 
-def legend(ax: Axes, runs: pd.DataFrame) -> None:
+def limit_curve(
+    ax: Axes, limits: pd.DataFrame, x: str, y: str, color: str, label: str | None = None, **style: Any
+) -> None:
+    """Draw the mean of ``y`` over the trials' exact limits against ``x``, dashed; at `FLOOR` where it is below that."""
+    if limits.empty:
+        return
+    means = limits.groupby(x)[y].mean()
+    dashed = {"linewidth": 1.1, "linestyle": DASHES, "zorder": 1.9, "color": color, "label": label}
+    ax.plot(means.index, means.clip(lower=FLOOR), **{**dashed, **style})
+    low = means.index[means < FLOOR]
+    ax.plot(low, np.full(len(low), FLOOR), **_FLOORED, color=color)
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+
+
+def legend(ax: Axes, runs: pd.DataFrame, limits: pd.DataFrame | None = None, note: str = "") -> None:
     """Put the legend below the axes, where it hides no curve, with entries for the special markers in use."""
     handles, _ = ax.get_legend_handles_labels()
+    if limits is not None and not limits.empty:
+        count = limits.groupby(["trial", "start"]).ngroups
+        label = "flow limit" + (f", mean of {count}" if count > 1 else "") + note
+        handles.append(Line2D([], [], color="0.4", linewidth=1.1, linestyle=DASHES, label=label))
+        if any(line.get_marker() == _FLOORED["marker"] and np.size(line.get_xdata()) for line in ax.get_lines()):
+            handles.append(Line2D([], [], color="0.4", **_FLOORED, label=r"flow limit below $10^{-12}$"))
     marks: dict[str, Any] = {"color": "0.4", "linestyle": "none"}
     if (runs["status"] == "max_steps").any():
         handles.append(Line2D([], [], marker="o", markerfacecolor="white", label="steps used up", **marks))
@@ -161,23 +193,32 @@ def _edges(centers: np.ndarray) -> np.ndarray:
     return np.asarray(np.exp(np.concatenate([[2 * logs[0] - middles[0]], middles, [2 * logs[-1] - middles[-1]]])))
 
 
-def error_map(ax: Axes, runs: pd.DataFrame, y: str, label: str) -> None:
-    """Draw ``y`` over the plane of r0 and ratio; crosses mark cells whose runs used up their steps."""
-    table = runs.pivot_table(index="ratio", columns="r0", values=y, aggfunc="mean")
-    unfinished = runs.assign(open=runs["status"] == "max_steps").pivot_table(index="ratio", columns="r0", values="open")
-    errors = table.to_numpy()
+def limit_map(ax: Axes, limits: pd.DataFrame, y: str, label: str) -> None:
+    """Draw ``y`` over the plane of r0 and ratio, at `FLOOR` where it is below; hatched is where rho is at least 1."""
+    table, log_rho = (limits.pivot(index="ratio", columns="r0", values=name) for name in (y, "log_rho"))
     image = ax.pcolormesh(
         _edges(table.columns.to_numpy()),
         _edges(table.index.to_numpy()),
-        np.maximum(errors, 1e-14),
+        np.maximum(table.to_numpy(), FLOOR),
         norm=LogNorm(),
         cmap="viridis",
         rasterized=True,
     )
     _color_bar(ax, image, label)
-    eta, r0 = np.meshgrid(table.index, table.columns, indexing="ij")
-    mask = unfinished.to_numpy() > 0
-    ax.plot(r0[mask], eta[mask], "x", color="white", markersize=4, markeredgewidth=0.9)
+    values = log_rho.to_numpy()
+    if np.nanmin(values) < 0 < np.nanmax(values):
+        edge: Any = {"colors": "white", "linewidths": 0.9}
+        ax.contour(table.columns, table.index, values, levels=[0.0], **edge)
+        with mpl.rc_context({"hatch.color": "white", "hatch.linewidth": 0.5}):
+            ax.contourf(
+                table.columns,
+                table.index,
+                values,
+                levels=[0.0, np.inf],
+                colors="none",
+                hatches=["//"],
+                extend="neither",
+            )
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.grid(visible=False)

@@ -3,9 +3,11 @@
 from polarbias.cli.figures import plot, reproduce
 from polarbias.cli.group import main
 from polarbias.cli.limit import limit
+from polarbias.cli.questions import questions
 from polarbias.cli.run import run
+from polarbias.cli.verify import verify
 
-for command in (reproduce, run, plot, limit):
+for command in (reproduce, run, plot, limit, verify, questions):
     main.add_command(command)
 
 __all__ = ["main"]

@@ -17,7 +17,7 @@ from polarbias.cli.parameters import FORCE, MOST_STEPS, Folder, Integer
     "--profile", type=click.Choice(["quick", "paper"]), default="quick", show_default=True, help="Size of it all."
 )
 @click.option(
-    "--figure", "figures", type=Integer(1, 5), multiple=True, help="Figure to make; repeatable.  [default: all]"
+    "--figure", "figures", type=Integer(1, 8), multiple=True, help="Figure to make; repeatable.  [default: all]"
 )
 @click.option("--trials", type=Integer(1), help="Number of problems, instead of the profile's.")
 @click.option("--max-steps", type=Integer(1, MOST_STEPS), help="Steps per run, instead of the profile's.")
@@ -33,7 +33,7 @@ def reproduce(
     out: Path | None,
     force: bool,
 ) -> None:
-    """Compute, store and draw Figures 1 to 5, and judge the paper's statements about them.
+    """Compute, store and draw Figures 1 to 5 of the paper and 6 to 8 of our own, and judge the paper's statements.
 
     Finished parts are kept: the same command after an interruption goes on where it stopped. Drawn and judged is all
     that the folder holds of this profile, steps and seed. The exit code is 0 when everything asked for could be

@@ -7,31 +7,33 @@ from matplotlib.axes import Axes
 
 from polarbias.experiments.figure import Panel, PaperFigure
 from polarbias.experiments.results import Results
-from polarbias.experiments.spec import Cell, Profile, scale_sweep
-from polarbias.plotting import SERIES, error_curve, legend, loss_curves, mark_scale
+from polarbias.experiments.spec import Cell, Profile, limit_sweep, scale_sweep
+from polarbias.plotting import SERIES, error_curve, legend, limit_curve, loss_curves, mark_scale
 
 ALGORITHMS = ("plain", "wn")
 
 
 def cells(profile: Profile) -> list[Cell]:
-    """Return the sweep over r0 with Armijo steps, with constant steps, and with centred rows (statement 16)."""
+    """Return the sweep over r0: Armijo steps, constant steps, centred rows (statement 16), and exact limits."""
     return [
         *scale_sweep(profile, 2, "gaussian", ALGORITHMS),
         *scale_sweep(profile, 2, "gaussian", ALGORITHMS, step="stable"),
         *scale_sweep(profile, 2, "gaussian", ALGORITHMS, centred=True),
+        *limit_sweep(profile, 2, "gaussian"),
     ]
 
 
 def draw_error(ax: Axes, results: Results, step_rule: str = "armijo") -> None:
-    """Draw eps1 against r0 for both algorithms."""
-    runs = results.select(2, step_rule=step_rule)
+    """Draw eps1 against r0 for both algorithms, and of the flow's limits."""
+    runs, limits = results.select(2, step_rule=step_rule), results.select_limits(2)
     for algorithm in ALGORITHMS:
+        limit_curve(ax, limits[limits["algorithm"] == algorithm], "r0", "eps1_cert", SERIES[algorithm].color)
         error_curve(ax, runs[runs["algorithm"] == algorithm], "r0", "eps1_cert", SERIES[algorithm])
     ax.set_xlabel(r"scale of the start $r_0$")
     ax.set_ylabel(r"$\|X\|_1 - \min\|z\|_1$")
     ax.set_title(rf"Error, Gaussian truth, $\eta$ = {results.profile.ratio}, Armijo steps")
     mark_scale(ax, float(np.sqrt(runs["minimal_l1"].mean())), r"$r_0^2=\min\|z\|_1$")
-    legend(ax, runs)
+    legend(ax, runs, limits)
 
 
 def draw_losses(ax: Axes, results: Results) -> None:

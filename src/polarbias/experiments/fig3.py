@@ -2,39 +2,51 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from matplotlib.axes import Axes
 
 from polarbias.experiments.figure import Panel, PaperFigure
 from polarbias.experiments.results import Results
-from polarbias.experiments.spec import Cell, Profile, chains
-from polarbias.plotting import SERIES, error_curve, legend, loss_curves, steps_curve
+from polarbias.experiments.spec import LIMIT, Cell, Profile, chains
+from polarbias.plotting import DASHES, SERIES, error_curve, legend, limit_curve, loss_curves, steps_curve
 
 
 def cells(profile: Profile) -> list[Cell]:
-    """Return the sweep over the ratio at r0 = 1 and the plain run, as drawn and with centred rows (statement 16)."""
+    """Return the sweep over the ratio at r0 = 1 and the plain run: as drawn, centred (statement 16), and limits."""
+    return [
+        *(cell for centred in (False, True) for cell in _sweep(profile, centred=centred)),
+        *_sweep(profile.for_limits(), step=LIMIT),
+    ]
+
+
+def _sweep(profile: Profile, **options: Any) -> list[Cell]:
     return [
         cell
-        for centred in (False, True)
         for trial in range(profile.trials)
         for cell in (
-            Cell(3, trial, "plain", "gaussian", chains([profile.scale], [profile.ratio], [trial]), centred=centred),
-            Cell(3, trial, "wn", "gaussian", chains([profile.scale], profile.ratios, [trial]), centred=centred),
+            Cell(3, trial, "plain", "gaussian", chains([profile.scale], [profile.ratio], [trial]), **options),
+            Cell(3, trial, "wn", "gaussian", chains([profile.scale], profile.ratios, [trial]), **options),
         )
     ]
 
 
 def draw_error(ax: Axes, results: Results) -> None:
     """Draw eps1 against the ratio; the plain runs, which have none, as a horizontal line."""
-    runs = results.select(3)
+    runs, limits = results.select(3), results.select_limits(3)
     error_curve(ax, runs[runs["algorithm"] == "wn"], "ratio", "eps1_cert", SERIES["wn"])
     plain = runs[runs["algorithm"] == "plain"]["eps1_cert"]
-    ax.axhline(plain.mean(), color=SERIES["plain"].color, linestyle="--", label=SERIES["plain"].label)
+    ax.axhline(plain.mean(), color=SERIES["plain"].color, label=SERIES["plain"].label)
+    if not limits.empty:
+        limit_curve(ax, limits[limits["algorithm"] == "wn"], "ratio", "eps1_cert", SERIES["wn"].color)
+        plain_limit = limits["eps1_cert"][limits["algorithm"] == "plain"].mean()
+        ax.axhline(plain_limit, color=SERIES["plain"].color, linestyle=DASHES, linewidth=1.1)
     if len(plain) > 1:
         ax.axhspan(plain.quantile(0.25), plain.quantile(0.75), color=SERIES["plain"].color, alpha=0.15, linewidth=0)
     ax.set_xlabel(r"learning-rate ratio $\eta$")
     ax.set_ylabel(r"$\|X\|_1 - \min\|z\|_1$")
     ax.set_title(rf"Error, Gaussian truth, $r_0$ = {results.profile.scale:g}")
-    legend(ax, runs)
+    legend(ax, runs, limits)
 
 
 def draw_losses(ax: Axes, results: Results) -> None:

@@ -6,26 +6,27 @@ from matplotlib.axes import Axes
 
 from polarbias.experiments.figure import Panel, PaperFigure
 from polarbias.experiments.results import Results
-from polarbias.experiments.spec import SQRT10, Cell, Profile, scale_sweep
-from polarbias.plotting import SERIES, error_curve, legend, loss_curves, mark_scale
+from polarbias.experiments.spec import SQRT10, Cell, Profile, limit_sweep, scale_sweep
+from polarbias.plotting import SERIES, error_curve, legend, limit_curve, loss_curves, mark_scale
 
 ALGORITHMS = ("plain", "wn")
 
 
 def cells(profile: Profile) -> list[Cell]:
-    """Return the sweep over r0."""
-    return scale_sweep(profile, 4, "sparse", ALGORITHMS)
+    """Return the sweep over r0, and its exact limits."""
+    return scale_sweep(profile, 4, "sparse", ALGORITHMS) + limit_sweep(profile, 4, "sparse")
 
 
-def draw_recovery(ax: Axes, results: Results, figure: int, algorithms: tuple[str, ...]) -> None:
+def draw_recovery(ax: Axes, results: Results, figure: int, algorithms: tuple[str, ...], note: str = "") -> None:
     """Draw eps2 against r0, with the scale at which the start has the truth's norm; Figure 5 is drawn alike."""
-    runs = results.select(figure)
+    runs, limits = results.select(figure), results.select_limits(figure)
     for algorithm in algorithms:
+        limit_curve(ax, limits[limits["algorithm"] == algorithm], "r0", "eps2", SERIES[algorithm].color)
         error_curve(ax, runs[runs["algorithm"] == algorithm], "r0", "eps2", SERIES[algorithm])
     mark_scale(ax, SQRT10, r"$r_0=\sqrt{10}$")
     ax.set_xlabel(r"scale of the start $r_0$")
     ax.set_ylabel(r"$\|X - x^*\|_1$")
-    legend(ax, runs)
+    legend(ax, runs, limits, note)
 
 
 def draw_error(ax: Axes, results: Results) -> None:

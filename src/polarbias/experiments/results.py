@@ -9,7 +9,6 @@ import pandas as pd
 
 from polarbias.experiments.spec import LIMIT, Profile
 
-
 SOLVED = 1e-12
 """Largest loss with which a limit counts as a solution of A X = b."""
 

@@ -210,6 +210,7 @@ def _named(cell: Cell, profile: Profile) -> dict[str, Any]:
         "direction": cell.direction,
         "step_rule": cell.step,
         "centred": cell.centred,
+        "part": cell.part,
         "seed": profile.seed,
     }
 

@@ -14,7 +14,7 @@ from polarbias.parameterization import Difference, FactorNetwork, HadamardDiffer
 from polarbias.ratio import ConstantRatio, HarmonicRatio, PowerRatio, RatioLaw
 
 ALGORITHMS = ("plain", "wn", "wn-separate", "wn-renormalized")
-"""Without weight normalization; with it; a polar coordinate for each half of a signed signal; u of norm 1 throughout."""
+"""Without weight normalization; with it; with a coordinate for each half of a signed signal; with u kept at norm 1."""
 
 LIMIT = "limit"
 """The step rule of cells that hold exact limits of the flow instead of runs."""
@@ -214,6 +214,11 @@ def scale_sweep(profile: Profile, figure: int, truth: Truth, algorithms: Sequenc
         for trial in range(profile.trials)
         for algorithm in algorithms
     ]
+
+
+def limit_sweep(profile: Profile, figure: int, truth: Truth) -> list[Cell]:
+    """Return the cells of the exact limits over r0, without and with weight normalization, one of each per trial."""
+    return scale_sweep(profile.for_limits(), figure, truth, ("plain", "wn"), step=LIMIT)
 
 
 def adjusted(profile: Profile, trials: int | None, max_steps: int | None, seed: int | None) -> Profile:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.special import logsumexp
 
-from polarbias.collapse import safety
+from polarbias.collapse import CollapseTest
 from polarbias.errors import PolarbiasError
 from polarbias.limit import flow_limit
 from polarbias.operator import operator_of
@@ -27,7 +27,7 @@ from polarbias.solution import Safety, Solution, Status
 from polarbias.theory.ends import End, end
 from polarbias.theory.invariants import moved_off_rows
 
-STRETCHES, NODES = 24, 8
+STRETCHES, NODES = 96, 6
 """A trajectory is looked at on this many stretches of equally many accepted steps, with as many Gauss nodes in each."""
 
 LIMIT_ACCURACY = 1e-7
@@ -152,7 +152,7 @@ class Evidence:
         """What is known about collapse, from the start alone."""
         if self.form.depth == 1 or not self.size_b:
             return Safety.LOSS
-        return safety(operator_of(self.problem, self.form.signed), self.form)
+        return CollapseTest(operator_of(self.problem, self.form.signed)).safety(self.form)
 
     @cached_property
     def least(self) -> Minimum | None:

@@ -1,4 +1,4 @@
-"""Sections 3.1 and 3.2 of arXiv:2305.05448v1 as rows of a verification: norms, signs, losses, invariants, uniqueness."""
+"""Sections 3.1 and 3.2 of arXiv:2305.05448v1 as rows of a verification: norms, signs, losses, invariants, limits."""
 
 from __future__ import annotations
 
@@ -77,9 +77,9 @@ def consistency(ev: Evidence) -> Verdict:
 
 
 def _relative(loss: np.ndarray, other: np.ndarray, ev: Evidence) -> float:
-    """Return the largest difference of losses, relative to the larger or to the square of what rounding can miss b by."""
-    floor = (1e-7 * ev.size_b) ** 2 + 1e-300
-    return float((np.abs(loss - other) / np.maximum(np.maximum(np.abs(loss), np.abs(other)), floor)).max())
+    """Return the largest difference of the residuals' norms, relative to the norm of b or to the first."""
+    norms, others = np.sqrt(loss), np.sqrt(other)
+    return float(np.abs(norms - others).max() / max(ev.size_b, norms.max(), 1e-300))
 
 
 def lemma_3_1(ev: Evidence) -> Verdict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import fill
 
 
 @dataclass(frozen=True)
@@ -46,4 +47,5 @@ class Answer:
         widths = [max(len(row[at]) for row in table) for at in range(len(self.columns))]
         lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in table]
         outcome = "As proved" if self.held else "NOT as proved"
-        return "\n".join([f"{self.number}. {self.question}", "", *lines, "", f"{outcome}: {self.verdict}."])
+        verdict = fill(f"{outcome}: {self.verdict}.", 100)
+        return "\n".join([f"{self.number}. {self.question}", "", *lines, "", verdict])

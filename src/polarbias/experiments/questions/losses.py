@@ -1,4 +1,4 @@
-r"""Question 1: does the bias carry over to other losses?
+r"""Question 1: how the bias carries over to other losses.
 
 The flow is that of :math:`h(A X)` for a function h of the predictions, differentiated automatically in the network's
 own parameters (r, u) or x, so nothing here uses the closed forms of the squared loss.
@@ -44,7 +44,7 @@ def integrate(
     times: tuple[float, ...],
     stop: Callable[[np.ndarray], float] | None = None,
 ) -> list[np.ndarray]:
-    """Return the signal X of the flow of ``h(A X)`` at the times, and where it stops.
+    """Return the signals X of the flow of ``h(A X)`` at the times, or with ``stop`` the one at its end.
 
     Parameters
     ----------
@@ -66,14 +66,14 @@ def integrate(
 
         def theta(flat: Any) -> Any:
             parts = zip(leaves, ends, strict=True)
-            return jax.tree.unflatten(
-                treedef, [flat[end - leaf.size : end].reshape(leaf.shape) for leaf, end in parts]
-            )
+            return jax.tree.unflatten(treedef, [flat[end - leaf.size : end].reshape(leaf.shape) for leaf, end in parts])
 
         def velocity(flat: Any) -> Any:
             here = theta(flat)
             gradient = jax.grad(lambda parameters: h(matrix @ network.signal(parameters)))(here)
-            moved = jax.tree.map(lambda rate, slope: -rate * slope, jax.tree.broadcast(network.rates(here), here), gradient)
+            moved = jax.tree.map(
+                lambda rate, slope: -rate * slope, jax.tree.broadcast(network.rates(here), here), gradient
+            )
             return jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(moved)])
 
         compiled, jacobian = jax.jit(velocity), jax.jit(jax.jacfwd(velocity))
@@ -91,12 +91,12 @@ def integrate(
             np.concatenate([np.ravel(leaf) for leaf in leaves]),
             method="LSODA",
             jac=lambda _, flat: np.asarray(jacobian(flat)),
-            t_eval=times,
+            t_eval=times if stop is None else None,
             events=events,
             rtol=1e-9,
             atol=1e-13,
         )
-        states = [*found.y.T] + ([found.y_events[0][0]] if stop is not None and found.y_events[0].size else [])
+        states = found.y.T if stop is None else found.y.T[-1:]
         return [np.asarray(signal(state)) for state in states]
 
 
@@ -119,12 +119,13 @@ def other_losses(quick: bool = False) -> Answer:
     size = minimal_l1(problem).value
     direction = folded_gaussian_direction(0, n)
     inner = HadamardPower(2)
-    rows, errors, better = [], [], True
+    rows: list[tuple[str, ...]] = []
+    errors, better = [], True
     for name, loss in LOSSES.items():
         excess = []
         for algorithm, network in (("plain", inner), ("wn", WeightNormalization(inner, RATIO))):
             theta0 = network.init(SCALE, direction)
-            x = integrate(lambda p, loss=loss: loss(p - b), A, network, theta0, (1e6,), partial(_missed, A, b))[-1]
+            x = integrate(partial(_of_residual, loss, b), A, network, theta0, (1e6,), partial(_missed, A, b))[-1]
             limit = flow_limit(problem, network, theta0).x
             errors.append(float(np.abs(x - limit).max() / np.abs(limit).max()))
             excess.append(float(np.abs(x).sum() / size - 1))
@@ -136,10 +137,14 @@ def other_losses(quick: bool = False) -> Answer:
         "Other losses h(A X) from r0 = 1, eta = 0.1: where do their flows end?",
         ("loss", "flow", "||AX-b||/||b||", "l1 excess", "distance to the squared loss's limit"),
         tuple(rows + shares),
-        f"every loss ends at the limit of the squared loss (largest distance {max(errors):.0e}); the logistic loss has no"
-        " limit, and its direction approaches maximal l1 margin, sooner with weight normalization",
+        f"every loss ends at the limit of the squared loss (largest distance {max(errors):.0e}); the logistic loss"
+        " has no limit, and its direction approaches maximal l1 margin, sooner with weight normalization",
         max(errors) < 1e-5 and better and nearer,
     )
+
+
+def _of_residual(loss: Callable[[Any], Any], b: np.ndarray, predictions: Any) -> Any:
+    return loss(predictions - b)
 
 
 def _missed(A: np.ndarray, b: np.ndarray, x: np.ndarray) -> float:
@@ -157,7 +162,8 @@ def _logistic(A: np.ndarray, b: np.ndarray, quick: bool) -> tuple[list[tuple[str
     best = 1 / linprog(np.ones(A.shape[1]), A_ub=-rows, b_ub=-np.ones(labels.size)).fun
     inner = HadamardPower(2)
     times = (1e1, 1e3) if quick else (1e1, 1e3, 1e5)
-    table, reached = [], []
+    table: list[tuple[str, ...]] = []
+    reached = []
     for algorithm, network in (("plain", inner), ("wn", WeightNormalization(inner, RATIO))):
         theta0 = network.init(SCALE, folded_gaussian_direction(0, A.shape[1]))
         signals = integrate(lambda p: jnp.logaddexp(0.0, -labels * p).sum(), A, network, theta0, times)
@@ -166,4 +172,4 @@ def _logistic(A: np.ndarray, b: np.ndarray, quick: bool) -> tuple[list[tuple[str
             ("logistic", algorithm, f"t = {t:.0e}", f"||X||_1 = {x.sum():.3g}", f"margin {share:.4f} of the largest")
             for t, x, share in zip(times, signals, reached[-1], strict=True)
         ]
-    return table, reached[1][-1] > max(reached[0][-1], 0.9 if not quick else 0.0)
+    return table, reached[1][-1] > max(reached[0][-1], 0.0 if quick else 0.9)

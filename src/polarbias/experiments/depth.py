@@ -1,0 +1,68 @@
+"""Figure 6, not in the paper: exact limits of the flow over the scale of the start, for several depths."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+
+from polarbias.experiments.figure import Panel, PaperFigure
+from polarbias.experiments.results import Results
+from polarbias.experiments.spec import LIMIT, Cell, Profile, scale_sweep
+from polarbias.plotting import SERIES, limit_curve
+
+DEPTHS = (1, 2, 3, 4, 6)
+
+MARKERS = dict(zip(DEPTHS, "xosD^", strict=True))
+
+
+def cells(profile: Profile) -> list[Cell]:
+    """Return the limits over r0 for every depth, without and with weight normalization, one of each per trial."""
+    few = profile.for_limits(profile.trials)
+    return [
+        cell
+        for depth in DEPTHS
+        for cell in scale_sweep(few, 6, "gaussian", ("plain", "wn"), step=LIMIT, depth=depth, part=f"depth{depth}")
+    ]
+
+
+def draw(ax: Axes, results: Results, algorithm: str) -> None:
+    """Draw eps1 of the exact limits against r0, a curve for each depth."""
+    limits = results.select_limits(6, algorithm=algorithm)
+    for index, depth in enumerate(DEPTHS):
+        color = to_hex(mpl.colormaps["viridis"](0.85 * index / (len(DEPTHS) - 1)))
+        limit_curve(
+            ax,
+            limits[limits["depth"] == depth],
+            "r0",
+            "eps1_cert",
+            color,
+            f"L = {depth}",
+            linestyle="-",
+            marker=MARKERS[depth],
+            markersize=4,
+        )
+    ax.set_xlabel(r"scale of the start $r_0$")
+    ax.set_ylabel(r"$\|X\|_1 - \min\|z\|_1$")
+    ratio = rf", $\eta$ = {results.profile.ratio}" if algorithm == "wn" else ""
+    ax.set_title(f"Exact limit {SERIES[algorithm].label}{ratio}")
+    # Depth 1 with weight normalization can hide depth 2 elsewhere: below the axes nothing is hidden.
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=len(DEPTHS), columnspacing=1.0)
+
+
+def draw_plain(ax: Axes, results: Results) -> None:
+    """Draw the limits without weight normalization."""
+    draw(ax, results, "plain")
+
+
+def draw_wn(ax: Axes, results: Results) -> None:
+    """Draw the limits with weight normalization."""
+    draw(ax, results, "wn")
+
+
+FIGURE = PaperFigure(
+    6,
+    "Not in the paper: depth. Only at depth 2 do small starts lead to the minimal l1 norm",
+    cells,
+    (Panel("a", draw_plain), Panel("b", draw_wn)),
+)

@@ -1,0 +1,100 @@
+"""The tables of exact limits, against long integrations of the flow that share nothing with the library."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.optimize import linprog
+
+import polarbias as pb
+from oracles import PLAIN, Case, Law, integrate_flow
+from polarbias.experiments import FIGURES, Profile, runner
+from polarbias.experiments.spec import Cell, Chain
+
+PROFILE = Profile(
+    "small", trials=1, starts=1, r0=(0.3, 1.0), ratios=(1.0, 0.3), max_steps=20_000, seed=3, m=6, n=14, s=2,
+    ratio=0.3, limit_trials=2, limit_r0=(0.3, 1.0, 3.0), limit_ratios=(1.0, 0.3), map_size=(3, 2),
+)  # fmt: skip
+LAWS = {"constant": lambda c: Law("constant", c), "power:2": lambda c: Law("power", c), "harmonic": None}
+LAWS["harmonic"] = lambda c: Law("harmonic", c)
+
+
+def integrated(cell, chain):
+    """Return the problem and where the flow of one chain ends, by integration."""
+    problem = pb.gaussian_problem(3, 6, 14, cell.truth, s=2, experiment=cell.figure, trial=cell.trial)
+    signed = cell.truth == "signed"
+    A = np.hstack([problem.A, -problem.A]) if signed else problem.A
+    direction = pb.folded_gaussian_direction(3, A.shape[1], experiment=cell.figure, trial=chain.start)
+    law = PLAIN if cell.algorithm == "plain" else LAWS[cell.law](chain.ratio)
+    end = integrate_flow(Case(A, problem.b, cell.depth, law, chain.r0, direction))
+    assert end.status == "converged"
+    return problem, end, end.x[:14] - end.x[14:] if signed else end.x
+
+
+def picked(number):
+    """Return the limits of a figure that are worth an integration: the last trial's, and few of each cell."""
+    mine = [cell for cell in FIGURES[number].cells(PROFILE) if cell.is_limit]
+    last = max(cell.trial for cell in mine)
+    return [replace(cell, chains=cell.chains[-3:]) for cell in mine if cell.trial == last and cell.depth <= 3]
+
+
+@pytest.mark.parametrize("number", FIGURES)
+def test_limits_are_where_the_integrated_flow_ends(number):
+    cells = picked(number)
+    assert cells
+    for cell in cells:
+        table = runner.compute_limits(cell, PROFILE)
+        assert len(table) == len(cell.chains)
+        for (_, row), chain in zip(table.iterrows(), cell.chains, strict=True):
+            problem, end, x = integrated(cell, chain)
+            A, size = problem.A, np.abs(x).sum()
+            least = linprog(
+                np.ones(28), A_eq=np.hstack([A, -A]), b_eq=problem.b
+            ).fun if cell.truth == "signed" else linprog(np.ones(14), A_eq=A, b_eq=problem.b).fun  # fmt: skip
+            assert row["status"] == "converged"
+            assert row["eps1"] == pytest.approx(size - least, abs=1e-7 * size)
+            assert row["eps1_cert"] == pytest.approx(size - least, abs=1e-7 * size)
+            assert row["eps2"] == pytest.approx(np.abs(x - problem.x_true).sum(), abs=1e-7 * size)
+            assert row["r"] == pytest.approx(np.exp(end.log_r), rel=1e-7)
+            assert row["loss"] < 1e-20
+            assert row["factorizations"] >= (cell.depth > 1)
+            named = {"figure": number, "trial": cell.trial, "algorithm": cell.algorithm, "truth": cell.truth}
+            named |= {"depth": cell.depth, "law": cell.law, "step_rule": "limit", "part": cell.part, "r0": chain.r0}
+            assert {name: row[name] for name in named} == named
+            assert np.isnan(row["ratio"]) if cell.algorithm == "plain" else row["ratio"] == chain.ratio
+
+
+def test_log_rho_is_the_magnification_factor():
+    chains = tuple(Chain(r0, 0.3, 0) for r0 in (0.3, 1.0, 3.0))
+    table = runner.compute_limits(Cell(2, 0, "wn", "gaussian", chains, step="limit"), PROFILE)
+    for (_, row), chain in zip(table.iterrows(), chains, strict=True):
+        rho = chain.r0 / row["r"] * np.exp((row["r"] ** 2 - chain.r0**2) / (2 * 0.3))
+        assert row["log_rho"] == pytest.approx(np.log(rho), rel=1e-9)
+
+
+def test_runs_with_small_steps_end_near_the_limit_and_mirror_descent_nearer():
+    made = {}
+    for cell in FIGURES[8].cells(PROFILE):
+        if cell.is_limit:
+            limit = runner.compute_limits(cell, PROFILE)["eps1_cert"].iloc[0]
+        else:
+            made[cell.algorithm, cell.step] = runner.compute(cell, PROFILE)[0]
+    stepped, fixed = (made[name, "stable"] for name in ("wn", "wn-renormalized"))
+    assert list(stepped["c"]) == list(fixed["c"]) == [16, 32, 64, 128, 256]
+    apart = (stepped["eps1_cert"] - limit).abs()
+    assert (stepped["status"][:2] == "converged").all()
+    # The direction's norm grows in proportion to the step, and with it the error.
+    assert apart[1] == pytest.approx(2 * apart[0], rel=0.3)
+    assert (fixed["eps1_cert"] - limit).abs()[0] < 0.5 * apart[0]
+    assert abs(made["wn", "mirror"]["eps1_cert"].iloc[0] - limit) < 0.1 * apart[0]
+
+
+def test_computed_steps_are_scaled_by_c(monkeypatch):
+    seen = []
+    monkeypatch.setattr(runner, "gradient_descent", lambda *args, step, **kw: seen.append((args, step)) or 1 / 0)
+    chains = tuple(Chain(1.0, 0.3, 0, c) for c in (0.5, 4.0))
+    with pytest.raises(ZeroDivisionError):
+        runner.compute(Cell(8, 0, "wn", "gaussian", chains, step="stable"), PROFILE)
+    [(arguments, step)] = seen
+    np.testing.assert_allclose(step.dt[0], pb.ConstantStep.stable(*arguments).dt[0], rtol=1e-15)
+    np.testing.assert_allclose(step.dt[1], 8 * step.dt[0], rtol=1e-15)

@@ -27,7 +27,7 @@ def integrated(cell, chain):
     direction = pb.folded_gaussian_direction(3, A.shape[1], experiment=cell.figure, trial=chain.start)
     law = PLAIN if cell.algorithm == "plain" else LAWS[cell.law](chain.ratio)
     end = integrate_flow(Case(A, problem.b, cell.depth, law, chain.r0, direction))
-    assert end.status == "converged"
+    assert end.status in ("converged", "collapsed")
     return problem, end, end.x[:14] - end.x[14:] if signed else end.x
 
 
@@ -40,9 +40,8 @@ def picked(number):
 
 @pytest.mark.parametrize("number", FIGURES)
 def test_limits_are_where_the_integrated_flow_ends(number):
-    cells = picked(number)
-    assert cells
-    for cell in cells:
+    converged = 0
+    for cell in picked(number):
         table = runner.compute_limits(cell, PROFILE)
         assert len(table) == len(cell.chains)
         for (_, row), chain in zip(table.iterrows(), cell.chains, strict=True):
@@ -51,7 +50,12 @@ def test_limits_are_where_the_integrated_flow_ends(number):
             least = linprog(
                 np.ones(28), A_eq=np.hstack([A, -A]), b_eq=problem.b
             ).fun if cell.truth == "signed" else linprog(np.ones(14), A_eq=A, b_eq=problem.b).fun  # fmt: skip
-            assert row["status"] == "converged"
+            assert row["status"] == end.status
+            if end.status == "collapsed":
+                assert (row["r"], row["eps1_cert"]) == (0, 0)
+                assert row["loss"] == pytest.approx(problem.b @ problem.b / (2 * cell.depth))
+                continue
+            converged += 1
             assert row["eps1"] == pytest.approx(size - least, abs=1e-7 * size)
             assert row["eps1_cert"] == pytest.approx(size - least, abs=1e-7 * size)
             assert row["eps2"] == pytest.approx(np.abs(x - problem.x_true).sum(), abs=1e-7 * size)
@@ -62,6 +66,7 @@ def test_limits_are_where_the_integrated_flow_ends(number):
             named |= {"depth": cell.depth, "law": cell.law, "step_rule": "limit", "part": cell.part, "r0": chain.r0}
             assert {name: row[name] for name in named} == named
             assert np.isnan(row["ratio"]) if cell.algorithm == "plain" else row["ratio"] == chain.ratio
+    assert converged
 
 
 def test_log_rho_is_the_magnification_factor():
@@ -85,7 +90,7 @@ def test_runs_with_small_steps_end_near_the_limit_and_mirror_descent_nearer():
     assert (stepped["status"][:2] == "converged").all()
     # The direction's norm grows in proportion to the step, and with it the error.
     assert apart[1] == pytest.approx(2 * apart[0], rel=0.3)
-    assert (fixed["eps1_cert"] - limit).abs()[0] < 0.5 * apart[0]
+    assert (fixed["eps1_cert"] - stepped["eps1_cert"]).abs()[0] > 0.5 * apart[0]  # the norm of u matters
     assert abs(made["wn", "mirror"]["eps1_cert"].iloc[0] - limit) < 0.1 * apart[0]
 
 

@@ -8,36 +8,41 @@ import pandas as pd
 import pytest
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import to_hex
+from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 
 from polarbias.experiments import FIGURES, QUICK
 from polarbias.experiments.figure import draw_all
 from polarbias.experiments.results import Results
 from polarbias.experiments.single import draw_single
-from polarbias.plotting import SERIES, STYLE, error_curve, error_map, loss_curves, steps_curve, trajectory_panels
+from polarbias.plotting import SERIES, STYLE, error_curve, limit_map, loss_curves, steps_curve, trajectory_panels
 
-PROFILE = replace(QUICK, trials=4, starts=2, max_steps=1000)
+PROFILE = replace(QUICK, trials=4, starts=2, max_steps=1000, limit_trials=5, map_size=(5, 4))
 PANELS = [(number, panel.letter) for number, figure in FIGURES.items() for panel in figure.panels]
 
 
 def invented(profile):
     """Return results with numbers that follow no theory, but differ from chain to chain."""
     rng = np.random.default_rng(1)
-    runs, records = [], []
+    runs, records, limits = [], [], []
     for figure in FIGURES.values():
         for cell in figure.cells(profile):
             for chain in cell.chains:
                 named = {
                     "figure": cell.figure, "trial": cell.trial, "algorithm": cell.algorithm, "truth": cell.truth,
                     "step_rule": cell.step, "centred": cell.centred, "start": chain.start, "r0": chain.r0,
+                    "depth": cell.depth, "law": cell.law, "part": cell.part, "c": chain.c,
                     "ratio": np.nan if cell.algorithm == "plain" else chain.ratio,
                 }  # fmt: skip
                 steps = int(rng.integers(50, 900))
                 row = {"steps": steps, "loss": 1e-13, "loss_start": 1.0, "minimal_l1": 40.0, "status": "converged"}
                 row |= {"eps1_cert": float(rng.lognormal()), "eps2": float(rng.lognormal())}
+                if cell.is_limit:
+                    limits.append(named | row | {"log_rho": float(rng.standard_normal())})
+                    continue
                 runs.append(named | row)
                 records += [{**named, "step": step, "loss": 10.0**-k} for k, step in enumerate((0, 1, 10, steps))]
-    return Results(profile, pd.DataFrame(runs), pd.DataFrame(records))
+    return Results(profile, pd.DataFrame(runs), pd.DataFrame(records), pd.DataFrame(limits))
 
 
 RESULTS = invented(PROFILE)
@@ -58,7 +63,7 @@ def changed(change, **where):
     assert mask.any()
     for column, value in change.items():
         runs.loc[mask, column] = value
-    return Results(PROFILE, runs, RESULTS.trajectories)
+    return replace(RESULTS, runs=runs)
 
 
 def lines(ax, label):
@@ -70,7 +75,7 @@ def hollow(ax):
 
 
 def test_every_panel_as_files_and_twice_the_same(tmp_path):
-    one = replace(PROFILE, trials=1, starts=1, r0=(0.1, 10.0), ratios=(1.0, 0.1))
+    one = replace(PROFILE, trials=1, starts=1, r0=(0.1, 10.0), ratios=(1.0, 0.1), limit_trials=1)
     results = invented(one)
     folders = tmp_path / "a", tmp_path / "b"
     for folder in folders:
@@ -106,6 +111,8 @@ def test_labels_legends_and_scales(number, letter):
         return
     texts = [text.get_text() for text in ax.get_legend().get_texts()]
     assert len(set(texts)) == len(texts)
+    if number > 5:
+        return
     if letter == "a" or (number, letter) == (2, "c"):
         wanted = {"plain", "wn"} | ({"wn-separate"} if number == 5 else set())
         assert {SERIES[name].label for name in wanted} <= set(texts)
@@ -196,13 +203,13 @@ def test_centred_rows_are_not_drawn():
         assert drawn(number, letter, far).get_ylim()[1] < 1e6
 
 
-def test_map_has_a_cell_around_each_pair():
-    ax = drawn(1, "b", changed({"status": "max_steps"}, figure=1, algorithm="wn", start=0, ratio=0.3, r0=1.0))
+def test_map_of_the_exact_limits():
+    ax = drawn(1, "b")
     [mesh] = [item for item in ax.collections if isinstance(item, QuadMesh)]
-    runs = RESULTS.runs
-    runs = runs[(runs["figure"] == 1) & (runs["algorithm"] == "wn") & (runs["start"] == 0)]
+    limits = RESULTS.limits
+    limits = limits[(limits["figure"] == 1) & (limits["part"] == "map")]
+    scales, ratios = np.geomspace(0.01, 100, 5), np.geomspace(0.01, 10, 4)
     edges = mesh.get_coordinates()
-    scales, ratios = np.array(sorted(PROFILE.r0)), np.array(sorted(PROFILE.ratios))
     assert edges.shape == (len(ratios) + 1, len(scales) + 1, 2)
     for axis, centres, borders in ((0, scales, edges[0, :, 0]), (1, ratios, edges[:, 0, 1])):
         assert (borders[:-1] < centres).all(), axis
@@ -210,25 +217,164 @@ def test_map_has_a_cell_around_each_pair():
     colors = np.asarray(mesh.get_array()).reshape(len(ratios), len(scales))
     for i, ratio in enumerate(ratios):
         for j, r0 in enumerate(scales):
-            [error] = runs["eps1_cert"][(runs["ratio"] == ratio) & (runs["r0"] == r0)]
-            assert colors[i, j] == pytest.approx(error)
-    [crosses] = [line for line in ax.get_lines() if line.get_marker() == "x"]
-    assert (list(crosses.get_xdata()), list(crosses.get_ydata())) == ([1.0], [0.3])
+            near = np.isclose(limits["ratio"], ratio) & np.isclose(limits["r0"], r0)
+            [error] = limits["eps1_cert"][near]
+            assert colors[i, j] == pytest.approx(max(error, 1e-12))
+    [mark] = ax.get_lines()
+    assert mark.get_xdata()[0] == pytest.approx(40**0.5)
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert any("rho" in text for text in texts)
     assert len(ax.figure.axes) == 2  # with a colour bar
     assert ax.figure.axes[1].get_ylabel()
+    assert "our reading" in ax.get_title().lower()
 
 
-def test_map_of_errors_at_the_rounding_level():
-    runs = pd.DataFrame(
+@pytest.mark.parametrize("edge", [0.3, 3.0])
+def test_region_of_the_magnification_factor(edge):
+    """The line is where log rho changes its sign; the hatched side is the positive one."""
+    grid = [(r0, ratio) for r0 in np.geomspace(0.01, 100, 41) for ratio in (0.1, 1.0, 10.0)]
+    limits = pd.DataFrame([{"r0": r0, "ratio": eta, "eps": 1.0, "log_rho": np.log(edge / r0)} for r0, eta in grid])
+    ax = Figure().add_subplot()
+    limit_map(ax, limits.iloc[::-1], "eps", "error")
+    line, hatched = (item for item in ax.collections if isinstance(item, ContourSet))
+    points = np.concatenate([path.vertices for path in line.get_paths() if len(path.vertices)])
+    np.testing.assert_allclose(np.log(points[:, 0]), np.log(edge), atol=0.12)
+    assert hatched.hatches == ["//"]
+    inside = np.concatenate([path.vertices for path in hatched.get_paths() if len(path.vertices)])
+    assert inside[:, 0].min() == pytest.approx(0.01)
+    assert inside[:, 0].max() < edge * 1.13
+
+
+@pytest.mark.parametrize("log_rho", [-1.0, 1.0])
+def test_map_of_errors_at_the_rounding_level_and_of_one_side_of_rho(log_rho):
+    limits = pd.DataFrame(
         [
-            {"r0": r0, "ratio": eta, "eps": eps, "status": "converged"}
+            {"r0": r0, "ratio": eta, "eps": eps, "log_rho": log_rho}
             for r0 in (0.1, 1.0)
-            for eta, eps in ((1.0, -1e-16), (0.1, 0.0))
+            for eta, eps in ((1.0, -1e-16), (0.1, 1e-3))
         ]
     )
     ax = Figure().add_subplot()
-    error_map(ax, runs, "eps", "error")
+    limit_map(ax, limits, "eps", "error")
     ax.figure.draw_without_rendering()
+    [mesh] = [item for item in ax.collections if isinstance(item, QuadMesh)]
+    assert sorted(np.asarray(mesh.get_array()).ravel()) == [1e-12, 1e-12, 1e-3, 1e-3]
+    hatched = [item for item in ax.collections if isinstance(item, ContourSet)]
+    assert bool(hatched) == (log_rho > 0)
+
+
+LIMITS = [(1, "a"), (2, "a"), (2, "c"), (3, "a"), (4, "a"), (5, "a")]
+
+
+def dashed(ax):
+    return [line for line in ax.get_lines() if line.is_dashed() and line.get_linestyle() == "--"]
+
+
+@pytest.mark.parametrize(("number", "letter"), LIMITS)
+def test_flow_limits_are_means_over_their_own_trials(number, letter):
+    ax = drawn(number, letter)
+    x, y = "ratio" if number == 3 else "r0", "eps2" if number > 3 else "eps1_cert"
+    rows = RESULTS.limits
+    rows = rows[(rows["figure"] == number) & (rows["part"] == "")]
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert sum("flow limit" in text for text in texts) == 1
+    assert any("flow limit, mean of 5" in text for text in texts)
+    assert any("none known" in text for text in texts) == (number == 5)
+    curves = {line.get_color(): line for line in dashed(ax)}
+    assert set(curves) == {SERIES["plain"].color, SERIES["wn"].color}
+    for name in ("plain", "wn"):
+        part = rows[rows["algorithm"] == name]
+        line = curves[SERIES[name].color]
+        if number == 3 and name == "plain":
+            assert line.get_ydata()[0] == pytest.approx(part[y].mean())
+            continue
+        grid = sorted(part[x].unique())
+        assert list(line.get_xdata()) == grid
+        assert len(grid) == (7 if number == 3 else 17)
+        np.testing.assert_allclose(line.get_ydata(), [part[y][part[x] == value].mean() for value in grid])
+
+
+def test_limits_at_the_rounding_level_are_drawn_at_the_floor_and_marked():
+    limits = RESULTS.limits.copy()
+    where = (limits["figure"] == 4) & (limits["algorithm"] == "wn")
+    small = where & (limits["r0"] < 0.5)
+    limits.loc[small, "eps2"] = 3e-13
+    ax = drawn(4, "a", replace(RESULTS, limits=limits))
+    [curve] = [line for line in dashed(ax) if line.get_color() == SERIES["wn"].color]
+    below = curve.get_xdata() < 0.5
+    assert below.any()
+    np.testing.assert_array_equal(curve.get_ydata() == 1e-12, below)
+    marks = [line for line in ax.get_lines() if line.get_marker() == "v" and len(line.get_xdata())]
+    assert [list(line.get_xdata()) for line in marks] == [list(curve.get_xdata()[below])]
+    assert ax.get_ylim()[0] < 1e-12
+    assert any("below" in text.get_text() for text in ax.get_legend().get_texts())
+    assert not any("below" in text.get_text() for text in drawn(5, "a").get_legend().get_texts())
+
+
+def test_what_is_no_limit_is_not_drawn():
+    limits = RESULTS.limits.copy()
+    gone = (limits["figure"] == 2) & (limits["r0"] == limits["r0"].min())
+    limits.loc[gone, "loss"] = 1e-3
+    for line in dashed(drawn(2, "a", replace(RESULTS, limits=limits))):
+        assert len(line.get_xdata()) == 16
+
+
+@pytest.mark.parametrize(("letter", "name"), [("a", "plain"), ("b", "wn")])
+def test_depths(letter, name):
+    ax = drawn(6, letter)
+    rows = RESULTS.limits
+    rows = rows[(rows["figure"] == 6) & (rows["algorithm"] == name)]
+    for depth in (1, 2, 3, 4, 6):
+        [line] = lines(ax, f"L = {depth}")
+        means = rows[rows["depth"] == depth].groupby("r0")["eps1_cert"].mean()
+        np.testing.assert_allclose(line.get_ydata(), means)
+    assert SERIES[name].label in ax.get_title()
+
+
+def test_laws():
+    labels = {"constant": "$f = c$", "power:2": r"$f = c\,r^2$", "harmonic": "$1/f = 1/c + 1/r^2$"}
+    rows, runs = RESULTS.limits, RESULTS.runs
+    results = changed({"status": "max_steps"}, figure=7, law="harmonic", ratio=0.1, trial=1)
+    for law, label in labels.items():
+        for letter, part, x in (("a", "r0", "r0"), ("b", "c", "ratio")):
+            [line] = lines(drawn(7, letter), label)
+            mine = rows[(rows["figure"] == 7) & (rows["law"] == law) & rows["part"].str.endswith(f"-{part}")]
+            means = mine.groupby(x)["eps1_cert"].mean()
+            assert list(line.get_xdata()) == list(means.index)
+            np.testing.assert_allclose(line.get_ydata(), means)
+        [line] = lines(drawn(7, "c", results), label)
+        steps = runs[(runs["figure"] == 7) & (runs["law"] == law)].groupby("ratio")["steps"].mean()
+        np.testing.assert_allclose(line.get_ydata(), steps)
+        np.testing.assert_allclose(line.get_xdata(), means[steps.index])
+    [open_one] = hollow(drawn(7, "c", results))
+    [whole] = lines(drawn(7, "c", results), labels["harmonic"])
+    assert list(open_one.get_ydata()) == [whole.get_ydata()[0]]
+    assert "at least" in [text.get_text() for text in drawn(7, "c", results).get_legend().get_texts()]
+    assert hollow(drawn(7, "c")) == []
+
+
+def test_discretization():
+    runs, limits = RESULTS.runs[RESULTS.runs["figure"] == 8], RESULTS.limits[RESULTS.limits["figure"] == 8]
+    limit = limits.set_index("trial")["eps1_cert"]
+    apart = runs.assign(eps1_cert=(runs["eps1_cert"] - runs["trial"].map(limit)).abs())
+    for letter, table in (("a", runs), ("b", apart)):
+        ax = drawn(8, letter)
+        for name, label in (("wn", "constant steps"), ("wn-renormalized", "constant steps, $u$ renormalized")):
+            [line] = lines(ax, label)
+            mine = table[(table["algorithm"] == name) & (table["step_rule"] == "stable")]
+            assert list(line.get_xdata()) == [16, 32, 64, 128, 256]
+            np.testing.assert_allclose(line.get_ydata(), mine.groupby("c")["eps1_cert"].mean())
+        levels = {
+            "Armijo steps": ("wn", "armijo"),
+            "Armijo steps, $u$ renormalized": ("wn-renormalized", "armijo"),
+            "mirror descent": ("wn", "mirror"),
+        }
+        for label, (name, rule) in levels.items():
+            [line] = lines(ax, label)
+            mine = table[(table["algorithm"] == name) & (table["step_rule"] == rule)]
+            assert line.get_ydata()[0] == pytest.approx(mine["eps1_cert"].mean())
+        assert len(lines(ax, "flow limit")) == (letter == "a")
+    assert lines(drawn(8, "a"), "flow limit")[0].get_ydata()[0] == pytest.approx(limit.mean())
 
 
 def test_losses_are_geometric_means_and_keep_a_runs_end():

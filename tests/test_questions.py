@@ -131,7 +131,7 @@ def test_flow_of_a_loss_stops_where_asked():
 
 @pytest.mark.parametrize("k", [2.5, 3, 4])
 @pytest.mark.parametrize("depth", [2, 3, 4])
-def test_laws_with_bounded_E_do_not_diverge(depth, k):
+def test_laws_with_a_bounded_antiderivative_do_not_diverge(depth, k):
     rng = np.random.default_rng([depth, int(10 * k)])
     for _ in range(3):
         A = rng.standard_normal((2, 5))

@@ -7,6 +7,7 @@ one A^T y, and its normal matrix is A (D+ + D-) A^T.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,8 @@ Solve = Callable[[np.ndarray], np.ndarray]
 FLOOR = 1e-15
 """Weights below this fraction of the largest are not resolved by floating-point sums; they count as this much."""
 
-GAP = 1e6
-"""Weights this much larger than the M-th largest would drown the others in the sum; they are taken out of it."""
+GRADED = 1e-8
+"""Share of the largest weight below which the M-th largest asks for an orthogonal factorization."""
 
 MOST_ENTRIES = 20_000_000
 """Entries up to which a sparse matrix is worked on as a dense one."""
@@ -127,39 +128,47 @@ class DenseOperator:
         r"""Return the map :math:`v \mapsto (A\,\mathrm{diag}(d) A^\top)^{-1} v` for weights d >= 0, shape ``(n,)``.
 
         Weights at or below ``negligible`` times the largest are left out. Where fewer than M weights carry the sum,
-        the others are rounded away and count as `FLOOR`, unless ``graded`` asks for their digits: then the large ones
-        are taken out and put back by the Woodbury formula.
+        the others are rounded away and count as `FLOOR`, unless ``graded`` asks for their digits: then an orthogonal
+        factorization replaces the sum.
         """
         d = _folded(weights, 1.0, self.signed)
         top = d.max()
         if not top > 0:
             d, top = np.ones_like(d), 1.0
-        heavy = np.zeros(0, dtype=np.intp)
-        level = top
-        if graded and d.size > self.m:
-            most = max(np.partition(d, d.size - self.m)[d.size - self.m], 1e-200 * top)
-            if most * GAP * 10 < top:
-                level = GAP * most
-                heavy = np.flatnonzero(d > level)
-        kept = np.flatnonzero((d > max(negligible, 1e-18) * level) & (d <= level))
+        if graded:
+            carrying = np.partition(d, d.size - self.m)[d.size - self.m] if d.size > self.m else d.min()
+            if carrying < GRADED * top:
+                return self._orthogonal(d / top, top)
+        kept = np.flatnonzero(d > max(negligible, 1e-18) * top)
         B = self._columns[kept] * np.sqrt(d[kept])[:, None]
-        H = linalg.blas.dsyrk(1.0, B.T, lower=1) if kept.size else np.zeros((self.m, self.m), order="F")
-        factor = _factored(H, self._gram, d[kept].max(initial=FLOOR * level), max(FLOOR, 0.1 * negligible))
+        H = linalg.blas.dsyrk(1.0, B.T, lower=1)
+        factor = _factored(H, self._gram, top, max(FLOOR, 0.1 * negligible))
 
         def solve(v: np.ndarray) -> np.ndarray:
             return np.asarray(linalg.cho_solve(factor, v, check_finite=False))
 
-        if not heavy.size:
-            return solve
-        U = self._columns[heavy].T
-        W = solve(U)
-        inner = _factored(U.T @ W + np.diag(1 / d[heavy]), np.diag(np.einsum("mh,mh->h", U, W)), 1.0, 0.0)
+        return solve
 
-        def eliminated(v: np.ndarray) -> np.ndarray:
-            y = solve(v)
-            return np.asarray(y - W @ linalg.cho_solve(inner, U.T @ y, check_finite=False))
+    def _orthogonal(self, d: np.ndarray, top: float) -> Solve:
+        """Solve by a QR factorization of diag(d)^(1/2) A^T, rows in falling order: accurate for weights that differ."""
+        order = np.argsort(-d)
+        order = order[d[order] > FLOOR**2]
+        # Directions that no weight carries get one of the size of the square of rounding.
+        B = np.vstack([self._columns[order] * np.sqrt(d[order])[:, None], FLOOR * self._root])
+        R, pivots = linalg.qr(B, mode="r", pivoting=True, check_finite=False)
+        R = R[: self.m]
 
-        return eliminated
+        def solve(v: np.ndarray) -> np.ndarray:
+            y = np.empty_like(v)
+            half = linalg.solve_triangular(R, v[pivots] / top, trans="T", check_finite=False)
+            y[pivots] = linalg.solve_triangular(R, half, check_finite=False)
+            return y
+
+        return solve
+
+    @cached_property
+    def _root(self) -> np.ndarray:
+        return np.asarray(linalg.cholesky(self._gram, check_finite=False))
 
 
 def _factored(H: np.ndarray, shift: np.ndarray, size: float, floor: float) -> Any:

@@ -14,10 +14,8 @@ from typing import Any
 import numpy as np
 from scipy.special import logsumexp
 
-from polarbias.collapse import CollapseTest
 from polarbias.errors import PolarbiasError
 from polarbias.limit import flow_limit
-from polarbias.operator import operator_of
 from polarbias.parameterization import Polar, WeightNormalization
 from polarbias.polar_form import PolarForm
 from polarbias.potential import Potential
@@ -150,9 +148,10 @@ class Evidence:
     @cached_property
     def safety(self) -> Safety:
         """What is known about collapse, from the start alone."""
-        if self.form.depth == 1 or not self.size_b:
-            return Safety.LOSS
-        return CollapseTest(operator_of(self.problem, self.form.signed)).safety(self.form)
+        try:
+            return Safety(int(flow_limit(self.problem, self.network, self.theta0).safety))  # type: ignore[arg-type]
+        except PolarbiasError:
+            return Safety.UNDECIDED
 
     @cached_property
     def least(self) -> Minimum | None:

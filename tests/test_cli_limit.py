@@ -65,7 +65,7 @@ def expected(A, b, network=None, direction=None, scale=1.0):
 )  # fmt: skip
 def test_random_problems(arguments, truth, network, uniform, scale, tmp_path):
     problem = pb.gaussian_problem(3, 6, 15, truth, s=2)
-    length = 15 * (1 + network.signed)
+    length = 30 if "--signed" in arguments or truth == "signed" else 15
     direction = pb.uniform_direction(length) if uniform else pb.folded_gaussian_direction(3, length)
     wanted = pb.flow_limit(problem, network, network.init(scale, direction))
     out = tmp_path / "x.npz"

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("no_logging_set_up")
 # Help
 
 
-@pytest.mark.parametrize("command", ["reproduce", "run", "plot"])
+@pytest.mark.parametrize("command", ["reproduce", "run", "plot", "limit", "verify", "questions"])
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_help_has_an_example_that_parses(command, flag, tmp_path, monkeypatch):
     text = " ".join(call(command, flag).output.split())
@@ -29,7 +29,7 @@ def test_help_has_an_example_that_parses(command, flag, tmp_path, monkeypatch):
 
 
 def test_help_names_every_command_and_option():
-    assert main.commands.keys() == {"reproduce", "run", "plot"}
+    assert main.commands.keys() == {"reproduce", "run", "plot", "limit", "verify", "questions"}
     text = call("--help").output
     for name, command in main.commands.items():
         assert re.search(rf"^  {name} +\w", text, re.MULTILINE)
@@ -45,7 +45,19 @@ def test_help_names_every_command_and_option():
     assert call("--version").output == f"polarbias, version {__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"], ["run", "--depth", "0"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["run", "--help"],
+        ["limit", "--help"],
+        ["verify", "--help"],
+        ["questions", "--help"],
+        ["run", "--depth", "0"],
+        ["limit", "--depth", "0"],
+    ],
+)
 def test_help_and_usage_load_nothing_heavy(arguments):
     code = f"""
 import sys

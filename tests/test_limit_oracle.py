@@ -36,6 +36,8 @@ def assert_limit(case):
     assert optimality.stationarity <= 1e-8
     if end.status != "converged":
         return end.status
+    if kkt_mpmath(case, end.log_x, sign).worst > 1e-8:  # the integration lost the invariants: no oracle here
+        return "inexact"
     np.testing.assert_allclose(solution.x, end.x, rtol=0, atol=1e-8 * np.abs(end.x).max())
     assert solution.r == pytest.approx(np.exp(end.log_r), rel=1e-8)
     return "converged"

@@ -358,7 +358,12 @@ def test_lost_runs_are_counted_in_what_was_measured(number):
 
 
 def everything():
-    rows = pairs() + pairs(centred=True) + [row(1, "wn", r0) for r0 in R0] + recoveries(4, (8, 8, 8, 8, 1), minimal_l1=10.0)
+    rows = (
+        pairs()
+        + pairs(centred=True)
+        + [row(1, "wn", r0) for r0 in R0]
+        + recoveries(4, (8, 8, 8, 8, 1), minimal_l1=10.0)
+    )
     rows += recoveries(5, (2, 2, 2, 2, 1))
     for centred in (False, True):
         rows += [row(3, "wn", 1.0, ratio, eps1_cert=ratio, steps=int(100 / ratio), centred=centred) for ratio in ETA4]

@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from polarbias.errors import Infeasible as Infeasible
     from polarbias.errors import InvalidInput as InvalidInput
     from polarbias.errors import InvalidProblem as InvalidProblem
+    from polarbias.errors import NotReachable as NotReachable
     from polarbias.errors import PolarbiasError as PolarbiasError
     from polarbias.errors import StoreMismatch as StoreMismatch
     from polarbias.flow import FlowProgress as FlowProgress
     from polarbias.flow import FlowTrajectory as FlowTrajectory
     from polarbias.flow import gradient_flow as gradient_flow
+    from polarbias.limit import flow_limit as flow_limit
     from polarbias.mirror_steps import MirrorProgress as MirrorProgress
     from polarbias.mirror_steps import mirror_descent as mirror_descent
-    from polarbias.limit import flow_limit as flow_limit
-    from polarbias.operator import NotReachable as NotReachable
     from polarbias.parameterization import Difference as Difference
     from polarbias.parameterization import Factor as Factor
     from polarbias.parameterization import FactorNetwork as FactorNetwork
@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     from polarbias.reference import Minimum as Minimum
     from polarbias.reference import minimal_l1 as minimal_l1
     from polarbias.reference import minimal_l2 as minimal_l2
+    from polarbias.sensitivity import Sensitivity as Sensitivity
+    from polarbias.sensitivity import limit_sensitivity as limit_sensitivity
     from polarbias.solution import Safety as Safety
     from polarbias.solution import Solution as Solution
     from polarbias.solution import Status as Status
@@ -81,11 +83,18 @@ _HOMES = {
         "sparse_truth",
         "uniform_direction",
     ),
-    "errors": ("Inaccurate", "Infeasible", "InvalidInput", "InvalidProblem", "PolarbiasError", "StoreMismatch"),
+    "errors": (
+        "Inaccurate",
+        "Infeasible",
+        "InvalidInput",
+        "InvalidProblem",
+        "NotReachable",
+        "PolarbiasError",
+        "StoreMismatch",
+    ),
     "flow": ("FlowProgress", "FlowTrajectory", "gradient_flow"),
     "mirror_steps": ("MirrorProgress", "mirror_descent"),
     "limit": ("flow_limit",),
-    "operator": ("NotReachable",),
     "parameterization": (
         "Difference",
         "Factor",
@@ -101,6 +110,7 @@ _HOMES = {
     "problem": ("LinearProblem", "stack"),
     "ratio": ("ConstantRatio", "HarmonicRatio", "PowerRatio", "RatioLaw"),
     "reference": ("Minimum", "minimal_l1", "minimal_l2"),
+    "sensitivity": ("Sensitivity", "limit_sensitivity"),
     "solution": ("Safety", "Solution", "Status", "Trajectory"),
     "step_size": ("Armijo", "ConstantStep", "StepSize"),
     "theory.verify": ("Verification", "verify"),

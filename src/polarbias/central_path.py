@@ -51,8 +51,9 @@ def central_point(
     x = np.full_like(w, size / float(np.linalg.norm(op.column_norms())))
     at = CentralPoint(x, np.full_like(w, w.max()), np.zeros(op.m))
     for steps in range(max_steps):
-        if not np.isfinite(at.x).all() or at.x.max() > 1e100 * x.max():
-            return None  # diverges where there is no X >= 0
+        # Where there is no X >= 0 the iteration diverges, or is driven into the boundary.
+        if not (np.isfinite(at.x).all() and at.x.max() < 1e100 * x.max() and at.x.min() > 0 and at.q.min() > 0):
+            return None
         products = at.x * at.q
         primal, dual = op.b - op.forward(at.x), w - op.adjoint(at.eta) - at.q
         aim = float(np.exp(log_mu(at.x)))

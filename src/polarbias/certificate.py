@@ -34,7 +34,9 @@ def feasible_dual(problem: LinearProblem, y: np.ndarray, weights: np.ndarray) ->
     if weights.size > problem.n:
         slopes = np.concatenate([slopes, -slopes])
     # A relative margin of rounding size keeps the bound on the safe side of its own rounding.
-    return np.asarray(y / max(1.0, float((slopes / weights).max()) * (1 + 4 * np.finfo(float).eps * np.sqrt(problem.m))))
+    return np.asarray(
+        y / max(1.0, float((slopes / weights).max()) * (1 + 4 * np.finfo(float).eps * np.sqrt(problem.m)))
+    )
 
 
 def best_dual(problem: LinearProblem, candidates: list[np.ndarray], weights: np.ndarray) -> np.ndarray:

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from polarbias.central_path import central_point
-from polarbias.operator import NotReachable, Solve
+from polarbias.errors import NotReachable
+from polarbias.operator import Solve
 from polarbias.polar_form import PolarForm
 
 NEAR = 0.3
@@ -98,6 +99,7 @@ class Curve:
         # Norm of X for entries in proportion to u0^L whose images add up like random vectors.
         shape = np.exp(depth * (log_u0 - log_u0.max()))
         self._guess = shape * (self._size / float(np.linalg.norm(shape * op.column_norms())))
+        self._highest = float(np.log(self._guess.max())) + 250  # far beyond any limit, far from overflow
         size = float(np.log(self._guess @ self._guess / self._guess.sum())) / self.p
         # Below it the entries that vanish are negligible, above it the weights are. At depth 2 nothing is lost by going
         # all the way: there log X is a sum, not the logarithm of a difference.
@@ -131,7 +133,7 @@ class Curve:
         return self._follow(begin, form, spent)
 
     def _at(self, tau: float, nu: np.ndarray, q: np.ndarray | None, z: np.ndarray) -> _Iterate:
-        x = np.exp(np.clip(z, -745.0, 600.0))
+        x = np.exp(np.maximum(z, -745.0))
         x[z < -745] = 0.0
         return _Iterate(tau, nu, q, z, x, self.op.forward(x) - self.op.b)
 
@@ -139,11 +141,13 @@ class Curve:
         """Return the iterate after a step, ``along`` = A^T dnu; None outside the domain."""
         # By increments: the entries that count are of moderate size, whatever the size of tau and nu.
         if at.q is None:
-            return self._at(at.tau + dtau, at.nu + dnu, None, at.z + (along + dtau))
-        q = at.q - along
-        if not q.min() > 0:
-            return None
-        return self._at(at.tau + dtau, at.nu + dnu, q, self.p * (at.tau + dtau - np.log(q)))
+            q, z = None, at.z + (along + dtau)
+        else:
+            q = at.q - along
+            if not q.min() > 0:
+                return None
+            z = self.p * (at.tau + dtau - np.log(q))
+        return self._at(at.tau + dtau, at.nu + dnu, q, z) if z.max() < self._highest else None
 
     def _rate(self, at: _Iterate) -> Any:
         """Return the derivative of log X in A^T nu, shape ``(n,)`` or a number."""
@@ -192,9 +196,9 @@ class Curve:
     def _centred(self, at: _Iterate, spent: int) -> tuple[_Iterate, int, bool]:
         r"""Minimise a dual that is convex in nu until the point is near the curve; tell whether it is.
 
-        Above depth 2 the dual of the plain flow at fixed tau; at depth 2, where its exponentials are too steep far from
-        the curve, :math:`\max(s, 0)^2 / (2 \kappa) - b^\top \nu` with s = kappa (1 + log<u0^2, e^{A^T nu}>), the dual of
-        the flow with r0^2 = eta = kappa.
+        Above depth 2 the dual of the plain flow at fixed tau; at depth 2, where its exponentials are too steep far
+        from the curve, :math:`\max(s, 0)^2 / (2 \kappa) - b^\top \nu` with s = kappa (1 + log<u0^2, e^{A^T nu}>), the
+        dual of the flow with r0^2 = eta = kappa.
         """
         op, kappa = self.op, float(self._guess.sum())
         for step in range(spent, spent + MAX_CENTRING):
@@ -318,7 +322,7 @@ class Curve:
         z = np.where(vanishing, at.z + self.p * (aim - at.tau), at.z)
         return CurvePoint(aim, at.nu, z, s, slope, step + 1, converged)
 
-    def _predicted(  # noqa: PLR0913 -- the pieces of one linearisation
+    def _predicted(
         self,
         at: _Iterate,
         solve: Solve,

@@ -14,8 +14,8 @@ from scipy import linalg
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
-from polarbias.errors import InvalidInput
-from polarbias.operator import REACHED, NotReachable
+from polarbias.errors import InvalidInput, NotReachable
+from polarbias.operator import REACHED
 from polarbias.polar_form import PolarForm
 from polarbias.problem import LinearProblem
 from polarbias.solution import Safety
@@ -105,7 +105,7 @@ def _sign_known(
     return None
 
 
-def _integrated_sign(  # noqa: PLR0913 -- the pieces of a singular value decomposition
+def _integrated_sign(
     form: PolarForm,
     left: np.ndarray,
     values: np.ndarray,

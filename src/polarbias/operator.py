@@ -14,7 +14,7 @@ import numpy as np
 from scipy import linalg
 from scipy.sparse.linalg import LinearOperator, cg
 
-from polarbias.errors import Infeasible
+from polarbias.errors import NotReachable
 from polarbias.problem import LinearProblem
 
 Solve = Callable[[np.ndarray], np.ndarray]
@@ -30,21 +30,6 @@ MOST_ENTRIES = 20_000_000
 
 REACHED = 1e-9
 """Relative distance from A {z >= 0}, or from the range of A, above which b counts as out of reach."""
-
-
-class NotReachable(Infeasible):
-    """No signal of the network's kind solves A X = b; ``separating`` proves it.
-
-    Attributes
-    ----------
-    separating
-        y, shape ``(M,)``, with ``b^T y > 0`` and ``A^T y <= 0`` (``A^T y = 0`` for signed signals), up to rounding.
-    """
-
-    def __init__(self, message: str, separating: np.ndarray) -> None:
-        """Keep the vector."""
-        super().__init__(message)
-        self.separating = separating
 
 
 class DenseOperator:

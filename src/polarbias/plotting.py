@@ -117,6 +117,13 @@ def limit_curve(
     ax.set_yscale("log")
 
 
+def floor_entry(ax: Axes) -> list[Line2D]:
+    """Return the legend's entry for limits that are drawn at `FLOOR`, where there are any."""
+    if any(line.get_marker() == _FLOORED["marker"] and np.size(line.get_xdata()) for line in ax.get_lines()):
+        return [Line2D([], [], color="0.4", **_FLOORED, label=r"flow limit below $10^{-12}$")]
+    return []
+
+
 def legend(ax: Axes, runs: pd.DataFrame, limits: pd.DataFrame | None = None, note: str = "") -> None:
     """Put the legend below the axes, where it hides no curve, with entries for the special markers in use."""
     handles, _ = ax.get_legend_handles_labels()
@@ -124,8 +131,7 @@ def legend(ax: Axes, runs: pd.DataFrame, limits: pd.DataFrame | None = None, not
         count = limits.groupby(["trial", "start"]).ngroups
         label = "flow limit" + (f", mean of {count}" if count > 1 else "") + note
         handles.append(Line2D([], [], color="0.4", linewidth=1.1, linestyle=DASHES, label=label))
-        if any(line.get_marker() == _FLOORED["marker"] and np.size(line.get_xdata()) for line in ax.get_lines()):
-            handles.append(Line2D([], [], color="0.4", **_FLOORED, label=r"flow limit below $10^{-12}$"))
+        handles += floor_entry(ax)
     marks: dict[str, Any] = {"color": "0.4", "linestyle": "none"}
     if (runs["status"] == "max_steps").any():
         handles.append(Line2D([], [], marker="o", markerfacecolor="white", label="steps used up", **marks))
@@ -207,8 +213,8 @@ def limit_map(ax: Axes, limits: pd.DataFrame, y: str, label: str) -> None:
     _color_bar(ax, image, label)
     values = log_rho.to_numpy()
     if np.nanmin(values) < 0 < np.nanmax(values):
-        edge: Any = {"colors": "white", "linewidths": 0.9}
-        ax.contour(table.columns, table.index, values, levels=[0.0], **edge)
+        ax.contour(table.columns, table.index, values, levels=[0.0], colors="white", linewidths=0.9)
+    if np.nanmax(values) > 0:
         with mpl.rc_context({"hatch.color": "white", "hatch.linewidth": 0.5}):
             ax.contourf(
                 table.columns,

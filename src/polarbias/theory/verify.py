@@ -40,8 +40,8 @@ class Verification(Sequence[Verdict]):
     >>> network = pb.WeightNormalization(pb.HadamardPower(2), 0.1)
     >>> theta0 = network.init(0.5, [1.0, 1.0])
     >>> table = pb.verify(problem, network, theta0, pb.flow_limit(problem, network, theta0))
-    >>> table["(21) corrected"].observed, table.violated
-    ('r_inf^2 = 0.50...', ())
+    >>> table["(21) corrected"].predicted, table["(21) corrected"].observed, table.violated
+    ('r_inf^2 >= 0.5', 'r_inf^2 = 0.5411', ())
     """
 
     rows: tuple[Verdict, ...]

@@ -106,12 +106,7 @@ def other_losses(quick: bool = False) -> Answer:
     Parameters
     ----------
     quick
-        A smaller problem and a shorter logistic flow.
-
-    Examples
-    --------
-    >>> other_losses(quick=True).held
-    True
+        A smaller problem, two losses, and a shorter logistic flow.
     """
     m, n, s = (6, 15, 2) if quick else (20, 60, 3)
     problem = gaussian_problem(0, m, n, "sparse", s=s)
@@ -121,7 +116,8 @@ def other_losses(quick: bool = False) -> Answer:
     inner = HadamardPower(2)
     rows: list[tuple[str, ...]] = []
     errors, better = [], True
-    for name, loss in LOSSES.items():
+    for name in ("Huber 0.1", "Cauchy") if quick else LOSSES:
+        loss = LOSSES[name]
         excess = []
         for algorithm, network in (("plain", inner), ("wn", WeightNormalization(inner, RATIO))):
             theta0 = network.init(SCALE, direction)

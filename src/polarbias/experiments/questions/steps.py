@@ -26,13 +26,8 @@ def step_sizes(quick: bool = False) -> Answer:
     ----------
     quick
         A smaller problem and fewer steps.
-
-    Examples
-    --------
-    >>> step_sizes(quick=True).held
-    True
     """
-    m, n = (4, 10) if quick else (5, 20)
+    m, n = (2, 6) if quick else (5, 20)
     problem = gaussian_problem(0, m, n)
     network = WeightNormalization(HadamardPower(2), RATIO)
     theta0 = network.init(SCALE, folded_gaussian_direction(0, n))

@@ -32,11 +32,6 @@ def rates(quick: bool = False) -> Answer:
     ----------
     quick
         Fewer ratios.
-
-    Examples
-    --------
-    >>> rates(quick=True).held
-    True
     """
     m, n = 5, 20
     problem = gaussian_problem(0, m, n)

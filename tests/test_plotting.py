@@ -281,7 +281,7 @@ def test_flow_limits_are_means_over_their_own_trials(number, letter):
     texts = [text.get_text() for text in ax.get_legend().get_texts()]
     assert sum("flow limit" in text for text in texts) == 1
     assert any("flow limit, mean of 5" in text for text in texts)
-    assert any("none known" in text for text in texts) == (number == 5)
+    assert any("not per half" in text for text in texts) == (number == 5)
     curves = {line.get_color(): line for line in dashed(ax)}
     assert set(curves) == {SERIES["plain"].color, SERIES["wn"].color}
     for name in ("plain", "wn"):

@@ -18,6 +18,10 @@ TO_BOUNDARY = 0.9
 """Share of the way to the boundary that a step may go."""
 
 
+ROUGH = 1e-9
+"""Share of the largest x / q below which an entry is left out of the normal equations."""
+
+
 @dataclass(frozen=True)
 class CentralPoint:
     """A point near the central path.
@@ -39,12 +43,12 @@ class CentralPoint:
 
 
 def central_point(
-    op: Any, w: np.ndarray, log_mu: Callable[[np.ndarray], float], max_steps: int = 60
+    op: Any, w: np.ndarray, log_mu: Callable[[np.ndarray], float], *, graded: bool = False, max_steps: int = 60
 ) -> CentralPoint | None:
     """Return a point near the one with mu = exp(log_mu(X)), or None if there is no progress.
 
     "Near" is a residual below a percent of b and products X q within a factor of 10 or so of mu: enough for a method
-    that refines the point. The slack is that of eta, to rounding.
+    that refines the point. The slack is that of eta, to rounding. ``graded`` is for weights that span many decades.
     """
     size = float(np.linalg.norm(op.b))
     # Equal products, whatever the weights: a start at q = w is badly centred where these span many decades.
@@ -61,7 +65,7 @@ def central_point(
         if np.linalg.norm(primal) < 0.01 * size and off < 2.3 and np.abs(dual / at.q).max() < 0.3:
             return CentralPoint(at.x, at.q + dual, at.eta, steps)
         try:
-            solve = op.normal(at.x / at.q, graded=True)
+            solve = op.normal(at.x / at.q, 0.0 if graded else ROUGH, graded=graded)
         except np.linalg.LinAlgError:
             return None
 

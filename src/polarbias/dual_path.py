@@ -255,7 +255,7 @@ class Curve:
             return float(np.log(BEYOND * float(x @ x) / float(x.sum()))) + log_slack(x)
 
         w = self._w if self.depth > 2 else 1 + self._c / min(self._expected(form), -20.0)
-        found = central_point(op, w, log_mu)
+        found = central_point(op, w, log_mu, graded=self.depth > 2)
         if found is None:
             return None
         # The large entries settle what X q = mu left open of nu.

@@ -97,14 +97,14 @@ def _moved(problem: LinearProblem, form: PolarForm, log_x: np.ndarray) -> tuple[
     ds = 2 / L * float(np.exp(2 / L * log_x) @ dlog)
     slope = 1 - half * (1 / s - 1 / float(form.f(s))) * ds
     dtau_r0 = half * 2 * form.r0 / float(form.f(form.r0**2)) / slope
-    dtau_ratio = half * 2 * (_moved_E(form, form.r0) - _moved_E(form, np.sqrt(s))) / slope
+    dtau_ratio = half * 2 * (_law_slope(form, form.r0) - _law_slope(form, np.sqrt(s))) / slope
     dx = x * dlog
     if form.signed:
         dx = dx[: problem.n] - dx[problem.n :]
     return dtau_r0 * dx, dtau_ratio * dx
 
 
-def _moved_E(form: PolarForm, r: float) -> float:
+def _law_slope(form: PolarForm, r: float) -> float:
     """Return the derivative of E(r) in the law's coefficient."""
     if form.plain:
         return 0.0

@@ -44,7 +44,7 @@ def limit(*, threshold: float, output: Path | None, **options: Any) -> None:
     _check_output(output)
     configuration = chosen(options)
     from polarbias.limit import flow_limit
-    from polarbias.operator import NotReachable
+    from polarbias.errors import NotReachable
 
     started = perf_counter()
     try:

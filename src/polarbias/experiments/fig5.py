@@ -23,7 +23,7 @@ def cells(profile: Profile) -> list[Cell]:
 
 def draw_error(ax: Axes, results: Results) -> None:
     """Draw eps2 against r0 for the three algorithms."""
-    draw_recovery(ax, results, 5, ALGORITHMS, " (none known per half)")
+    draw_recovery(ax, results, 5, ALGORITHMS, " (not per half)")
     ax.set_title(rf"Recovery error, signed sparse truth, $\eta$ = {results.profile.ratio}")
 
 

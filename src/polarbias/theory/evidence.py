@@ -71,7 +71,7 @@ class Evidence:
 
     @cached_property
     def kind(self) -> str:
-        """Say what is there: "flow" (a trajectory as a function of time), "descent" (a thinned record of steps) or "limit"."""
+        """Return "flow" (with a trajectory as a function of time), "descent" (a thinned record) or "limit"."""
         trajectory = self.solution.trajectory
         if trajectory is not None:
             return "flow" if hasattr(trajectory, "theta") else "descent"
@@ -243,7 +243,7 @@ class Evidence:
         if self.form.plain:
             return log_factor
         length = logsumexp(2 * log_factor, axis=-1) / 2
-        rise = self.form.E(np.square(r)) * 0.99 - self.form.E(self.form.r0**2)
+        rise = self.form.E(np.square(r)) - self.form.E(self.form.r0**2)
         return np.asarray(log_factor - length[..., None] + np.asarray(rise)[..., None])
 
     def drift(self, log_v: np.ndarray, sign: np.ndarray) -> np.ndarray:

@@ -232,7 +232,7 @@ def exact_range(ev: Evidence) -> Verdict:
 
     def observe() -> Observation:
         seen = _seen_rho(ev)
-        return f"log rho = {seen:.4g}", bool((seen >= 0) == inside or (at_the_end and abs(seen) < 1e-3))
+        return f"log rho = {seen:.4g}", bool((seen >= 0) == inside or abs(seen) < (1e-3 if at_the_end else ROUNDING))
 
     within = " or ".join(f"[{low:.4g}, {high:.4g}]" for low, high in ranges)
     predicted = f"rho {'>=' if inside else '<'} 1: r0 = {r0:.4g} is {'' if inside else 'not '}in {within}"

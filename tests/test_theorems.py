@@ -217,7 +217,7 @@ def test_lemma_3_10(start, seed):
         F = np.concatenate([A @ z - b, kernel @ (mirror(depth, log_x) - mirror(depth, np.log(x0)))])
         slope = np.ones(len(z)) if depth == 2 else (2 - depth) * mirror(depth, log_x)
         step = np.linalg.lstsq(np.vstack([A * z, kernel * (slope / depth)]), -F, rcond=None)[0]
-        z = z * np.exp(step * min(1.0, 0.5 / np.abs(step).max()))
+        z = z * np.exp(step * min(1.0, 0.5 / max(np.abs(step).max(), 1e-300)))
     np.testing.assert_allclose(z, limit, rtol=1e-4, atol=1e-6 * limit.max())
 
 

@@ -345,3 +345,17 @@ def test_batches_are_refused(flows):
         pb.verify(problem, network, starts, pb.flow_limit(problem, network, starts))
     with pytest.raises(pb.InvalidInput, match="batch"):
         pb.verify(problem, network, theta0, pb.flow_limit(problem, network, starts))
+
+
+def test_a_collapse_that_cannot_be_is_seen(flows):
+    given_chain, _, limit = flows(WN2)
+    zero = replace(
+        limit, status=np.asarray(int(pb.Status.COLLAPSED)), x=0 * limit.x, log_x=limit.log_x - np.inf, r=np.float64(0.0)
+    )
+    assert pb.verify(*given_chain, zero)["dichotomy"].verdict == Outcome.VIOLATED
+
+
+def test_a_rate_that_is_too_fast_is_seen(flows):
+    given_chain, flow, _ = flows((9, 1, 4, 2, "constant"))
+    corrupted = replace(flow, trajectory=Altered(flow.trajectory, stretch=0.6))
+    assert pb.verify(*given_chain, corrupted)["local rate"].verdict == Outcome.VIOLATED

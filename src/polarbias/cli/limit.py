@@ -43,8 +43,8 @@ def limit(*, threshold: float, output: Path | None, **options: Any) -> None:
     after_interruption("; nothing is stored")
     _check_output(output)
     configuration = chosen(options)
-    from polarbias.limit import flow_limit
     from polarbias.errors import NotReachable
+    from polarbias.limit import flow_limit
 
     started = perf_counter()
     try:

@@ -90,7 +90,7 @@ class Store:
             if force:
                 self._clear()
             self._claim()
-            for folder in FOLDERS:
+            for folder in ("runs", "trajectories"):
                 (self.root / folder).mkdir(exist_ok=True)
         except OSError as reason:
             raise InvalidInput(f"cannot write results to {str(root)!r}: {reason}; choose another folder.") from reason
@@ -123,7 +123,8 @@ class Store:
         self._write_table("runs", key, runs, metadata)
 
     def write_limits(self, key: str, limits: pd.DataFrame, metadata: dict[str, Any]) -> None:
-        """Store a finished cell of exact limits."""
+        """Store a finished cell of exact limits; their folder is made for the first."""
+        (self.root / "limits").mkdir(exist_ok=True)
         self._write_table("limits", key, limits, metadata)
 
     def read(self, keys: Iterable[str]) -> tuple[pd.DataFrame, pd.DataFrame]:

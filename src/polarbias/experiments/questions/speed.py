@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.integrate import simpson
 
 from polarbias.ensembles import folded_gaussian_direction, gaussian_problem
 from polarbias.experiments.questions.answer import Answer
@@ -80,4 +81,4 @@ def _integrated(problem: LinearProblem, network: Any, flow: Solution, t: np.ndar
     x, r = flow.trajectory.x(t), flow.trajectory.r(t)
     least = np.array([np.linalg.eigvalsh((A * one ** (2 - 2 / depth)) @ A.T)[0] for one in x])
     pace = np.minimum(r**2, network.ratio.f(r)) if isinstance(network, WeightNormalization) else 1.0
-    return float(np.trapezoid(2 * depth * pace * least, t) / t[-1])
+    return float(simpson(2 * depth * pace * least, x=t) / t[-1])

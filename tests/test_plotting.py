@@ -108,7 +108,6 @@ def test_labels_legends_and_scales(number, letter):
     assert ax.get_title()
     assert ax.get_xscale() == "log"
     assert ax.get_yscale() == ("linear" if (number, letter) == (8, "a") else "log")
-    assert len([tick for tick in ax.get_yticks() if ax.get_ylim()[0] <= tick <= ax.get_ylim()[1]]) > 1
     if (number, letter) == (1, "b"):
         return
     texts = [text.get_text() for text in ax.get_legend().get_texts()]

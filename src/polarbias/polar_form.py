@@ -61,6 +61,10 @@ class PolarForm:
     signed: bool
     plain: bool
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the cached functions out of copies and pickles."""
+        return {name: value for name, value in self.__dict__.items() if name != "_radial"}
+
     @property
     def n(self) -> int:
         """Number of entries of the direction."""

@@ -299,5 +299,5 @@ def test_a_terminal_gets_one_bar(tmp_path):
     assert any(re.search(r"left \d:\d\d:\d\d", frame) for frame in frames)
     assert any(re.search(r"loss \d\.\de[-+]\d\d \.\. \d\.\de[-+]\d\d", frame) for frame in frames)
     assert "100%" in frames[-1]
-    assert "[1/4]" not in text
-    assert "cells computed: 4, found: 0" in text
+    assert "[1/" not in text
+    assert "cells computed: 8, found: 0" in text

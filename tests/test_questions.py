@@ -201,6 +201,11 @@ def test_an_integrated_flow_that_contradicts_a_limit_is_seen():
     assert outcomes._compared(problem, other, network, theta0) == "differ"
     zero = pb.Solution(0 * limit.x, None, limit.loss, limit.residual, limit.steps, np.array(Status.COLLAPSED))
     assert outcomes._compared(problem, zero, network, theta0) == "differ"
+    # And a flow that collapses, where the limit does not.
+    problem, start = pb.LinearProblem([[1.0, -1.0]], [1.0]), (0.5, np.sqrt([0.1, 0.9]))
+    network, safe = (pb.WeightNormalization(pb.HadamardPower(2), law) for law in (1.0, pb.HarmonicRatio(1.0)))
+    limit = pb.flow_limit(problem, safe, safe.init(*start))
+    assert outcomes._compared(problem, limit, network, network.init(*start)) == "differ"
 
 
 # Command and document

@@ -195,14 +195,19 @@ def _log_weights(form: PolarForm) -> np.ndarray:
 
 def _dual(problem: LinearProblem, op: Any, curve: Curve, point: CurvePoint, form: PolarForm) -> np.ndarray:
     """Return the better feasible one of the points that the curve suggests as duals of the minimal l1 problem."""
+    weights = np.exp(_log_weights(form))
     if form.depth > 2:
-        candidates = [op.rows(point.nu) * np.exp(curve.log_unit + (2 - form.depth) * np.log(form.r0))]
-    else:
-        # The tangent is exponentially close to a dual optimum near the end of the curve, nu / tau only in proportion.
-        candidates = [op.rows(point.slope)]
-        if point.tau < 0:
-            candidates.append(op.rows(point.nu / -point.tau))
-    return best_dual(problem, candidates, np.exp(_log_weights(form)))
+        scale = np.exp(curve.log_unit + (2 - form.depth) * np.log(form.r0))
+        return best_dual(problem, [op.rows(point.nu) * scale], weights)
+    # The tangent is exponentially close to a dual optimum near the end of the curve, nu / tau only in proportion.
+    candidates = [op.rows(point.slope)]
+    if point.tau < 0:
+        y = point.nu / -point.tau
+        # Where fewer than M entries are left, the tangent is not unique; nu / tau, made tight on them, is near it.
+        large = (point.log_x > point.log_x.max() - 20).astype(np.float64)
+        tight = op.normal(large)(op.forward(large * (1 - op.adjoint(y))))
+        candidates += [op.rows(y), op.rows(y + tight)]
+    return best_dual(problem, candidates, weights)
 
 
 def _require_reachable(problem: LinearProblem, signed: bool) -> None:
@@ -227,7 +232,7 @@ def _zero(problem: LinearProblem, form: PolarForm, status: Status, known: Safety
 def _gap(problem: LinearProblem, found: _Limit, x: np.ndarray) -> float:
     """Return <w, |X|> - <b, y>."""
     form = found.form
-    if form.depth == 1:
+    if form.depth == 1 or found.status == Status.COLLAPSED:
         return np.nan
     parts = np.concatenate([np.maximum(x, 0), np.maximum(-x, 0)]) if form.signed else x
     with np.errstate(over="ignore"):

@@ -159,8 +159,3 @@ def test_summaries(run):
     chain = run[1, 1]
     assert repr(chain) == f"Solution(unstable, loss={float(chain.loss):.3g}, steps=0)"
     assert chain.message == Status.UNSTABLE.message
-
-
-def test_every_status_has_a_sentence_and_its_number():
-    assert [int(status) for status in Status] == list(range(7))
-    assert len({status.message for status in Status}) == 7

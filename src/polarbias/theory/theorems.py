@@ -295,9 +295,12 @@ def band_row(ev: Evidence) -> Verdict:
 def certificate_row(ev: Evidence) -> Verdict:
     """Weak duality: the dual point is feasible, and the gap is what it says."""
     dual, gap = ev.solution.dual, ev.solution.gap
-    own = Hypothesis("the solution has a dual point", dual is not None and bool(np.isfinite(dual).all()))
+    known = dual is not None and gap is not None and bool(np.isfinite(dual).all() and not np.isnan(gap))
+    own = Hypothesis("the solution has a dual point and a gap", known)
 
     def observe() -> Observation:
+        assert dual is not None
+        assert gap is not None
         with np.errstate(over="ignore"):
             weights = np.exp(log_weights(ev.form))
         slope = ev.matrix.T @ dual
@@ -305,9 +308,9 @@ def certificate_row(ev: Evidence) -> Verdict:
         x = np.asarray(ev.solution.x, np.float64)
         parts = np.concatenate([np.maximum(x, 0), np.maximum(-x, 0)]) if ev.form.signed else x
         value = float(parts @ weights)
-        off = abs(value - float(ev.problem.b @ dual) - float(gap))  # type: ignore[arg-type]
-        text = f"max A^T y / w - 1 = {over:.2g}, gap {float(gap):.3g}"  # type: ignore[arg-type]
-        lowest = -(ROUNDING + 10 * ev.residual) * (1 + value) - ev.residual * ev.size_b * float(np.linalg.norm(dual))  # type: ignore[arg-type]
-        return text, bool(over <= ROUNDING and off <= ROUNDING * (1 + value) and float(gap) >= lowest)  # type: ignore[arg-type]
+        off = abs(value - float(ev.problem.b @ dual) - float(gap))
+        text = f"max A^T y / w - 1 = {over:.2g}, gap {float(gap):.3g}"
+        lowest = -(ROUNDING + 10 * ev.residual) * (1 + value) - ev.residual * ev.size_b * float(np.linalg.norm(dual))
+        return text, bool(over <= ROUNDING and off <= ROUNDING * (1 + value) and float(gap) >= lowest)
 
     return judge("certificate", [own], "A^T y <= w, gap = <w, |X|> - <b, y> >= 0", observe)

@@ -1,11 +1,12 @@
-"""Time of the gradient flow to loss 1e-12 at paper size, against SciPy's other stiff integrators on the same equations.
+"""Time of the gradient flow to loss 1e-12 at paper size, against descent and SciPy's other stiff integrators.
 
     python benchmarks/flow.py [--repetitions 5]
 
 The problem is `gaussian_problem(0, 150, 1000)`, the start has r0 = 1, the ratios are 10, 1 and .1; float64, one BLAS
 thread. `gradient_flow` keeps its trajectory. BDF and Radau run on a plain transcription of the 150 equations for the
 mirror variable at depth 2 with their exact Jacobian, tolerances 1e-8, no dense output, and stop after 20,000 steps.
-The first call of `gradient_flow` in the process is reported on its own. Repetitions alternate; medians are reported.
+Descent with Armijo steps runs to the same loss, from the same start, after a call that compiles it; `flow_limit` finds
+the end alone. The first call of `gradient_flow` in the process is reported on its own; times are medians.
 """
 
 import argparse
@@ -34,6 +35,23 @@ def timed_flow(problem, direction, eta):
     began = perf_counter()
     flow = pb.gradient_flow(problem, network, theta0, tol=TOL)
     return perf_counter() - began, int(flow.steps), flow
+
+
+def timed_limit(problem, direction, eta):
+    network = pb.WeightNormalization(pb.HadamardPower(2), eta)
+    theta0 = network.init(1.0, direction)
+    began = perf_counter()
+    limit = pb.flow_limit(problem, network, theta0)
+    return perf_counter() - began, int(limit.steps)
+
+
+def timed_descent(problem, direction, eta):
+    network = pb.WeightNormalization(pb.HadamardPower(2), eta)
+    theta0 = network.init(1.0, direction)
+    pb.gradient_descent(problem, network, theta0, max_steps=10**7, tol=1.0)
+    began = perf_counter()
+    run = pb.gradient_descent(problem, network, theta0, max_steps=10**7, tol=TOL)
+    return (perf_counter() - began if run.converged else np.inf), int(run.steps)
 
 
 def timed_scipy(method, problem, direction, eta):
@@ -80,12 +98,14 @@ def main():
     print("ratio   method          seconds (median; min .. max)    steps")
     for eta in RATIOS:
         rows = {"gradient_flow": [timed_flow(problem, direction, eta)[:2] for _ in range(options.repetitions)]}
+        rows["flow_limit"] = [timed_limit(problem, direction, eta) for _ in range(options.repetitions + 1)][1:]
         if not options.no_peers:
+            rows["Armijo descent"] = [timed_descent(problem, direction, eta)]
             for method in (BDF, Radau):
                 rows[method.__name__] = [timed_scipy(method, problem, direction, eta)]
         for name, row in rows.items():
             times = [time for time, _ in row]
-            print(f"{eta:5}   {name:15} {median(times):6.2f}; {min(times):.2f} .. {max(times):.2f} {row[0][1]:16}")
+            print(f"{eta:5}   {name:15} {median(times):7.3f}; {min(times):.3f} .. {max(times):.3f} {row[0][1]:12}")
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ from oracles import Case, Law, attainable, integrate_flow, random_problem, refer
 from oracles_mpmath import kkt_mpmath  # noqa: E402
 
 KKT, AGREEMENT = 1e-8, 1e-8
+UNREACHED = ("stalled", "diverged", "inexact")
 SPARSE_SCALES = (1e-3, 0.01, 0.03, 0.1)
 
 
@@ -63,13 +64,16 @@ def judged(seed, number):
     if solution.status == pb.Status.COLLAPSED:
         right = end.status == "collapsed" and not solution.x.any()
         return record | {"verdict": "collapse" if right else "wrong collapse"}
-    optimality = kkt_mpmath(case, solution.log_x, np.sign(solution.x) if case.depth == 1 else 1.0)
+    sign = np.sign(solution.x) if case.depth == 1 else 1.0
+    optimality = kkt_mpmath(case, solution.log_x, sign)
     record |= {"residual": optimality.residual, "kkt": optimality.stationarity}
     record["detail"] += f", residual {optimality.residual:.1e}, KKT {optimality.stationarity:.1e}"
     if end.status == "collapsed":
         undecided = solution.status == pb.Status.UNDECIDED
         return record | {"verdict": "undecided" if undecided else "missed collapse"}
-    if end.status == "converged":
+    if end.status == "converged" and kkt_mpmath(case, end.log_x, sign).worst > KKT:
+        record |= {"flow": "inexact", "detail": record["detail"] + ", flow off its invariants"}
+    elif end.status == "converged":
         record["apart"] = float(np.abs(solution.x - end.x).max() / np.abs(end.x).max())
         record["detail"] += f", apart {record['apart']:.1e}"
         if not record["apart"] <= AGREEMENT:
@@ -91,7 +95,7 @@ def random_part(mapped, seed, number):
         print(
             f"\n{group}: {len(own)} problems; " + ", ".join(f"{n} {verdict}" for verdict, n in verdicts.most_common())
         )
-        unreached = sum(record.get("flow") in ("stalled", "diverged") for record in own)
+        unreached = sum(record.get("flow") in UNREACHED for record in own)
         print(f"  flow does not reach residual 1e-10: {unreached} ({100 * unreached / len(own):.1f}%)")
         for name in ("residual", "kkt", "apart"):
             values = [record[name] for record in own if name in record]
@@ -105,8 +109,9 @@ def random_part(mapped, seed, number):
                 detail = f"{record['case']} {record.get('status', '')} {record['detail']}"
                 print(f"  {record['verdict']}: [{seed}, {record['number']}] {detail}")
     main = [record for record in records if record["group"] == "main"]
-    failures = sum(record["verdict"] not in ("good", "collapse") for record in main)
-    unreached = sum(record.get("flow") in ("stalled", "diverged") for record in main)
+    # An undecided collapse leaves a limit that residual and KKT have passed, and a status that says so.
+    failures = sum(record["verdict"] not in ("good", "collapse", "undecided") for record in main)
+    unreached = sum(record.get("flow") in UNREACHED for record in main)
     print(f"\nfailures: {failures} of {len(main)}")
     return failures == 0 and unreached <= 0.2 * len(main)
 

@@ -38,6 +38,9 @@ BEYOND = 0.02
 NEGLIGIBLE = -33.0
 """Logarithm of the share of an entry in the sum of X^(2/L) below which it moves neither the radius nor the others."""
 
+UNFELT = 1e-9
+"""Share of the largest entry below which, above depth 2, an entry no longer steers Newton's direction."""
+
 MAX_STEPS = 400
 MAX_CENTRING = 100
 
@@ -157,8 +160,11 @@ class Curve:
         """Return the inverse of the dual's Hessian."""
         if self.depth == 2:
             return self.op.normal(at.x, ROUGH if rough else 0.0)  # type: ignore[no-any-return]
-        # Weights X / q of large entries drown those of others that still matter to A X = b.
-        return self.op.normal(at.x * self._rate(at), graded=True)  # type: ignore[no-any-return]
+        # Weights X / q of large entries drown those of others that still matter to A X = b; entries that do not matter
+        # to it any more in floating point must not decide where nu goes.
+        rate = self._rate(at)
+        ridge = UNFELT * float(at.x.max()) * float(np.median(rate))
+        return self.op.normal(at.x * rate, graded=True, ridge=ridge)  # type: ignore[no-any-return]
 
     def _begin(self, form: PolarForm) -> tuple[_Iterate, int]:
         """Return a point near the curve from which to go on, and the factorizations spent on it."""
@@ -249,7 +255,7 @@ class Curve:
             tau = self.demanded(form, x)[0]
             if self.depth == 2:
                 return -float(np.log(max(-tau, 20.0)))
-            return float(np.clip(tau - np.log(float(x @ x) / float(x.sum())) / p, -12.0, 0.0))
+            return float(np.clip(tau - np.log(float(x @ x) / float(x.sum())) / p, -12.0 / p, 0.0))
 
         def log_mu(x: np.ndarray) -> float:
             return float(np.log(BEYOND * float(x @ x) / float(x.sum()))) + log_slack(x)

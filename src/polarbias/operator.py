@@ -109,12 +109,14 @@ class DenseOperator:
         norms = np.sqrt(np.einsum("nm,nm->n", self._columns, self._columns))
         return np.tile(norms, 2) if self.signed else norms
 
-    def normal(self, weights: np.ndarray, negligible: float = 0.0, *, graded: bool = False) -> Solve:
+    def normal(
+        self, weights: np.ndarray, negligible: float = 0.0, *, graded: bool = False, ridge: float = 0.0
+    ) -> Solve:
         r"""Return the map :math:`v \mapsto (A\,\mathrm{diag}(d) A^\top)^{-1} v` for weights d >= 0, shape ``(n,)``.
 
         Weights at or below ``negligible`` times the largest are left out. Where fewer than M weights carry the sum,
         the others are rounded away and count as `FLOOR`, unless ``graded`` asks for their digits: then an orthogonal
-        factorization replaces the sum.
+        factorization replaces the sum, and no direction counts for less than the weight ``ridge`` on all columns.
         """
         d = _folded(weights, 1.0, self.signed)
         top = d.max()
@@ -123,7 +125,7 @@ class DenseOperator:
         if graded:
             carrying = np.partition(d, d.size - self.m)[d.size - self.m] if d.size > self.m else d.min()
             if carrying < GRADED * top:
-                return self._orthogonal(d / top, top)
+                return self._orthogonal(d / top, top, max(ridge / top, FLOOR**2))
         kept = np.flatnonzero(d > max(negligible, 1e-18) * top)
         B = self._columns[kept] * np.sqrt(d[kept])[:, None]
         H = linalg.blas.dsyrk(1.0, B.T, lower=1)
@@ -134,12 +136,11 @@ class DenseOperator:
 
         return solve
 
-    def _orthogonal(self, d: np.ndarray, top: float) -> Solve:
+    def _orthogonal(self, d: np.ndarray, top: float, ridge: float) -> Solve:
         """Solve by a QR factorization of diag(d)^(1/2) A^T, rows in falling order: accurate for weights that differ."""
         order = np.argsort(-d)
-        order = order[d[order] > FLOOR**2]
-        # Directions that no weight carries get one of the size of the square of rounding.
-        B = np.vstack([self._columns[order] * np.sqrt(d[order])[:, None], FLOOR * self._root])
+        order = order[d[order] > 1e-3 * ridge]
+        B = np.vstack([self._columns[order] * np.sqrt(d[order])[:, None], np.sqrt(ridge) * self._root])
         R, pivots = linalg.qr(B, mode="r", pivoting=True, check_finite=False)
         R = R[: self.m]
 
@@ -213,9 +214,11 @@ class FreeOperator:
         """Return an estimate of the norm of an average column, for every column."""
         return np.full(self.n, self._column)
 
-    def normal(self, weights: np.ndarray, negligible: float = 0.0, *, graded: bool = False) -> Solve:
+    def normal(
+        self, weights: np.ndarray, negligible: float = 0.0, *, graded: bool = False, ridge: float = 0.0
+    ) -> Solve:
         """Return the map v -> (A diag(d) A^T)^-1 v, to a relative residual of 1e-11 (1e-4 where ``negligible``)."""
-        del graded
+        del graded, ridge
         d = _folded(weights, 1.0, self.signed)
         level = max(FLOOR, negligible) * float(d.max()) * self._column**2 * self.n / self.m
 

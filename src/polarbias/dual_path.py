@@ -99,6 +99,7 @@ class Curve:
         self._w = np.exp(np.clip(log_w - self.log_unit, -600, 600))
         self._c = 2 * log_u0
         self._points: list[_Iterate] = []
+        self._s: list[float] = []  # of the points
         # Norm of X for entries in proportion to u0^L whose images add up like random vectors.
         shape = np.exp(depth * (log_u0 - log_u0.max()))
         self._guess = shape * (self._size / float(np.linalg.norm(shape * op.column_norms())))
@@ -191,9 +192,9 @@ class Curve:
 
     def _nearest(self, form: PolarForm) -> _Iterate:
         """Return the known point whose tau is closest to what the law demands there."""
-        s = np.array([(at.x ** (2 / self.depth)).sum() for at in self._points])
         taus = np.array([at.tau for at in self._points])
-        return self._points[int(np.abs(taus - np.clip(self._demanded_at(form, s), *self._window)).argmin())]
+        demanded = np.clip(self._demanded_at(form, np.array(self._s)), *self._window)
+        return self._points[int(np.abs(taus - demanded).argmin())]
 
     def _expected(self, form: PolarForm) -> float:
         """Return the tau that the law would demand of a limit a third as large as the guess."""
@@ -319,6 +320,7 @@ class Curve:
         converged = bool(relative < max(1e-11, 10 * rounding) and abs(dtau) < 1e-9 + 1e-12 * abs(at.tau))
         if converged:
             self._points.append(at)
+            self._s.append(s)
         if at.tau > self._window[0]:
             return CurvePoint(at.tau, at.nu, at.z, s, slope, step + 1, converged)
         # Below the window the support stays and the other entries are explicit functions of tau.

@@ -359,3 +359,16 @@ def test_a_rate_that_is_too_fast_is_seen(flows):
     given_chain, flow, _ = flows((9, 1, 4, 2, "constant"))
     corrupted = replace(flow, trajectory=Altered(flow.trajectory, stretch=0.6))
     assert pb.verify(*given_chain, corrupted)["local rate"].verdict == Outcome.VIOLATED
+
+
+@pytest.mark.parametrize("law", [0.5, pb.PowerRatio(1.0, 2)])
+def test_a_flow_that_was_stopped_early_contradicts_nothing(law):
+    problem = pb.gaussian_problem(seed=0, m=3, n=7)
+    network = pb.WeightNormalization(pb.HadamardPower(2), law)
+    theta0 = network.init(1.0, pb.folded_gaussian_direction(seed=0, n=7))
+    flow = pb.gradient_flow(problem, network, theta0, tol=1e-3)
+    assert flow.converged
+    table = pb.verify(problem, network, theta0, flow)
+    assert not table.violated, str(table)
+    row = "Theorem 2.3(1)" if isinstance(law, pb.PowerRatio) else "Theorem 2.1(1) corrected"
+    assert table[row].verdict == Outcome.UNDECIDED

@@ -10,7 +10,7 @@ from polarbias.potential import Potential
 from polarbias.theory.ends import depth_at_least, halves
 from polarbias.theory.equations import square_law
 from polarbias.theory.evidence import Evidence
-from polarbias.theory.lemmas import at_most
+from polarbias.theory.lemmas import at_most, solved_at_end
 from polarbias.theory.statement import Hypothesis
 from polarbias.theory.verdict import Observation, Verdict, judge
 
@@ -101,9 +101,5 @@ def monotonicity(ev: Evidence) -> Verdict:
 
 def lemma_3_18(ev: Evidence) -> Verdict:
     """Hold the loss at the end to 0 for eta_r = r^2, from positive starts, as they all are here."""
-
-    def observe() -> Observation:
-        return at_most("||A X - b|| / ||b|| at the end", ev.residual, 1e-8 if ev.kind == "limit" else 1e-3)
-
     hypotheses = [depth_at_least(ev.form, 2), square_law(ev), nonzero(ev), reachable(ev)]
-    return judge("Lemma 3.18 corrected", hypotheses, "the loss tends to 0", observe, ev.no_limit)
+    return judge("Lemma 3.18 corrected", hypotheses, "the loss tends to 0", lambda: solved_at_end(ev), ev.no_limit)

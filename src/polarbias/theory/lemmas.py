@@ -19,6 +19,8 @@ _EXACT = 1e-10  # what one record of a solution may differ from another by, rela
 _SCALING = 2.0  # the factor of Lemma 3.1
 _ZERO_SUMS = 1e-12  # row sums up to this multiple of the row's l1 norm count as zero
 
+_SOLVED_LIMIT, _SOLVED_FLOW = 1e-8, 1e-3  # relative residuals at which a limit, or the end of a flow, is a solution
+
 
 def lemmas(ev: Evidence) -> Iterator[Verdict]:
     """Yield the rows in the order of the paper."""
@@ -43,6 +45,14 @@ def normalized(ev: Evidence) -> Hypothesis:
 def at_most(what: str, value: float, bound: float) -> Observation:
     """Return value <= bound as an observation; NaN is a violation."""
     return f"{what} {value:.3g}", bool(value <= bound)
+
+
+def solved_at_end(ev: Evidence) -> Observation:
+    """Observe whether A X = b at the end."""
+    allowed = _SOLVED_LIMIT if ev.kind == "limit" else _SOLVED_FLOW
+    text, solved = at_most("||A X - b|| / ||b|| at the end", ev.residual, allowed)
+    # A run can have been stopped long before its end; only a limit claims to be one.
+    return text, solved if solved or ev.kind == "limit" else None
 
 
 def consistency(ev: Evidence) -> Verdict:

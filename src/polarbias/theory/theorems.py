@@ -13,14 +13,13 @@ from polarbias.theory.divergence import nonzero, reachable
 from polarbias.theory.ends import constant_ratio, depth_at_least, log_weights
 from polarbias.theory.equations import square_law
 from polarbias.theory.evidence import ROUNDING, Evidence
-from polarbias.theory.lemmas import at_most, moves_off_zero, normalized
+from polarbias.theory.lemmas import at_most, moves_off_zero, normalized, solved_at_end
 from polarbias.theory.magnification import log_rho, magnification_bound, magnifying_radii, radius_bound
 from polarbias.theory.radial import radial_l1_bound, radius_band
 from polarbias.theory.rates import loss_rate
 from polarbias.theory.statement import Bound, Hypothesis
 from polarbias.theory.verdict import Observation, Verdict, judge
 
-_SOLVED_LIMIT, _SOLVED_FLOW = 1e-8, 1e-3  # relative residuals at which a limit, or the end of a flow, is a solution
 _LARGEST_EXPONENT = 600.0  # of numbers e^t that a start can hold
 
 
@@ -41,13 +40,6 @@ def theorems(ev: Evidence) -> Iterator[Verdict]:
     yield certificate_row(ev)
 
 
-def _solved(ev: Evidence) -> Observation:
-    allowed = _SOLVED_LIMIT if ev.kind == "limit" else _SOLVED_FLOW
-    text, solved = at_most("||A X - b|| / ||b|| at the end", ev.residual, allowed)
-    # A run can have been stopped long before its end; only a limit claims to be one.
-    return text, solved if solved or ev.kind == "limit" else None
-
-
 def _constant(ev: Evidence) -> Hypothesis:
     found = constant_ratio(ev.form)[1]
     return Hypothesis(found.name, found.held and not ev.form.plain)
@@ -57,7 +49,7 @@ def theorem_2_1_1(ev: Evidence) -> Verdict:
     """(18) and the limit in S+, where the flow does not collapse."""
 
     def observe() -> Observation:
-        text, solved = _solved(ev)
+        text, solved = solved_at_end(ev)
         if ev.kind != "flow":
             return text, solved
         course = ev.course
@@ -137,7 +129,7 @@ def theorem_2_3_1(ev: Evidence) -> Verdict:
     """With eta_r = r^2 the limit exists and is in S+."""
 
     def observe() -> Observation:
-        (text, near), (more, solved) = _convergence(ev), _solved(ev)
+        (text, near), (more, solved) = _convergence(ev), solved_at_end(ev)
         verdicts = (near, solved)
         return f"{text}, {more}", False if False in verdicts else None if None in verdicts else True
 

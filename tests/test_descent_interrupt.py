@@ -86,3 +86,31 @@ def test_ctrl_c_returns_the_state_so_far():
     assert process.returncode == 0, err
     assert out == "interrupted; this is the state so far\n"
     assert "interrupted at turn" in err  # logging's last resort shows the warning
+
+
+def test_an_interrupt_that_python_drops_still_ends_the_run(problem, network, monkeypatch):
+    """An exception that comes up in a destructor never reaches the code around it."""
+    dropped = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: dropped.append(unraisable.exc_type))
+
+    class Interrupts:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    def callback(state):
+        if not dropped:
+            Interrupts()
+
+    before = signal.getsignal(signal.SIGINT)
+    run = pb.gradient_descent(
+        problem,
+        network,
+        network.init(1.0, np.ones(N)),
+        step=pb.ConstantStep(1e-9),
+        max_steps=10**9,
+        tol=0.0,
+        callback=callback,
+    )
+    assert dropped == [KeyboardInterrupt]
+    assert run.status == Status.INTERRUPTED
+    assert signal.getsignal(signal.SIGINT) is before

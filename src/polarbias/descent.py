@@ -6,9 +6,12 @@ r"""Gradient descent on a network's parameters: explicit Euler on the paper's fl
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Real
+from threading import current_thread, main_thread
 from time import perf_counter
 from typing import Any
 
@@ -231,25 +234,52 @@ def _run(plan: Plan, state: State, callback: Callable[[DescentProgress], object]
     """Advance until every chain has ended; how many turns a call makes changes nothing but the time it takes."""
     last = int(plan.schedule[-1])
     turns, done = 64, 0
-    try:
-        while (np.asarray(state.status) == RUNNING).any():
-            began = perf_counter()
-            done = min(done + turns, last)
-            state = descent_loop.advance(plan, jnp.asarray(done), state)
-            status = np.asarray(state.status)
-            elapsed = perf_counter() - began
-            turns = max(1, int(turns * min(8.0, SECONDS_PER_CALL / max(elapsed, 1e-9))))
-            loss = np.asarray(state.loss)
-            logger.debug("turn %d: %d chains run, largest loss %.3g", done, (status == RUNNING).sum(), loss.max())
-            if callback is not None and callback(
-                DescentProgress(np.asarray(state.steps), loss, status, int(plan.limits.max_steps))
-            ):
-                break
-    except KeyboardInterrupt:
-        if not (np.asarray(state.status) == RUNNING).any():
-            raise  # no chain is left whose status could tell the caller
-        logger.warning("interrupted at turn %d; returning the state so far", int(state.turn))
+    with _noticing_interrupts() as interrupted:
+        try:
+            while (np.asarray(state.status) == RUNNING).any():
+                if interrupted():
+                    raise KeyboardInterrupt
+                began = perf_counter()
+                done = min(done + turns, last)
+                state = descent_loop.advance(plan, jnp.asarray(done), state)
+                status = np.asarray(state.status)
+                elapsed = perf_counter() - began
+                turns = max(1, int(turns * min(8.0, SECONDS_PER_CALL / max(elapsed, 1e-9))))
+                loss = np.asarray(state.loss)
+                logger.debug("turn %d: %d chains run, largest loss %.3g", done, (status == RUNNING).sum(), loss.max())
+                if callback is not None and callback(
+                    DescentProgress(np.asarray(state.steps), loss, status, int(plan.limits.max_steps))
+                ):
+                    break
+        except KeyboardInterrupt:
+            if not (np.asarray(state.status) == RUNNING).any():
+                raise  # no chain is left whose status could tell the caller
+            logger.warning("interrupted at turn %d; returning the state so far", int(state.turn))
     return state
+
+
+@contextmanager
+def _noticing_interrupts() -> Iterator[Callable[[], bool]]:
+    """Yield a function that tells whether Ctrl-C was pressed.
+
+    It raises KeyboardInterrupt as always; but Python drops an exception that comes up in a destructor or a callback of
+    its garbage collector, and a run of days should end at the first Ctrl-C.
+    """
+    pressed = False
+
+    def handler(signum: int, frame: Any) -> None:
+        nonlocal pressed
+        pressed = True
+        signal.default_int_handler(signum, frame)
+
+    ours = current_thread() is main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if ours:
+        signal.signal(signal.SIGINT, handler)
+    try:
+        yield lambda: pressed
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _solution(problem: LinearProblem, network: Network, state: State) -> Solution:

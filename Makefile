@@ -11,7 +11,7 @@ PIP := $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python insta
 .PHONY: help venv reproduce test test-full lint format clean
 
 help:
-	@echo 'make reproduce    compute, store and draw Figures 1 to 5; ARGS="--profile paper" passes options on'
+	@echo 'make reproduce    compute, store and draw all figures;      ARGS="--profile paper" passes options on'
 	@echo 'make test         lint, type check, tests, documented examples, wheel: what CI runs'
 	@echo 'make test-full    the same with the long versions of the tests'
 	@echo 'make lint         ruff, mypy and the import contracts only'

@@ -101,17 +101,19 @@ def test_an_interrupt_that_python_drops_still_ends_the_run(problem, network, mon
         if not dropped:
             Interrupts()
 
-    # Test workers ignore Ctrl-C.
-    ignored = signal.signal(signal.SIGINT, signal.default_int_handler)
-    run = pb.gradient_descent(
-        problem,
-        network,
-        network.init(1.0, np.ones(N)),
-        step=pb.ConstantStep(1e-9),
-        max_steps=10**9,
-        tol=0.0,
-        callback=callback,
-    )
+    ignored = signal.signal(signal.SIGINT, signal.default_int_handler)  # test workers ignore Ctrl-C
+    try:
+        run = pb.gradient_descent(
+            problem,
+            network,
+            network.init(1.0, np.ones(N)),
+            step=pb.ConstantStep(1e-9),
+            max_steps=10**7,
+            tol=0.0,
+            callback=callback,
+        )
+    finally:
+        after = signal.signal(signal.SIGINT, ignored)
     assert dropped == [KeyboardInterrupt]
     assert run.status == Status.INTERRUPTED
     assert after is signal.default_int_handler

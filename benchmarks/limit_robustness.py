@@ -58,7 +58,7 @@ def judged(seed, number):
     record["time"] = perf_counter() - began
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # integrators warn where they give up
-        end = reference(case)
+        end = reference(case, patient=True)
     record |= {"status": pb.Status(int(solution.status)).name, "flow": end.status}
     record["detail"] = f"flow {end.status} (residual {end.residual:.1e})"
     if solution.status == pb.Status.COLLAPSED:
@@ -85,8 +85,18 @@ def judged(seed, number):
     return record | {"verdict": "good" if solution.status == pb.Status.CONVERGED else "pessimistic status"}
 
 
+def counted(results, number, what):
+    """Return the results as a list, and say every hundred of them how far that is."""
+    found = []
+    for result in results:
+        found.append(result)
+        if len(found) % 100 == 0:
+            print(f"{what}: {len(found)} of {number}", file=sys.stderr, flush=True)
+    return found
+
+
 def random_part(mapped, seed, number):
-    records = list(mapped(partial(judged, seed), range(number)))
+    records = counted(mapped(partial(judged, seed), range(number)), number, "random problems")
     for group in ("main", "bounded E"):
         own = [record for record in records if record["group"] == group]
         if not own:
@@ -156,10 +166,12 @@ def sparse_start(seed, trial):
 
 
 def sparse_part(mapped, seed, number):
-    rows = list(mapped(partial(sparse_start, seed), range(number)))
+    rows = counted(mapped(partial(sparse_start, seed), range(number)), number, "sparse starts")
     print("\nsparse starts, eta = 0.1")
     for r0 in SPARSE_SCALES:
         own = [row for row in rows if row[0] == r0]
+        if not own:
+            continue
         verdicts, ends = Counter(row[3] for row in own), Counter(row[2] for row in own)
         times = [1e3 * row[4] for row in own]
         print(f"  r0 = {r0}: flow {dict(ends)}, limits {dict(verdicts)}, median {np.median(times):.1f} ms")

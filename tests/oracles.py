@@ -265,11 +265,14 @@ def integrate_flow(case, **options):
         return _integrated(case, **options)
 
 
-def _integrated(case, *, form="mirror", tol=1e-12, good=1e-10, rtol=1e-12, max_steps=40_000, decide=False):
+def _integrated(
+    case, *, form="mirror", tol=1e-12, good=1e-10, rtol=1e-12, max_steps=40_000, patience=5000, decide=False
+):
     """Integrate the flow until ||A X - b|| <= tol ||b||, or it collapses, or floats or steps are exhausted.
 
     ``form``: "direct" is (12)-(13) in (log r, log u), at depth 1 in (r, u); "mirror" in log u + E(r). What ends with a
-    residual of at most ``good`` counts as converged. With ``decide`` the integration ends once it cannot collapse.
+    residual of at most ``good`` counts as converged. ``patience`` is for how many steps the residual may rest, as it
+    does near saddles. With ``decide`` the integration ends once it cannot collapse.
     """
     A, b, depth, law, r0, u0 = case.arguments
     model = {"direct": _Direct, "mirror": _Mirror}[form] if depth > 1 else _Linear
@@ -281,7 +284,7 @@ def _integrated(case, *, form="mirror", tol=1e-12, good=1e-10, rtol=1e-12, max_s
             return DOP853(model.field, 0.0, y, inf, rtol=rtol, atol=rtol, first_step=first_step)
         return LSODA(model.field, 0.0, y, inf, rtol=rtol, atol=rtol, jac=model.jacobian, first_step=first_step)
 
-    stepper, before, failures = restarted(model.start), 0.0, 0
+    stepper, before, failures, restart = restarted(model.start), 0.0, 0, 0
     best, mark, idle = None, inf, 0
     for steps in range(max_steps + 1):
         log_x, log_r = model.log_x(stepper.y)
@@ -301,13 +304,15 @@ def _integrated(case, *, form="mirror", tol=1e-12, good=1e-10, rtol=1e-12, max_s
             return End("diverged", *end[1:])
         # A saddle that the flow leaves too slowly for floats, and the rounding level, end the attempt.
         mark, idle = (mark, idle + 1) if abs(residual - mark) <= 1e-3 * mark < inf else (residual, 0)
-        if residual <= tol or (decide and safe) or failures > 20 or idle > (5000 if residual > good else 200):
+        if residual <= tol or (decide and safe) or failures > 20 or idle > (patience if residual > good else 200):
             break
         failed = stepper.status != "running"
         if failed or 0 < stepper.t - before < 1e-9 * stepper.t:
-            # After a long rest time itself has too few digits left: begin again at time 0.
-            failures += failed
-            stepper = restarted(stepper.y, (stepper.t - before) / (100 if failed else 1) or None)
+            # After a long rest time itself has too few digits left: begin again at time 0, as fast as before; where
+            # even that failed, because a saddle is left at last, as fast as the fastest entry.
+            failures, restart = failures + 1 if failed and steps - restart < 50 else 0, steps
+            pace = 0.1 / np.abs(model.jacobian(0.0, stepper.y)).sum(1).max() if failed else stepper.t - before
+            stepper = restarted(stepper.y, pace)
         before = stepper.t
         stepper.step()
     return End("converged" if best[3] <= good else "safe" if decide and best[5] else "stalled", *best[1:])
@@ -346,11 +351,17 @@ def linear_limit(case, orientation):
     return least + np.sign(orientation) * exp(log_c(root)) * rest
 
 
-def reference(case):
-    """Where the flow ends, as well as can be integrated; at depth 1 the integrated end only decides the sign."""
+def reference(case, *, patient=False):
+    """Where the flow ends, as well as can be integrated; at depth 1 the integrated end only decides the sign.
+
+    Above depth 2 a flow may pass many saddles and spend most of its steps there: ``patient`` grants it more of them,
+    and a tolerance that leaves them sooner.
+    """
     end = integrate_flow(case)
     if end.status == "stalled" and case.depth > 1:
         end = integrate_flow(case, form="direct")
+    if end.status == "stalled" and case.depth > 2 and patient:
+        end = integrate_flow(case, tol=1e-11, rtol=1e-10, max_steps=400_000, patience=40_000)
     if case.depth == 1 and end.status == "converged":
         rest = case.u0 - np.linalg.pinv(case.A) @ (case.A @ case.u0)
         if np.linalg.norm(rest) > 1e-12:

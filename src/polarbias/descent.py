@@ -5,14 +5,14 @@ r"""Gradient descent on a network's parameters: explicit Euler on the paper's fl
 
 from __future__ import annotations
 
-import logging
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from math import prod
 from numbers import Real
-from threading import current_thread, main_thread
-from time import perf_counter
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -20,17 +20,17 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import DTypeLike
 
-from polarbias import descent_loop
 from polarbias.batch import over_chains
-from polarbias.descent_loop import RUNNING, Limits, Plan, State
+from polarbias.checkpoint import Checkpoint, fingerprint
+from polarbias.descent_loop import RUNNING, Limits
 from polarbias.dynamics import Data, admitted, cast, field, prepare, working_dtype
 from polarbias.errors import InvalidInput
+from polarbias.lane_pool import run_lanes
+from polarbias.lanes import CORES, Ended, Job, split
 from polarbias.parameterization import FactorNetwork, Network
 from polarbias.problem import LinearProblem, require_dense
 from polarbias.solution import Solution, Status, Trajectory
 from polarbias.step_size import Armijo, StepSize
-
-logger = logging.getLogger(__name__)
 
 RECORDS = 900
 """Records of a run in which every turn is a step; rejected trials add up to about a hundred."""
@@ -46,9 +46,6 @@ COLLAPSE_FLOOR = 1e-10
 
 STALLED_FLOOR = 1e-3
 """So has one at or below this fraction where the line search fails at the loss of X = 0."""
-
-SECONDS_PER_CALL = 0.5
-"""Time between two returns from the compiled loop, for interruptions, callbacks and progress."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +77,7 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
     rtol: float = 0.0,
     keep_x: bool = False,
     callback: Callable[[DescentProgress], object] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     dtype: DTypeLike = np.float64,
 ) -> Solution:
     r"""Run gradient descent from ``theta0`` for every chain of a batch.
@@ -109,6 +107,9 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
         Keep the signal at every record of the trajectory (about 1,000 N numbers per chain).
     callback
         Called about twice a second with a `DescentProgress`; a true return value ends the run.
+    checkpoint
+        A folder for intermediate states, written every 15 s or so. The same call with the same folder goes on from
+        there after a crash, to the same bits; after the run the folder can be deleted.
     dtype
         ``float64``, or ``float32`` to run in single precision (the loss then stalls near 1e-10). ``x``, theta and the
         trajectory come back in this precision; ``loss`` and ``residual`` are recomputed in that of the problem.
@@ -146,15 +147,31 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
     require_dense(problem, "gradient_descent")
     network = cast(network, dtype)
 
-    schedule = _schedule(max_steps, step.max_rejections)
+    problems, chains = prod(problem.batch_shape), prod(batch_shape)
+    limits = _limits(problem, network, theta0, batch_shape, dtype, (max_steps, tol, rtol))
     with jax.enable_x64(True):
-        data = prepare(problem, batch_shape, dtype)
-        limits = _limits(problem, network, theta0, data, max_steps, tol, rtol)
-        plan = Plan(data, network, step, limits, jnp.asarray(schedule))
-        theta = jax.tree.map(jnp.asarray, theta0)
-        _check_broadcasting(data, network, step, theta, batch_shape)
-        state = _run(plan, descent_loop.begin(plan, keep_x, theta), callback)
-        return _solution(problem, network, state)
+        _check_broadcasting(network, step, theta0, (*batch_shape, problem.n), dtype)
+    job = Job(
+        data=_shared(problem, dtype),
+        network=network,
+        step=step,
+        limits=limits,
+        schedule=_schedule(max_steps, step.max_rejections),
+        theta0=jax.tree.map(lambda leaf: leaf.reshape((chains, *leaf.shape[len(batch_shape) :])), theta0),
+        batch_shape=batch_shape,
+        keep_x=keep_x,
+    )
+    kept = None
+    if checkpoint is not None:
+        kept = Checkpoint(Path(checkpoint), _identity(problem, job))
+
+    def progress(*state: np.ndarray) -> object:
+        assert callback is not None
+        steps, loss, status = (values.reshape(batch_shape) for values in state)
+        return callback(DescentProgress(steps, loss, status, max_steps))
+
+    ended = run_lanes(job, split(problems, chains), None if callback is None else progress, kept)
+    return _solution(problem, network, ended, batch_shape)
 
 
 def _check_options(step: object, max_steps: object, tol: float, rtol: float, callback: object) -> None:
@@ -169,9 +186,10 @@ def _check_options(step: object, max_steps: object, tol: float, rtol: float, cal
         raise InvalidInput(f"callback must be a function of one argument, got {callback!r}.")
 
 
-def _check_broadcasting(data: Any, network: Network, step: StepSize, theta: Any, batch_shape: tuple[int, ...]) -> None:
+def _check_broadcasting(network: Network, step: StepSize, theta: Any, signals: tuple[int, ...], dtype: Any) -> None:
     """Catch ratios, rates or steps whose axes do not fit the batch, which would silently enlarge it."""
-    chains = jax.ShapeDtypeStruct(batch_shape, data.A.dtype)
+    batch_shape = signals[:-1]
+    chains = jax.ShapeDtypeStruct(batch_shape, dtype)
     first = jax.eval_shape(step.first, chains, chains)
     try:
         np.broadcast_to(np.zeros(first.shape), batch_shape)
@@ -179,13 +197,13 @@ def _check_broadcasting(data: Any, network: Network, step: StepSize, theta: Any,
         raise InvalidInput(
             f"step has shape {first.shape}; it must broadcast to the batch of chains {batch_shape}."
         ) from mismatch
-    signals = jax.ShapeDtypeStruct((*batch_shape, data.A.shape[-1]), data.A.dtype)
     advice = (
         f"a ratio or rate of the network does not broadcast to the batch of chains {batch_shape}; give theta0 the"
         " batch axes of the ratio, for example init(scale=np.ones(len(ratios)), ...)."
     )
     try:
-        moved = jax.tree.map(jnp.shape, jax.eval_shape(lambda t, c: field(network, t, c)[0], theta, signals))
+        cotangent = jax.ShapeDtypeStruct(signals, dtype)
+        moved = jax.tree.map(jnp.shape, jax.eval_shape(lambda t, c: field(network, t, c)[0], theta, cotangent))
     except (TypeError, ValueError) as mismatch:
         raise InvalidInput(f"{advice} ({mismatch})") from mismatch
     if moved != jax.tree.map(jnp.shape, theta):
@@ -204,13 +222,18 @@ def _schedule(max_steps: int, max_rejections: int) -> np.ndarray:
 
 
 def _limits(
-    problem: LinearProblem, network: Network, theta0: Any, data: Data, max_steps: int, tol: float, rtol: float
+    problem: LinearProblem,
+    network: Network,
+    theta0: Any,
+    batch_shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    criteria: tuple[int, float, float],
 ) -> Limits:
-    dtype = data.A.dtype
+    max_steps, tol, rtol = criteria
     problem_ndim = len(problem.batch_shape)
 
     def per_chain(per_problem: Any) -> np.ndarray:
-        return over_chains(np.asarray(per_problem, dtype), problem_ndim, data.b.ndim - 1 - problem_ndim)
+        return over_chains(np.asarray(per_problem, dtype), problem_ndim, len(batch_shape) - problem_ndim)
 
     b = np.asarray(problem.b, np.float64)
     radius = np.zeros(())
@@ -230,62 +253,39 @@ def _limits(
     )
 
 
-def _run(plan: Plan, state: State, callback: Callable[[DescentProgress], object] | None) -> State:
-    """Advance until every chain has ended; how many turns a call makes changes nothing but the time it takes."""
-    last = int(plan.schedule[-1])
-    turns, done = 64, 0
-    with _noticing_interrupts() as interrupted:
-        try:
-            while (np.asarray(state.status) == RUNNING).any():
-                if interrupted():
-                    raise KeyboardInterrupt
-                began = perf_counter()
-                done = min(done + turns, last)
-                state = descent_loop.advance(plan, jnp.asarray(done), state)
-                status = np.asarray(state.status)
-                elapsed = perf_counter() - began
-                turns = max(1, int(turns * min(8.0, SECONDS_PER_CALL / max(elapsed, 1e-9))))
-                loss = np.asarray(state.loss)
-                logger.debug("turn %d: %d chains run, largest loss %.3g", done, (status == RUNNING).sum(), loss.max())
-                if callback is not None and callback(
-                    DescentProgress(np.asarray(state.steps), loss, status, int(plan.limits.max_steps))
-                ):
-                    break
-        except KeyboardInterrupt:
-            if not (np.asarray(state.status) == RUNNING).any():
-                raise  # no chain is left whose status could tell the caller
-            logger.warning("interrupted at turn %d; returning the state so far", int(state.turn))
-    return state
+def _shared(problem: LinearProblem, dtype: np.dtype[Any]) -> Callable[[int], Data]:
+    """Return a function that lays out one of the problems; lanes that follow each other share what it returns."""
+
+    @lru_cache(maxsize=CORES + 1)
+    def laid_out(number: int) -> Data:
+        at = np.unravel_index(number, problem.batch_shape)
+        return prepare(problem[at] if at else problem, (1,), dtype)
+
+    return laid_out
 
 
-@contextmanager
-def _noticing_interrupts() -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether Ctrl-C was pressed.
-
-    It raises KeyboardInterrupt as always; but Python drops an exception that comes up in a destructor or a callback of
-    its garbage collector, and a run of days should end at the first Ctrl-C.
-    """
-    pressed = False
-
-    def handler(signum: int, frame: Any) -> None:
-        nonlocal pressed
-        pressed = True
-        signal.default_int_handler(signum, frame)
-
-    ours = current_thread() is main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if ours:
-        signal.signal(signal.SIGINT, handler)
-    try:
-        yield lambda: pressed
-    finally:
-        if ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+def _identity(problem: LinearProblem, job: Job) -> str:
+    """Return what a checkpoint must agree with: all that decides the numbers, and what computes them."""
+    leaves = jax.tree.leaves((problem.A, problem.b, job.theta0, job.limits))
+    versions = [version(name) for name in ("polarbias", "jax", "jaxlib", "numpy")]
+    named = (type(job.network).__qualname__, job.network, job.step, job.batch_shape, job.keep_x, CORES, *versions)
+    return fingerprint([*map(np.asarray, leaves), job.schedule, *named])
 
 
-def _solution(problem: LinearProblem, network: Network, state: State) -> Solution:
-    theta = jax.tree.map(np.asarray, state.theta)
-    status = np.asarray(state.status)
-    x = np.asarray(network.signal(state.theta))
+def _solution(
+    problem: LinearProblem, network: Network, ended: dict[int, Ended], batch_shape: tuple[int, ...]
+) -> Solution:
+    ends = [ended[chain] for chain in range(len(ended))]
+
+    def batched(values: Any) -> np.ndarray:
+        stacked = np.asarray(values)
+        return stacked.reshape((*batch_shape, *stacked.shape[1:]))
+
+    theta = jax.tree.map(lambda *leaves: batched(np.stack(leaves)), *(end.theta for end in ends))
+    status = batched([end.status for end in ends])
+    with jax.enable_x64(True):
+        traced = jax.tree.map(jnp.asarray, theta)
+        x, r = np.asarray(network.signal(traced)), np.asarray(network.radius(traced))
     finite = np.isfinite(x).all(-1)
     with np.errstate(over="ignore"):  # only where the start is `diverged`
         residual = np.linalg.norm(problem.residual(np.where(finite[..., None], x, 0)), axis=-1)
@@ -296,32 +296,37 @@ def _solution(problem: LinearProblem, network: Network, state: State) -> Solutio
         theta=theta,
         loss=loss,
         residual=residual,
-        steps=np.asarray(state.steps),
+        steps=batched([end.steps for end in ends]),
         status=np.where(status == RUNNING, Status.INTERRUPTED, status),
-        stats={"trials": np.asarray(state.trials)},
-        trajectory=_trajectory(network, state, x),
+        stats={"trials": batched([end.trials for end in ends])},
+        trajectory=_trajectory(ends, r, x),
     )
 
 
-def _trajectory(network: Network, state: State, x: np.ndarray) -> Trajectory:
-    """Turn rows per turn into records per chain: only rows that moved on, and the end."""
-    count = int(state.records.count)
-    written = jax.tree.map(lambda rows: np.asarray(rows)[:count], state.records._replace(count=None))
-    end = (state.steps, state.loss, network.radius(state.theta), jnp.abs(jnp.asarray(x)).sum(-1))
-    rows = [
-        np.concatenate([old, np.asarray(last)[None]])
-        for old, last in zip((written.step, written.loss, written.r, written.l1), end, strict=True)
-    ]
-    new = np.diff(rows[0], axis=0, prepend=-1) > 0
-    # A stable sort by "is a repetition" moves the records of each chain to the front and keeps their order.
-    order = np.argsort(~new, axis=0, kind="stable")[: new.sum(0).max()]
-    valid = np.take_along_axis(new, order, 0)
+def _trajectory(ends: Sequence[Ended], r: np.ndarray, x: np.ndarray) -> Trajectory:
+    """Lay the records of all chains out side by side: only those that moved on, and the end."""
+    batch_shape = r.shape
+    last = zip(ends, r.ravel(), x.reshape((-1, x.shape[-1])), strict=True)
+    chains: list[tuple[np.ndarray | None, ...]] = []
+    for end, radius, signal in last:
+        rows = end.records
+        final = (end.steps, end.loss, radius, np.abs(signal).sum(), signal)
+        new = np.append(np.diff(rows.step, prepend=-1) > 0, not rows.step.size or end.steps > rows.step[-1])
+        chains.append(
+            tuple(
+                None if old is None else np.append(old, np.asarray(value, old.dtype)[None], axis=0)[new]
+                for old, value in zip((rows.step, rows.loss, rows.r, rows.l1, rows.x), final, strict=True)
+            )
+        )
+    most = max(len(chain[0]) for chain in chains)  # type: ignore[arg-type]
 
-    def tidy(values: np.ndarray, padding: float) -> np.ndarray:
-        kept = np.take_along_axis(values, order.reshape(order.shape + (1,) * (values.ndim - order.ndim)), 0)
-        mask = valid.reshape(valid.shape + (1,) * (values.ndim - valid.ndim))
-        return np.moveaxis(np.where(mask, kept, padding), 0, order.ndim - 1)
+    def padded(index: int, padding: float) -> np.ndarray | None:
+        columns = [chain[index] for chain in chains]
+        if columns[0] is None:
+            return None
+        whole = np.full((len(columns), most, *columns[0].shape[1:]), padding, columns[0].dtype)
+        for row, column in zip(whole, columns, strict=True):
+            row[: len(column)] = column  # type: ignore[arg-type]
+        return whole.reshape((*batch_shape, *whole.shape[1:]))
 
-    step, loss, r, l1 = (tidy(row, padding) for row, padding in zip(rows, (-1, np.nan, np.nan, np.nan), strict=True))
-    signals = None if written.x is None else tidy(np.concatenate([written.x, x[None]]), np.nan)
-    return Trajectory(step, loss, r, l1, signals)
+    return Trajectory(padded(0, -1), *(padded(index, np.nan) for index in range(1, 5)))  # type: ignore[arg-type]

@@ -1,7 +1,8 @@
-"""The compiled loop of gradient descent: one trial of every chain per turn.
+"""The compiled loop of gradient descent: one trial of every chain of a lane per turn.
 
-A turn costs two products with A for the whole batch. A chain whose trial is rejected tries a shorter step in the next
-turn; a chain that has ended stays as it is. What a turn does depends on the specification only, never on time.
+A lane is a fixed number of slots, all on one problem, each of which holds one chain. A turn costs two products with A
+for the whole lane. A chain whose trial is rejected tries a shorter step in the next turn; a chain that has ended stays
+as it is until its slot is given to another. What a turn does depends on the specification only, never on time.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ RUNNING = -1
 
 
 class Limits(NamedTuple):
-    """When a chain ends; the arrays broadcast over the chains."""
+    """When a chain ends; the arrays have one entry per slot."""
 
     max_steps: Any
     loss: Any  # converged below it
@@ -37,18 +38,18 @@ class Limits(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What stays fixed during a run."""
+    """What stays fixed while a lane runs."""
 
     data: Data
     network: Network
     step: StepSize
     limits: Limits
     schedule: jax.Array
-    """Turns at which records are written; longer than what can be reached."""
+    """Trials of a chain at which it is recorded; the last ones are more than a chain can make."""
 
 
 class Records(NamedTuple):
-    """Thinned trajectory; the first axis is the record number, of which ``count`` are written."""
+    """Thinned trajectories; the first axis is the slot, the second the record, of which ``count`` are written."""
 
     count: Any
     step: Any
@@ -59,9 +60,8 @@ class Records(NamedTuple):
 
 
 class State(NamedTuple):
-    """What the loop carries; one entry per chain but for ``turn`` and ``records``."""
+    """What the loop carries; the leading axis of every array is the slot."""
 
-    turn: Any
     theta: Any
     direction: Any
     slope: Any
@@ -78,10 +78,13 @@ def _select(condition: jax.Array, new: Any, old: Any) -> Any:
     return jax.tree.map(lambda a, b: jnp.where(dynamics.trailing(condition, a, condition.ndim), a, b), new, old)
 
 
-def _evaluate(data: Data, network: Network, theta: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _evaluate(data: Data, network: Network, theta: Any) -> tuple[jax.Array, dynamics.Field, jax.Array]:
+    """Return the signal, the vector field and the loss at theta."""
     signal = network.signal(theta)
-    residual = dynamics.residual(data, signal)
-    return signal, residual, (residual * residual).sum(-1) / (2 * network.degree)
+    image = dynamics.image(data, signal)
+    residual = image - data.b
+    loss = (residual * residual).sum(-1) / (2 * network.degree)
+    return signal, dynamics.field(network, theta, dynamics.adjoint(data, residual), (image * residual).sum(-1)), loss
 
 
 def _noise(network: Network, signal: jax.Array, loss: jax.Array, limits: Limits) -> jax.Array:
@@ -100,8 +103,7 @@ def _turn(plan: Plan, state: State) -> State:
         lambda leaf, move: leaf + dynamics.trailing(state.dt, leaf, running.ndim) * move, state.theta, state.direction
     )
     trial = network.retract(trial, state.theta)
-    signal, residual, loss = _evaluate(data, network, trial)
-    direction, slope = dynamics.field(network, trial, dynamics.adjoint(data, residual))
+    signal, (direction, slope), loss = _evaluate(data, network, trial)
 
     finite = jnp.isfinite(loss)
     good = step.sufficient(state.loss, loss, state.dt * state.slope, _noise(network, signal, state.loss, limits))
@@ -122,7 +124,6 @@ def _turn(plan: Plan, state: State) -> State:
     status = jnp.where(good & (loss < limits.loss), Status.CONVERGED, status)
 
     return State(
-        turn=state.turn + 1,
         theta=_select(accepted, trial, state.theta),
         direction=_select(accepted, direction, state.direction),
         slope=jnp.where(accepted, slope, state.slope),
@@ -137,15 +138,18 @@ def _turn(plan: Plan, state: State) -> State:
 
 
 def _record(plan: Plan, state: State) -> Records:
-    """Write the present state as the next record; it counts only if this turn is on the schedule."""
+    """Write the present state of those chains that are due as their next record."""
     old = state.records
     signal = plan.network.signal(state.theta)
+    due = state.trials == plan.schedule[old.count]
+    slots = jnp.arange(due.size)
+    row = jnp.where(due, old.count, plan.schedule.size)  # rows past the end are dropped
 
-    def put(values: Any, row: Any) -> Any:
-        return lax.dynamic_update_index_in_dim(values, row, old.count, 0)
+    def put(values: Any, entries: Any) -> Any:
+        return values.at[slots, row].set(entries, mode="drop")
 
     return Records(
-        count=old.count + (state.turn == plan.schedule[old.count]),
+        count=old.count + due,
         step=put(old.step, state.steps),
         loss=put(old.loss, state.loss),
         r=put(old.r, plan.network.radius(state.theta)),
@@ -157,15 +161,13 @@ def _record(plan: Plan, state: State) -> Records:
 @eqx.filter_jit
 def begin(plan: Plan, keep_x: bool, theta: Any) -> State:
     """Return the state before the first turn, with its record and room for those of the schedule."""
-    data, network, step, limits, schedule = plan
-    signal, residual, loss = _evaluate(data, network, theta)
-    direction, slope = dynamics.field(network, theta, dynamics.adjoint(data, residual))
+    _, network, step, limits, schedule = plan
+    signal, (direction, slope), loss = _evaluate(plan.data, network, theta)
     zeros = jnp.zeros(loss.shape, int)
-    rows = jnp.zeros((schedule.size, *loss.shape), loss.dtype)
-    x = jnp.zeros((schedule.size, *signal.shape), loss.dtype) if keep_x else None
+    rows = jnp.zeros((*loss.shape, schedule.size), loss.dtype)
+    x = jnp.zeros((*loss.shape, schedule.size, signal.shape[-1]), loss.dtype) if keep_x else None
     status = jnp.where(jnp.isfinite(loss), RUNNING, Status.DIVERGED)
     state = State(
-        turn=jnp.zeros((), int),
         theta=theta,
         direction=direction,
         slope=slope,
@@ -175,22 +177,30 @@ def begin(plan: Plan, keep_x: bool, theta: Any) -> State:
         trials=zeros,
         rejections=zeros,
         status=jnp.where(loss < limits.loss, Status.CONVERGED, status),
-        records=Records(jnp.zeros((), int), jnp.zeros(rows.shape, int), rows, rows, rows, x),
+        records=Records(zeros, jnp.zeros(rows.shape, int), rows, rows, rows, x),
     )
     return state._replace(records=_record(plan, state))
 
 
 @eqx.filter_jit
-def advance(plan: Plan, until: jax.Array, state: State) -> State:
-    """Run until turn ``until``, or until no chain runs, with a record at each turn of the schedule."""
+def advance(plan: Plan, turns: jax.Array, low: jax.Array, state: State) -> tuple[jax.Array, State]:
+    """Make at most ``turns`` turns, but stop once no more than ``low`` chains run; return how many were made."""
 
-    def busy_before(turn: Any, state: State) -> Any:
-        return (state.turn < turn) & (state.status == RUNNING).any()
+    def busy(state: State) -> Any:
+        return (state.status == RUNNING).sum() > low
 
-    def to_next_record(state: State) -> State:
-        target = jnp.minimum(plan.schedule[state.records.count], until)
-        state = lax.while_loop(lambda s: busy_before(target, s), lambda s: _turn(plan, s), state)
-        return state._replace(records=_record(plan, state))
+    def to_next_record(carry: tuple[Any, State]) -> tuple[Any, State]:
+        done, state = carry
+        waits = plan.schedule[state.records.count] - state.trials
+        end = jnp.minimum(done + jnp.where(state.status == RUNNING, waits, turns).min(), turns)
 
-    final: State = lax.while_loop(lambda s: busy_before(until, s), to_next_record, state)
-    return final
+        def once(carry: tuple[Any, State]) -> tuple[Any, State]:
+            return carry[0] + 1, _turn(plan, carry[1])
+
+        done, state = lax.while_loop(lambda carry: (carry[0] < end) & busy(carry[1]), once, (done, state))
+        return done, state._replace(records=_record(plan, state))
+
+    made: tuple[jax.Array, State] = lax.while_loop(
+        lambda carry: (carry[0] < turns) & busy(carry[1]), to_next_record, (jnp.zeros((), int), state)
+    )
+    return made

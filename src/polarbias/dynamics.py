@@ -110,8 +110,8 @@ def prepare(problem: LinearProblem, batch_shape: tuple[int, ...], dtype: np.dtyp
     return Data(jnp.asarray(A), jnp.asarray(np.ascontiguousarray(np.swapaxes(A, -1, -2))), jnp.asarray(b))
 
 
-def residual(data: Data, x: jax.Array) -> jax.Array:
-    """Return ``A x - b``, shape ``(..., M)``, for signals of shape ``(..., N)``."""
+def image(data: Data, x: jax.Array) -> jax.Array:
+    """Return ``A x``, shape ``(..., M)``, for signals of shape ``(..., N)``."""
     problems, m, n = data.A.shape
     chains = prod(x.shape[:-1]) // problems
     flat = x.reshape((problems, chains, n))
@@ -119,7 +119,12 @@ def residual(data: Data, x: jax.Array) -> jax.Array:
         product = jnp.einsum("tcn,tmn->tcm", flat, data.A)
     else:
         product = jnp.einsum("tcn,tnm->tcm", flat, data.A_transposed)
-    return product.reshape((*x.shape[:-1], m)) - data.b
+    return product.reshape((*x.shape[:-1], m))
+
+
+def residual(data: Data, x: jax.Array) -> jax.Array:
+    """Return ``A x - b``, shape ``(..., M)``, for signals of shape ``(..., N)``."""
+    return image(data, x) - data.b
 
 
 def adjoint(data: Data, r: jax.Array) -> jax.Array:
@@ -144,13 +149,23 @@ def per_chain_sum(tree: Any, batch_ndim: int) -> jax.Array:
     return total
 
 
-def field(network: Network, theta: Any, cotangent: jax.Array) -> tuple[Any, jax.Array]:
-    """Return the vector field at theta and the rate ``sum rates |grad|^2`` at which the loss falls along it.
+class Field(NamedTuple):
+    """The vector field at theta, in its own structure, and the rate at which the loss falls along it."""
 
-    ``cotangent`` is A^T R, shape ``(..., N)``.
+    direction: Any
+    slope: jax.Array  # sum of rates |grad|^2
+
+
+def field(network: Network, theta: Any, cotangent: jax.Array, product: jax.Array | None = None) -> Field:
+    """Return the vector field at theta.
+
+    ``cotangent`` is A^T R, shape ``(..., N)``, and ``product`` its inner product with the signal where that is known.
     """
     batch_ndim = cotangent.ndim - 1
-    gradient = network.pullback(theta, cotangent / network.degree)
+    if product is None:
+        gradient = network.pullback(theta, cotangent / network.degree)
+    else:
+        gradient = network.pullback_given(theta, cotangent / network.degree, product / network.degree)
     rates = network.rates(theta)
 
     def scale(rate: Any, subtree: Any) -> Any:
@@ -158,7 +173,7 @@ def field(network: Network, theta: Any, cotangent: jax.Array) -> tuple[Any, jax.
 
     direction = jax.tree.map(scale, rates, gradient)
     slope = -per_chain_sum(jax.tree.map(jnp.multiply, direction, gradient), batch_ndim)
-    return direction, slope
+    return Field(direction, slope)
 
 
 def vector_field(problem: LinearProblem, network: Network, theta: Any) -> Any:
@@ -194,5 +209,5 @@ def vector_field(problem: LinearProblem, network: Network, theta: Any) -> Any:
     with jax.enable_x64(True):
         data = prepare(problem, batch_shape, np.dtype(np.float64))
         traced = jax.tree.map(jnp.asarray, theta)
-        direction, _ = field(network, traced, adjoint(data, residual(data, network.signal(traced))))
-        return jax.tree.map(np.asarray, direction)
+        moved = field(network, traced, adjoint(data, residual(data, network.signal(traced)))).direction
+        return jax.tree.map(np.asarray, moved)

@@ -17,7 +17,8 @@ array([1., 1.])
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, Self
 
 import equinox as eqx
 import jax
@@ -90,6 +91,20 @@ class Network(eqx.Module):
         """Return (dX/dtheta)^T cotangent: the gradient in theta of the inner product of X and ``cotangent``."""
         return jax.vjp(self.signal, theta)[1](cotangent)[0]
 
+    def pullback_given(self, theta: Any, cotangent: Array, product: Array) -> Any:
+        """Return the same where ``product``, the inner product of X and ``cotangent``, is known already."""
+        del product
+        return self.pullback(theta, cotangent)
+
+    def of_chains(self, select: Callable[[Array], Array]) -> Self:
+        """Return the network for some chains of a batch, whose parameters ``select`` picks from those of all.
+
+        A network whose fields hold a value for each chain passes them through ``select``, which broadcasts them to the
+        batch; by default all fields are shared by all chains.
+        """
+        del select
+        return self
+
     def retract(self, theta: Any, previous: Any) -> Any:
         """Map a point reached by a step from ``previous`` back to the set on which the network is defined."""
         del previous
@@ -146,6 +161,11 @@ class FactorNetwork(Network):
     @abstractmethod
     def positive(self) -> bool:
         """Whether the flow keeps a positive factor positive (Lemma 3.3: depth at least 2)."""
+
+    @property
+    def homogeneous(self) -> bool:
+        """Whether X(a x) = a^L X(x) for a > 0, with L the network's degree."""
+        return False
 
     def signal(self, theta: Any) -> Array:
         """Return the signal X, shape ``(..., N)``."""

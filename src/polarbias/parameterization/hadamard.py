@@ -2,7 +2,8 @@ r"""Diagonal linear networks: :math:`X = x^{\odot L}` and :math:`X = u^{\odot L}
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
 
 import equinox as eqx
 import numpy as np
@@ -64,6 +65,11 @@ class HadamardPower(FactorNetwork):
     def positive(self) -> bool:
         """From depth 2 on, positive factors stay positive (Lemma 3.3)."""
         return self.depth > 1
+
+    @property
+    def homogeneous(self) -> bool:
+        """Always."""
+        return True
 
     def signal_of(self, x: Array) -> Array:
         """Return ``x ** depth``."""
@@ -142,6 +148,16 @@ class Difference(FactorNetwork):
     def positive(self) -> bool:
         """As for each half."""
         return self.half.positive
+
+    @property
+    def homogeneous(self) -> bool:
+        """As for each half."""
+        return self.half.homogeneous
+
+    def of_chains(self, select: Callable[[Array], Array]) -> Self:
+        """Select in the half."""
+        chosen: Self = eqx.tree_at(lambda network: network.half, self, self.half.of_chains(select))
+        return chosen
 
     def signal_of(self, x: Array) -> Array:
         """Return the signal of the first half of x minus that of the second."""

@@ -2,9 +2,11 @@ r"""Weight normalization: gradient descent in polar coordinates of a network's f
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
 
 import equinox as eqx
+import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -138,11 +140,29 @@ class WeightNormalization(FactorNetwork):
 
     def pullback(self, theta: Polar, cotangent: Array) -> Polar:
         """Return the gradients (24) and (25)."""
-        length = norm(theta.u)[..., None]
-        unit = theta.u / length
-        g = self.inner.pullback_of(theta.r[..., None] * unit, cotangent)
-        radial = (unit * g).sum(-1)
-        return Polar(radial, (theta.r[..., None] / length) * (g - unit * radial[..., None]))
+        unit, g = self._pulled(theta, cotangent)
+        return self._polar(theta, unit, g, (unit * g).sum(-1))
+
+    def pullback_given(self, theta: Polar, cotangent: Array, product: Array) -> Polar:
+        """Return the same without a sum over n where Euler's theorem gives it: <x, grad_x> = L <X, cotangent>."""
+        if not (self.inner.homogeneous and self.positive):  # at depth 1 r may be 0
+            return self.pullback(theta, cotangent)
+        unit, g = self._pulled(theta, cotangent)
+        return self._polar(theta, unit, g, self.degree * product / theta.r)
+
+    def _pulled(self, theta: Polar, cotangent: Array) -> tuple[Array, Array]:
+        """Return the unit direction and the gradient in the factor."""
+        unit = theta.u / norm(theta.u)[..., None]
+        return unit, self.inner.pullback_of(theta.r[..., None] * unit, cotangent)
+
+    def _polar(self, theta: Polar, unit: Array, g: Array, radial: Array) -> Polar:
+        return Polar(radial, (theta.r / norm(theta.u))[..., None] * (g - unit * radial[..., None]))
+
+    def of_chains(self, select: Callable[[Array], Array]) -> Self:
+        """Select the ratios and direction rates of some chains."""
+        own = self.inner.of_chains(select), jax.tree.map(select, self.ratio), select(self.direction_rate)
+        chosen: Self = eqx.tree_at(lambda network: (network.inner, network.ratio, network.direction_rate), self, own)
+        return chosen
 
     def retract(self, theta: Polar, previous: Polar) -> Polar:
         """Rescale u to the norm it had, if asked to."""

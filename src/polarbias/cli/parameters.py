@@ -89,6 +89,7 @@ CLUSTER = click.option(
     "--dask",
     "cluster",
     type=Cluster(),
+    metavar=Cluster.name,
     help="Compute on several workers: N processes here (default: one per core), or those of a Dask scheduler.",
 )
 

@@ -126,7 +126,7 @@ class _Tasks:
             self._begin(key)
         _, future = self._outstanding.pop(key)
         try:
-            result = future.result()
+            result: Computed = future.result()
         except KilledWorker:
             raise
         except Exception as reason:
@@ -175,6 +175,13 @@ def _task(cell: Cell, profile: Profile, run: str, name: str) -> Computed:
 @contextmanager
 def _connected(where: str, patience: float) -> Iterator[Client]:
     """Connect to a scheduler, or start one with workers and end them with the block."""
+    # What the client has to say when its scheduler dies is a page long, and the error that we raise says it.
+    with _at_level("distributed.client", logging.CRITICAL), _client(where, patience) as client:
+        yield client
+
+
+@contextmanager
+def _client(where: str, patience: float) -> Iterator[Client]:
     if where.startswith("local"):
         with _local_cluster(int(where.partition(":")[2] or CPU_COUNT)) as cluster, Client(cluster) as client:
             client.register_plugin(_Deaf())
@@ -199,6 +206,17 @@ def _connected(where: str, patience: float) -> Iterator[Client]:
 
 
 @contextmanager
+def _at_level(name: str, level: int) -> Iterator[None]:
+    chosen = logging.getLogger(name)
+    before = chosen.level
+    chosen.setLevel(level)
+    try:
+        yield
+    finally:
+        chosen.setLevel(before)
+
+
+@contextmanager
 def _local_cluster(count: int) -> Iterator[LocalCluster]:
     before = dict(os.environ)
     share = max(1, CPU_COUNT // count)
@@ -208,7 +226,13 @@ def _local_cluster(count: int) -> Iterator[LocalCluster]:
         os.environ[name] = str(min(share, int(given)) if given.isdigit() and int(given) else share)
     try:
         # The environment is kept for as long as workers may have to be replaced.
-        with LocalCluster(n_workers=count, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        with LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            silence_logs=logging.ERROR,  # workers warn of every cell that Ctrl-C takes from them
+        ) as cluster:
             yield cluster
     finally:
         for name in os.environ.keys() - before.keys():
@@ -216,7 +240,7 @@ def _local_cluster(count: int) -> Iterator[LocalCluster]:
         os.environ.update(before)
 
 
-class _Deaf(WorkerPlugin):
+class _Deaf(WorkerPlugin):  # type: ignore[misc]
     """Keeps a worker from hearing Ctrl-C, which a terminal sends to all processes: this one ends the workers."""
 
     def setup(self, worker: Worker) -> None:

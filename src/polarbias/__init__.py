@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from polarbias.ensembles import signed_truth as signed_truth
     from polarbias.ensembles import sparse_truth as sparse_truth
     from polarbias.ensembles import uniform_direction as uniform_direction
+    from polarbias.errors import ClusterError as ClusterError
     from polarbias.errors import Inaccurate as Inaccurate
     from polarbias.errors import Infeasible as Infeasible
     from polarbias.errors import InvalidInput as InvalidInput
     from polarbias.errors import InvalidProblem as InvalidProblem
     from polarbias.errors import NotReachable as NotReachable
     from polarbias.errors import PolarbiasError as PolarbiasError
+    from polarbias.errors import StoreBusy as StoreBusy
     from polarbias.errors import StoreMismatch as StoreMismatch
     from polarbias.flow import FlowProgress as FlowProgress
     from polarbias.flow import FlowTrajectory as FlowTrajectory
@@ -84,12 +86,14 @@ _HOMES = {
         "uniform_direction",
     ),
     "errors": (
+        "ClusterError",
         "Inaccurate",
         "Infeasible",
         "InvalidInput",
         "InvalidProblem",
         "NotReachable",
         "PolarbiasError",
+        "StoreBusy",
         "StoreMismatch",
     ),
     "flow": ("FlowProgress", "FlowTrajectory", "gradient_flow"),

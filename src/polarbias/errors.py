@@ -40,3 +40,11 @@ class Inaccurate(PolarbiasError):
 
 class StoreMismatch(PolarbiasError):
     """A results folder belongs to another specification or to another version of the tables."""
+
+
+class StoreBusy(PolarbiasError):
+    """A results folder is in use by another run."""
+
+
+class ClusterError(PolarbiasError):
+    """A Dask cluster cannot be used, was lost, or gave a cell up."""

@@ -9,7 +9,7 @@ import click
 
 from polarbias.cli.display import page, watching
 from polarbias.cli.group import after_interruption
-from polarbias.cli.parameters import FORCE, MOST_STEPS, Folder, Integer
+from polarbias.cli.parameters import CLUSTER, FORCE, MOST_STEPS, Folder, Integer, execution
 
 
 @click.command(epilog="Example: polarbias reproduce --figure 2 --figure 4 --out results/first")
@@ -23,14 +23,17 @@ from polarbias.cli.parameters import FORCE, MOST_STEPS, Folder, Integer
 @click.option("--max-steps", type=Integer(1, MOST_STEPS), help="Steps per run, instead of the profile's.")
 @click.option("--seed", type=Integer(0), help="Seed of all random draws.  [default: 0]")
 @click.option("--out", type=Folder(), help="Results folder.  [default: results/PROFILE]")
+@CLUSTER
 @click.option("--force", is_flag=True, help=FORCE)
 def reproduce(
+    *,
     profile: str,
     figures: tuple[int, ...],
     trials: int | None,
     max_steps: int | None,
     seed: int | None,
     out: Path | None,
+    cluster: str | None,
     force: bool,
 ) -> None:
     """Compute, store and draw Figures 1 to 5 of the paper and 6 to 8 of our own, and judge the paper's statements.
@@ -45,7 +48,12 @@ def reproduce(
     chosen = experiments.adjusted(experiments.PROFILES[profile], trials, max_steps, seed)
     folder = out or Path("results") / profile
     outcome = experiments.reproduce(
-        chosen, folder, figures or tuple(experiments.FIGURES), watching=watching(), force=force
+        chosen,
+        folder,
+        figures or tuple(experiments.FIGURES),
+        watching=watching(),
+        force=force,
+        execution=execution(cluster),
     )
     _report(outcome, folder)
 

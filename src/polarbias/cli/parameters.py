@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,46 @@ class Folder(click.Path):
         if not os.fspath(value):
             self.fail("'' is not a folder; give a path, for example results/mine.", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class Cluster(click.ParamType[Any]):
+    """Workers to compute cells on: ``local``, ``local:N`` or a scheduler's ``tcp://HOST:PORT``."""
+
+    name = "local[:N]|tcp://HOST:PORT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the text."""
+        if not re.fullmatch(r"local(:[1-9]\d*)?|tcp://(\[[^\]]+\]|[^\s:/]+):\d+", value):
+            self.fail(
+                f"{value!r} is not allowed; give local, local:N for N processes, or a scheduler as tcp://HOST:PORT.",
+                param,
+                ctx,
+            )
+        return value
+
+
+CLUSTER = click.option(
+    "--dask",
+    "cluster",
+    type=Cluster(),
+    metavar=Cluster.name,
+    help="Compute on several workers: N processes here (default: one per core), or those of a Dask scheduler.",
+)
+
+
+def execution(cluster: str | None) -> Any:
+    """Return where cells are computed: on the cluster, if one is given, or None for this process.
+
+    Raises
+    ------
+    ClusterError
+        Dask is not installed.
+    """
+    if cluster is None:
+        return None
+    from polarbias.experiments.cluster import DaskExecution
+
+    return DaskExecution(cluster)
 
 
 def wrong(option: str, message: str) -> click.BadParameter:

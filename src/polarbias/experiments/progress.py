@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,26 +39,32 @@ def losses(state: DescentProgress) -> str:
 
 
 class LineWatcher:
-    """Writes a line when a cell ends, and now and then while it runs."""
+    """Writes a line when a cell ends, and now and then while one runs; lines are numbered in the order of the ends."""
 
     def __init__(self, console: Console, cells: Sequence[Cell]) -> None:
-        """Give each cell its number."""
+        """Count the cells."""
         self._console = console
-        self._numbers = {cell.key: index + 1 for index, cell in enumerate(cells)}
+        self._total, self._done = len(cells), 0
+        self._running: list[str] = []
         self._spoke = monotonic()
 
     def started(self, cell: Cell) -> None:
         """Start the clock of the cell."""
+        if cell.key not in self._running:  # one whose worker died begins twice
+            self._running.append(cell.key)
         self._spoke = monotonic()
 
     def progress(self, cell: Cell, state: DescentProgress) -> None:
         """Write a line if the last one is old."""
         if monotonic() - self._spoke > SECONDS_BETWEEN_LINES:
             self._spoke = monotonic()
-            self._say(cell, f"{share(state):.0%}, {losses(state)}")
+            number = self._done + 1 + self._running.index(cell.key)
+            self._say(number, cell, f"{share(state):.0%}, {losses(state)}")
 
     def finished(self, cell: Cell, runs: pd.DataFrame, seconds: float) -> None:
         """Write how the chains of the cell ended."""
+        self._running.remove(cell.key)
+        self._done += 1
         counts = runs["status"].map(lambda name: name.replace("_", " ")).value_counts()
         ends = ", ".join(f"{count} {name}" for name, count in counts.items())
         work = (
@@ -65,11 +72,11 @@ class LineWatcher:
             if cell.is_limit
             else f"{runs['steps'].sum():,} chain-steps"
         )
-        self._say(cell, f"{ends}; {work} in {seconds:.1f} s")
+        self._say(self._done, cell, f"{ends}; {work} in {seconds:.1f} s")
 
-    def _say(self, cell: Cell, text: str) -> None:
+    def _say(self, number: int, cell: Cell, text: str) -> None:
         self._console.print(
-            f"[{self._numbers[cell.key]}/{len(self._numbers)}] {cell.label}: {text}",
+            f"[{number}/{self._total}] {cell.label}: {text}",
             markup=False,
             highlight=False,
             soft_wrap=True,
@@ -84,19 +91,33 @@ class BarWatcher:
         self._bar = bar
         self._task = bar.add_task("starting", total=sum(weight(cell) for cell in cells), losses="")
         self._done = 0.0
+        self._running: dict[Cell, float] = {}
+        """Cells in progress, in the order in which they began, with their finished shares."""
 
     def started(self, cell: Cell) -> None:
         """Name the cell."""
-        self._bar.update(self._task, description=cell.label)
+        self._running[cell] = 0.0
+        self._show()
 
     def progress(self, cell: Cell, state: DescentProgress) -> None:
         """Move the bar."""
-        self._bar.update(self._task, completed=self._done + weight(cell) * share(state), losses=losses(state))
+        self._running[cell] = share(state)
+        self._show(losses(state))
 
     def finished(self, cell: Cell, runs: pd.DataFrame, seconds: float) -> None:
         """Count the cell as done."""
+        self._running.pop(cell, None)
         self._done += weight(cell)
-        self._bar.update(self._task, completed=self._done)
+        self._show()
+
+    def _show(self, shown: str | None = None) -> None:
+        """Name the cell that is longest in progress and count the others; without losses those shown stay."""
+        changes: dict[str, Any] = {} if shown is None else {"losses": shown}
+        if self._running:
+            others = len(self._running) - 1
+            changes["description"] = next(iter(self._running)).label + (f" and {others} more" if others else "")
+        completed = self._done + sum(weight(cell) * part for cell, part in self._running.items())
+        self._bar.update(self._task, completed=completed, **changes)
 
 
 @contextmanager

@@ -10,8 +10,9 @@ from typing import Any
 from polarbias.errors import InvalidInput, StoreMismatch
 from polarbias.experiments import depth, discretization, fig1, fig2, fig3, fig4, fig5, laws
 from polarbias.experiments.figure import PaperFigure, draw_all
+from polarbias.experiments.lock import exclusive
 from polarbias.experiments.results import Results
-from polarbias.experiments.runner import Tally, Watching, run_cells
+from polarbias.experiments.runner import Execution, Tally, Watching, run_cells
 from polarbias.experiments.single import redraw_single
 from polarbias.experiments.spec import Cell, Profile
 from polarbias.experiments.statements import Finding, as_markdown, judge_all
@@ -32,27 +33,38 @@ class Outcome:
 
 
 def reproduce(
-    profile: Profile, folder: Path, figures: Sequence[int] = tuple(FIGURES), *, watching: Watching, force: bool = False
+    profile: Profile,
+    folder: Path,
+    figures: Sequence[int] = tuple(FIGURES),
+    *,
+    watching: Watching,
+    force: bool = False,
+    execution: Execution | None = None,
 ) -> Outcome:
     """Compute what is missing in ``folder``, then draw the figures and judge the statements.
 
-    Computed is what is asked for; drawn and judged is all that calls with this specification have finished there.
+    Computed is what is asked for, in this process unless there is an ``execution``; drawn and judged is all that calls
+    with this specification have finished there.
 
     Raises
     ------
+    StoreBusy
+        Another run uses the folder.
     StoreMismatch
         The folder holds results of another specification.
     InvalidInput
         The folder cannot be written, or a figure does not exist.
     """
     chosen = _figures(figures)
-    store = Store(folder, {"kind": "reproduction", "profile": profile.identity()}, force)
-    earlier, trials = _plan(read_spec(folder), folder)
-    planned = sorted({figure.number for figure in chosen} | {figure.number for figure in earlier})
-    most = replace(profile, trials=max(profile.trials, trials))
-    store.write_plan({"figures": planned, "trials": most.trials})
-    tally = run_cells([cell for figure in chosen for cell in figure.cells(profile)], profile, store, watching)
-    return replace(_show(_figures(planned), most, store, folder), tally=tally)
+    with exclusive(folder):
+        store = Store(folder, {"kind": "reproduction", "profile": profile.identity()}, force)
+        earlier, trials = _plan(read_spec(folder), folder)
+        planned = sorted({figure.number for figure in chosen} | {figure.number for figure in earlier})
+        most = replace(profile, trials=max(profile.trials, trials))
+        store.write_plan({"figures": planned, "trials": most.trials})
+        cells = [cell for figure in chosen for cell in figure.cells(profile)]
+        tally = run_cells(cells, profile, store, watching, execution)
+        return replace(_show(_figures(planned), most, store, folder), tally=tally)
 
 
 def redraw(folder: Path) -> Outcome:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -29,14 +29,18 @@ from polarbias.solution import Solution, Status
 from polarbias.step_size import Armijo, ConstantStep, StepSize
 
 
-class Watcher(Protocol):
+class CellWatcher(Protocol):
+    """Who is told how a cell goes."""
+
+    def progress(self, cell: Cell, state: DescentProgress) -> None:
+        """Note the state of a cell's chains, about twice a second; an exception ends the cell."""
+
+
+class Watcher(CellWatcher, Protocol):
     """Who is told how a run goes."""
 
     def started(self, cell: Cell) -> None:
-        """Note that a cell begins."""
-
-    def progress(self, cell: Cell, state: DescentProgress) -> None:
-        """Note the state of a cell's chains, about twice a second."""
+        """Note that a cell begins, or begins anew; several can be in progress at a time."""
 
     def finished(self, cell: Cell, runs: pd.DataFrame, seconds: float) -> None:
         """Note that a cell is done and stored."""
@@ -60,35 +64,89 @@ class Interrupted(KeyboardInterrupt):
     """Ctrl-C arrived; everything but the cell in progress is stored."""
 
 
-def run_cells(cells: Sequence[Cell], profile: Profile, store: Store, watching: Watching) -> Tally:
-    """Compute and store the cells that are missing in the store.
+@dataclass(frozen=True)
+class Computed:
+    """A cell's result and how it was made.
+
+    Attributes
+    ----------
+    table
+        Runs, or exact limits, a row for each chain.
+    trajectories
+        Their trajectories; None for limits.
+    seconds
+        Wall time.
+    made_by
+        The `environment` of the process that computed it.
+    """
+
+    cell: Cell
+    table: pd.DataFrame
+    trajectories: pd.DataFrame | None
+    seconds: float
+    made_by: dict[str, Any]
+
+
+class Execution(Protocol):
+    """Where cells are computed, and in which order."""
+
+    def results(self, cells: Sequence[Cell], profile: Profile, watcher: Watcher) -> Generator[Computed]:
+        """Compute cells and yield each as soon as it is done; what runs ends when the iterator is closed."""
+
+
+class LocalExecution:
+    """Cells one after the other in this process."""
+
+    def results(self, cells: Sequence[Cell], profile: Profile, watcher: Watcher) -> Generator[Computed]:
+        """Compute the cells in their order."""
+        for cell in cells:
+            watcher.started(cell)
+            yield computed(cell, profile, watcher)
+
+
+def run_cells(
+    cells: Sequence[Cell], profile: Profile, store: Store, watching: Watching, execution: Execution | None = None
+) -> Tally:
+    """Compute and store the cells that are missing in the store, in this process unless there is an ``execution``.
+
+    Only this process writes the store.
 
     Raises
     ------
     Interrupted
         After Ctrl-C; a later call goes on with the cell that was in progress.
+    ClusterError
+        The execution's workers or scheduler were lost; what was done before is stored.
     """
     began = perf_counter()
     missing = [cell for cell in cells if not store.finished(cell.key)]
     chain_steps = 0
-    with watching(missing) as watcher:
-        for cell in missing:
-            watcher.started(cell)
-            cell_began = perf_counter()
-            if cell.is_limit:
-                table = compute_limits(cell, profile)
-                seconds = perf_counter() - cell_began
-                store.write_limits(cell.key, table, {"wall_seconds": seconds, **environment()})
+    with (
+        watching(missing) as watcher,
+        closing((execution or LocalExecution()).results(missing, profile, watcher)) as results,
+    ):
+        for result in results:
+            metadata = {"wall_seconds": result.seconds, **result.made_by}
+            if result.trajectories is None:
+                store.write_limits(result.cell.key, result.table, metadata)
             else:
-                table, trajectories = compute(cell, profile, watcher)
-                seconds = perf_counter() - cell_began
-                store.write(cell.key, table, trajectories, {"wall_seconds": seconds, **environment()})
-                chain_steps += int(table["steps"].sum())
-            watcher.finished(cell, table, seconds)
+                store.write(result.cell.key, result.table, result.trajectories, metadata)
+                chain_steps += int(result.table["steps"].sum())
+            watcher.finished(result.cell, result.table, result.seconds)
     return Tally(len(missing), len(cells) - len(missing), chain_steps, perf_counter() - began)
 
 
-def compute(cell: Cell, profile: Profile, watcher: Watcher | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+def computed(cell: Cell, profile: Profile, watcher: CellWatcher | None = None) -> Computed:
+    """Compute a cell of runs or of exact limits, and time it."""
+    began = perf_counter()
+    if cell.is_limit:
+        table, trajectories = compute_limits(cell, profile), None
+    else:
+        table, trajectories = compute(cell, profile, watcher)
+    return Computed(cell, table, trajectories, perf_counter() - began, environment())
+
+
+def compute(cell: Cell, profile: Profile, watcher: CellWatcher | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Run one cell and return its table of runs and its table of trajectories."""
     problem, minimum = problem_of(cell, profile)
     network, theta0 = _start(cell, profile)

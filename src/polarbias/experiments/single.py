@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from matplotlib.figure import Figure as Canvas
 
 from polarbias.errors import StoreMismatch
 from polarbias.experiments.figure import save
+from polarbias.experiments.lock import exclusive
 from polarbias.experiments.runner import Tally, Watching, run_cells
 from polarbias.experiments.spec import Cell, Chain, Profile
 from polarbias.experiments.store import Store
@@ -27,14 +27,17 @@ def run_single(
     ------
     StoreMismatch
         The folder holds results of another configuration.
+    StoreBusy
+        Another run uses the folder.
     InvalidInput
         The folder cannot be written, or the configuration makes no sense.
     """
     cell.network()  # a wrong configuration is refused before the folder is touched
-    store = Store(folder, {"kind": "run", "cell": asdict(cell), "profile": profile.identity()}, force)
-    tally = run_cells([cell], profile, store, watching)
-    runs, trajectories = store.read([cell.key])
-    return tally, runs, trajectories, draw_single(runs, trajectories, folder)
+    with exclusive(folder):
+        store = Store(folder, {"kind": "run", "cell": cell.identity(), "profile": profile.identity()}, force)
+        tally = run_cells([cell], profile, store, watching)
+        runs, trajectories = store.read([cell.key])
+        return tally, runs, trajectories, draw_single(runs, trajectories, folder)
 
 
 def redraw_single(specification: dict[str, Any], folder: Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -135,6 +135,8 @@ class Cell:
         ``gaussian`` or ``uniform``.
     part
         Tells apart cells that differ in nothing but their chains.
+    size
+        M, N and s, instead of the profile's.
     """
 
     figure: int
@@ -148,6 +150,15 @@ class Cell:
     law: str = "constant"
     direction: str = "gaussian"
     part: str = ""
+    size: tuple[int, int, int] | None = None
+
+    def identity(self) -> dict[str, Any]:
+        """Return all that decides the cell's numbers beside its profile."""
+        found = asdict(self)
+        if self.size is None:
+            # Cells that take the profile's size are those of folders from before a cell could have its own.
+            del found["size"]
+        return found
 
     @property
     def key(self) -> str:

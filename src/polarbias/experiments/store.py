@@ -4,10 +4,14 @@ A folder holds ``spec.json``; for a cell of runs ``runs/KEY.parquet`` (one row p
 ``trajectories/KEY.parquet`` (one row per record); for a cell of exact limits ``limits/KEY.parquet`` (one row per
 chain). A cell is finished when its file under ``runs`` or ``limits`` exists: it is written last. Any tool that reads
 Parquet reads ``runs`` as one table: ``pandas.read_parquet(DIR / "runs")``.
+
+Each file holds a digest of its rows and of what it says of its making. A file that does not agree with its digest, or
+cannot be read, counts as missing: its cell is computed again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -30,7 +34,7 @@ SCHEMA = 2
 
 FOLDERS = ("runs", "trajectories", "limits")
 
-_METADATA = b"polarbias"
+_METADATA, _DIGEST = b"polarbias", b"polarbias.sha256"
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -85,6 +89,8 @@ class Store:
         """Open or make the folder."""
         self.root = Path(root)
         self.specification = _plain({"schema": SCHEMA, **specification})
+        self._intact: dict[Path, tuple[int, int]] = {}
+        """Time and size of the files when they were last compared with their digests."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             if force:
@@ -103,18 +109,26 @@ class Store:
             folders = ("runs", "trajectories")
         else:
             return False
-        for folder in folders:
-            path = self._path(folder, key)
-            try:
-                specification = read_metadata(path)["specification"]
-            except (OSError, KeyError, TypeError, ValueError):
-                logger.warning("%s cannot be read; without it %s counts as not computed", path, key)
-                return False
-            if specification != self.specification:
-                raise StoreMismatch(
-                    f"{path} belongs to another specification ({_differences(specification, self.specification)});"
-                    " use another folder or --force."
-                )
+        return all(self._usable(self._path(folder, key), key) for folder in folders)
+
+    def _usable(self, path: Path, key: str) -> bool:
+        """Tell whether a table is there, whole and of this specification."""
+        try:
+            status = path.stat()
+            seen = status.st_mtime_ns, status.st_size
+            if self._intact.get(path) == seen:
+                return True
+            specification = verified(path)["specification"]
+        # What a damaged file makes its reader raise depends on where the damage is; absurd sizes make a MemoryError.
+        except (OSError, KeyError, TypeError, ValueError, MemoryError, pa.ArrowException) as reason:
+            logger.warning("%s cannot be used (%s); without it %s counts as not computed", path, _short(reason), key)
+            return False
+        if specification != self.specification:
+            raise StoreMismatch(
+                f"{path} belongs to another specification ({_differences(specification, self.specification)});"
+                " use another folder or --force."
+            )
+        self._intact[path] = seen
         return True
 
     def write(self, key: str, runs: pd.DataFrame, trajectories: pd.DataFrame, metadata: dict[str, Any]) -> None:
@@ -124,7 +138,6 @@ class Store:
 
     def write_limits(self, key: str, limits: pd.DataFrame, metadata: dict[str, Any]) -> None:
         """Store a finished cell of exact limits; their folder is made for the first."""
-        (self.root / "limits").mkdir(exist_ok=True)
         self._write_table("limits", key, limits, metadata)
 
     def read(self, keys: Iterable[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -144,10 +157,16 @@ class Store:
         return pd.concat([pd.read_parquet(self._path(folder, key)) for key in keys], ignore_index=True)
 
     def _write_table(self, folder: str, key: str, frame: pd.DataFrame, metadata: dict[str, Any]) -> None:
-        content = {**metadata, "key": key, "specification": self.specification}
+        content = json.dumps({**metadata, "key": key, "specification": self.specification}).encode()
         table = pa.Table.from_pandas(frame, preserve_index=False)
-        table = table.replace_schema_metadata({**table.schema.metadata, _METADATA: json.dumps(content).encode()})
-        write_whole(self._path(folder, key), partial(pq.write_table, table))
+        table = table.replace_schema_metadata({**table.schema.metadata, _METADATA: content})
+        table = table.replace_schema_metadata({**table.schema.metadata, _DIGEST: _digest(table)})
+        path = self._path(folder, key)
+        try:
+            path.parent.mkdir(exist_ok=True)
+        except OSError as reason:
+            raise InvalidInput(f"cannot write {str(path)!r}: {reason}; make room or choose another folder.") from reason
+        write_whole(path, partial(pq.write_table, table))
 
     def write_plan(self, plan: dict[str, Any]) -> None:
         """Remember which part of the specification was asked for; `read_spec` returns it."""
@@ -214,6 +233,52 @@ def read_metadata(path: Path) -> dict[str, Any]:
     """Return what a table's file says of its making: specification, versions, host, wall time."""
     content: dict[str, Any] = json.loads(pq.read_schema(path).metadata[_METADATA])
     return content
+
+
+def verified(path: Path) -> dict[str, Any]:
+    """Return what `read_metadata` does, after a comparison of the whole file with its digest.
+
+    Raises
+    ------
+    ValueError
+        The file does not agree with its digest; reading one that is damaged can raise other exceptions as well.
+    """
+    # Without partitioning the names of the folders above mean nothing, whatever they look like.
+    table = pq.read_table(path, partitioning=None)
+    found = table.schema.metadata or {}
+    # Parquet holds the metadata twice, and readers differ in which copy they take.
+    whole = found == pq.read_schema(path).metadata and found.get(_DIGEST) == _digest(table)
+    if not whole and not _without_digest(found):
+        raise ValueError("its content does not agree with its digest")
+    result: dict[str, Any] = json.loads(found[_METADATA])
+    return result
+
+
+def _digest(table: pa.Table) -> bytes:
+    """Return a digest of names, types, values and metadata, whatever their layout in memory or on disk."""
+    entries = {name: text for name, text in (table.schema.metadata or {}).items() if name != _DIGEST}
+    state = hashlib.sha256(repr(sorted(entries.items())).encode())
+    for field, column in zip(table.schema, table.columns, strict=True):
+        values = column.combine_chunks()
+        state.update(f"{field.name}: {field.type}, {len(values)}".encode())
+        state.update(values.is_null().to_numpy(zero_copy_only=False).tobytes())
+        filled = values.drop_null()
+        if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
+            coded = filled.dictionary_encode()  # most of these columns repeat one text
+            state.update(json.dumps(coded.dictionary.to_pylist()).encode())
+            filled = coded.indices
+        state.update(filled.to_numpy(zero_copy_only=False).tobytes())
+    return state.hexdigest().encode()
+
+
+def _without_digest(found: dict[bytes, bytes]) -> bool:
+    """Tell whether a release before digests made the file: a damaged name of an entry is none of these two."""
+    return found.keys() == {_METADATA, b"pandas"}
+
+
+def _short(reason: BaseException) -> str:
+    """Return the first line of a reader's message, or what stands for it."""
+    return next(iter(str(reason).splitlines()), "") or type(reason).__name__
 
 
 def _plain(content: dict[str, Any]) -> dict[str, Any]:

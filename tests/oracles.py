@@ -298,7 +298,7 @@ def _integrated(
         end = ("stalled", log_x, float(log_r), float(residual), steps, bool(safe), x)
         if best is None or residual < best[3]:
             best = end
-        if not safe and _collapsed(A, b, depth, law, log_x, log_r):
+        if not safe and _collapsed(A, b, depth, law, x, log_r):
             return End("collapsed", *end[1:])
         if log_r > 30:
             return End("diverged", *end[1:])
@@ -370,13 +370,18 @@ def reference(case, *, patient=False):
     return end
 
 
-def _collapsed(A, b, depth, law, log_x, log_r):
-    """Close to X = 0, r falls at the rate -f <v, A^T b>, v = u^depth, while log u moves at r^2 (A^T b) only."""
+def _collapsed(A, b, depth, law, x, log_r):
+    """Close to X = 0, r falls at the rate -f <v, A^T b>, v = u^depth, while log u moves at r^2 (A^T b) only.
+
+    At depth 1 the radius then crosses zero, unless f(0) = 0.
+    """
     if log_r == -inf:
         return True
-    v = np.exp(log_x - depth * log_r)
-    pull, h = v @ (A.T @ b), np.abs(A.T @ b).max()
+    if depth == 1 and law.f(0.0) > 0:
+        return False
     r = exp(log_r)
+    v = x * exp(-depth * log_r)
+    pull, h = v @ (A.T @ b), np.abs(A.T @ b).max()
     return bool(
         pull < 0
         and r**depth * np.linalg.norm(A @ v) < 1e-8 * np.linalg.norm(b)

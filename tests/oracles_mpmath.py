@@ -24,7 +24,7 @@ def kkt_mpmath(case, log_x, sign=1.0, nu=None, digits=50):
 
     Depth 2: log u^2 + 2 E - log u0^2 - 2 E0, relative to its largest entry if above 1. Depth > 2: q - q0 with
     q = (u e^(E - E0))^(2-L), each entry relative to max(q, q0), over 2 - L. Depth 1: u e^(E - E0) - u0, relative to
-    its largest entry.
+    its largest entry, with the sign of r that fits better: X = r u does not tell it.
     """
     A, b, depth, law, r0, u0 = case.arguments
     with mp.workdps(digits):
@@ -50,19 +50,42 @@ def kkt_mpmath(case, log_x, sign=1.0, nu=None, digits=50):
         else:
             v = [int(g) * mp.exp(a + rise) for g, a in zip(signs, log_u, strict=True)]
             moved = [a - c for a, c in zip(v, start, strict=True)]
+            turned = [-a - c for a, c in zip(v, start, strict=True)]
             scale = [max(max(abs(a) for a in v), mp.mpf(1))] * len(v)
-        # nu is counted in the smallest scale, because scales may leave the range of floats.
-        unit = min(scale)
-        weight = np.array([float(unit / v) for v in scale])
-        target = np.array([float(m / v) for m, v in zip(moved, scale, strict=True)])
-        rows = (A * weight).T
-        if nu is None:
-            norms = np.linalg.norm(rows, axis=0)
-            norms[norms == 0] = 1
-            nu = np.linalg.lstsq(rows / norms, target)[0] / norms
-        else:
-            nu = np.array([float(mp.mpf(float(v)) / unit) for v in nu])
-        return Optimality(residual, float(np.abs(target - rows @ nu).max()), nu * float(min(unit, mp.mpf(10) ** 300)))
+            if nu is None:
+                plus, minus = _stationary(A, moved, scale, None), _stationary(A, turned, scale, None)
+                return Optimality(residual, *min(plus, minus, key=lambda found: found[0]))
+        return Optimality(residual, *_stationary(A, moved, scale, nu))
+
+
+def _stationary(A, moved, scale, nu):
+    """Return the largest entry of (moved - A^T nu) / scale, and nu, which is fitted if it is None."""
+    # nu is counted in the smallest scale, because scales may leave the range of floats.
+    unit = min(scale)
+    target = [m / v for m, v in zip(moved, scale, strict=True)]
+    rows = mp.matrix([[mp.mpf(float(a)) * (unit / v) for a in column] for column, v in zip(A.T, scale, strict=True)])
+    if nu is None:
+        nu, left = _fitted(rows, target)
+    else:
+        nu = mp.matrix([mp.mpf(float(v)) / unit for v in nu])
+        left = mp.matrix(target) - rows * nu
+    size = min(unit, mp.mpf(10) ** 300)
+    return float(max(abs(v) for v in left)), np.array([float(v * size) for v in nu])
+
+
+def _fitted(rows, target):
+    """Return least squares in mpmath, by refinement: where nu is large, floats lose what A^T nu cancels."""
+    floats = np.array(rows.tolist(), dtype=float)
+    norms = np.linalg.norm(floats, axis=0)
+    norms[norms == 0] = 1
+    inverse = np.linalg.pinv(floats / norms)
+    nu = mp.matrix(rows.cols, 1)
+    left = mp.matrix(target)
+    for _ in range(4):
+        step = inverse @ np.array([float(v) for v in left]) / norms
+        nu += mp.matrix([mp.mpf(float(v)) for v in step])
+        left = mp.matrix(target) - rows * nu
+    return nu, left
 
 
 def solve_mpmath(case, log_x, digits=30, extra=30):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from queue import Empty, SimpleQueue
-from threading import Event, current_thread, main_thread
+from threading import Event
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ import numpy as np
 
 from polarbias.checkpoint import Checkpoint
 from polarbias.descent_loop import RUNNING
+from polarbias.interrupts import noticing_interrupts
 from polarbias.lanes import CORES, Ended, Job, Lane, Snapshot
 
 logger = logging.getLogger(__name__)
@@ -38,17 +38,67 @@ class _News(NamedTuple):
     heard: Event
 
 
-def _news(lane: Snapshot) -> _News:
-    told = {**lane.ended, **lane.held()}
-    ends = told.values()
-    return _News(
-        list(told),
-        [end.steps for end in ends],
-        [end.loss for end in ends],
-        [end.status for end in ends],
-        max(end.trials for end in ends),
-        Event(),
-    )
+class _Watch:
+    """Where lanes, each in its thread, tell the caller's thread how far they are, and learn that it is enough."""
+
+    def __init__(self, chains: int, progress: Progress | None) -> None:
+        self.enough = Event()
+        self.turns = 0
+        self._progress = progress
+        self._called = -np.inf
+        self._news: SimpleQueue[_News | None] = SimpleQueue()  # None: a lane has come to its end
+        self._steps, self._loss = np.zeros(chains, np.int64), np.full(chains, np.nan)
+        self._status = np.full(chains, RUNNING)
+
+    @property
+    def running(self) -> int:
+        """Number of chains that have not ended, as far as is known."""
+        return int((self._status == RUNNING).sum())
+
+    def tell(self, lane: Snapshot) -> None:
+        """Tell the state of a lane; if somebody listens, wait: who ends the run has then seen its last state."""
+        told = {**lane.ended, **lane.held()}
+        ends = told.values()
+        news = _News(
+            chains=list(told),
+            steps=[end.steps for end in ends],
+            loss=[end.loss for end in ends],
+            status=[end.status for end in ends],
+            turns=max(end.trials for end in ends),
+            heard=Event(),
+        )
+        self._news.put(news)
+        while self._progress is not None and not (news.heard.wait(0.1) or self.enough.is_set()):
+            pass
+
+    def listen(self, futures: Sequence[Future[Any]], interrupted: Callable[[], bool]) -> None:
+        """Return when all lanes have come to their ends, one has failed, or the caller has seen enough."""
+        for future in futures:
+            future.add_done_callback(lambda _: self._news.put(None))
+        while not (all(future.done() for future in futures) and self._news.empty()):
+            if interrupted():
+                raise KeyboardInterrupt
+            if any(future.done() and future.exception() for future in futures):
+                return
+            with suppress(Empty):
+                news = self._news.get(timeout=0.2)
+                if news is not None and self._note(news):
+                    return
+
+    def _note(self, news: _News) -> bool:
+        """Take over the news and now and then call the callback; return whether that has seen enough."""
+        self._steps[news.chains], self._loss[news.chains], self._status[news.chains] = news[1:4]
+        self.turns = max(self.turns, news.turns)
+        logger.debug(
+            "turn %d: %d chains run, largest loss %.3g", self.turns, self.running, np.nanmax(self._loss, initial=0)
+        )
+        enough: object = False
+        due = not self.running or monotonic() - self._called > SECONDS_BETWEEN_CALLBACKS
+        if self._progress is not None and due:
+            self._called = monotonic()
+            enough = self._progress(self._steps.copy(), self._loss.copy(), self._status.copy())
+        news.heard.set()
+        return bool(enough)
 
 
 def run_lanes(
@@ -61,89 +111,36 @@ def run_lanes(
     KeyboardInterrupt
         Ctrl-C when no chain is left whose status could tell the caller.
     """
-    chains = sum(len(own) for _, own in lanes)
-    steps, loss, status = np.zeros(chains, np.int64), np.full(chains, np.nan), np.full(chains, RUNNING)
-    events: SimpleQueue[_News | None] = SimpleQueue()  # None: a lane has come to its end
-    enough = Event()
+    watch = _Watch(sum(len(own) for _, own in lanes), progress)
     device = jax.config.values["jax_default_device"]  # a thread of its own would not inherit it
 
     def one(index: int) -> dict[int, Ended]:
         name = f"lane{index:04d}"
 
-        def after_call(snapshot: Snapshot) -> None:
+        def after_call(lane: Snapshot) -> None:
             if kept is not None:
-                kept.save(name, snapshot, now=snapshot.over or enough.is_set())
-            news = _news(snapshot)
-            events.put(news)
-            # A callback that ends the run has seen its last state.
-            while progress is not None and not (news.heard.wait(0.1) or enough.is_set()):
-                pass
+                kept.save(name, lane, now=lane.over or watch.enough.is_set())
+            watch.tell(lane)
 
         with jax.enable_x64(True), jax.default_device(device):
             lane = Lane(job, *lanes[index])
-            end = lane.run(None if kept is None else kept.load(name), after_call, enough.is_set)
+            end = lane.run(None if kept is None else kept.load(name), after_call, watch.enough.is_set)
+            logger.debug("lane %d: chains used %d of %d turns of its slots", index, end.worked, end.offered)
             return lane.ends(end)
 
     pool = ThreadPoolExecutor(min(CORES, len(lanes)), thread_name_prefix="lane")
     try:
-        with _noticing_interrupts() as interrupted:
+        with noticing_interrupts() as interrupted:
             futures = [pool.submit(one, index) for index in range(len(lanes))]
-            for future in futures:
-                future.add_done_callback(lambda _: events.put(None))
-            called, turns = -np.inf, 0
             try:
-                while not (all(future.done() for future in futures) and events.empty()):
-                    if interrupted():
-                        raise KeyboardInterrupt
-                    if any(future.done() and future.exception() for future in futures):
-                        break
-                    try:
-                        news = events.get(timeout=0.2)
-                    except Empty:
-                        continue
-                    if news is None:
-                        continue
-                    steps[news.chains], loss[news.chains], status[news.chains] = news[1:4]
-                    turns = max(turns, news.turns)
-                    running = int((status == RUNNING).sum())
-                    logger.debug("turn %d: %d chains run, largest loss %.3g", turns, running, np.nanmax(loss))
-                    over = (status != RUNNING).all()
-                    if progress is not None and (over or monotonic() - called > SECONDS_BETWEEN_CALLBACKS):
-                        called = monotonic()
-                        if progress(steps.copy(), loss.copy(), status.copy()):
-                            break
-                    news.heard.set()
+                watch.listen(futures, interrupted)
             except KeyboardInterrupt:
-                if (status != RUNNING).all():
+                if not watch.running:
                     raise
-                logger.warning("interrupted at turn %d; returning the state so far", turns)
+                logger.warning("interrupted at turn %d; returning the state so far", watch.turns)
             finally:
-                enough.set()
+                watch.enough.set()
             return {chain: end for future in futures for chain, end in future.result().items()}
     finally:
-        enough.set()
+        watch.enough.set()
         pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _noticing_interrupts() -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether Ctrl-C was pressed.
-
-    It raises KeyboardInterrupt as always; but Python drops an exception that comes up in a destructor or a callback of
-    its garbage collector, and a run of days should end at the first Ctrl-C.
-    """
-    pressed = False
-
-    def handler(signum: int, frame: Any) -> None:
-        nonlocal pressed
-        pressed = True
-        signal.default_int_handler(signum, frame)
-
-    ours = current_thread() is main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if ours:
-        signal.signal(signal.SIGINT, handler)
-    try:
-        yield lambda: pressed
-    finally:
-        if ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)

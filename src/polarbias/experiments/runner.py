@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
+from pathlib import Path
+from threading import Lock
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -20,6 +23,8 @@ from polarbias.ensembles import Truth, folded_gaussian_direction, gaussian_probl
 from polarbias.errors import InvalidInput
 from polarbias.experiments.spec import Cell, Profile
 from polarbias.experiments.store import Store
+from polarbias.interrupts import noticing_interrupts
+from polarbias.lanes import CORES
 from polarbias.limit import flow_limit
 from polarbias.mirror_steps import mirror_descent
 from polarbias.parameterization import FactorNetwork
@@ -27,6 +32,9 @@ from polarbias.problem import LinearProblem
 from polarbias.reference import Minimum, minimal_l1
 from polarbias.solution import Solution, Status
 from polarbias.step_size import Armijo, ConstantStep, StepSize
+
+_limited_threads = Lock()
+"""Held by solvers that limit the threads of BLAS: that is a setting of the whole process."""
 
 
 class CellWatcher(Protocol):
@@ -95,13 +103,59 @@ class Execution(Protocol):
 
 
 class LocalExecution:
-    """Cells one after the other in this process."""
+    """As many cells at a time as there are cores, each in a thread of this process.
+
+    Parameters
+    ----------
+    checkpoint
+        Names the folder for a cell's intermediate states; without it cells that are interrupted begin anew.
+    """
+
+    def __init__(self, checkpoint: Callable[[str], Path] | None = None) -> None:
+        """Remember the folders."""
+        self._checkpoint = checkpoint
 
     def results(self, cells: Sequence[Cell], profile: Profile, watcher: Watcher) -> Generator[Computed]:
-        """Compute the cells in their order."""
-        for cell in cells:
-            watcher.started(cell)
-            yield computed(cell, profile, watcher)
+        """Compute the cells; after Ctrl-C those in progress leave their checkpoints."""
+        told = _OneByOne(watcher)
+
+        def one(cell: Cell) -> Computed:
+            told.started(cell)
+            return computed(cell, profile, told, self._checkpoint and self._checkpoint(cell.key))
+
+        with ThreadPoolExecutor(CORES, thread_name_prefix="cell") as pool, noticing_interrupts() as interrupted:
+            waiting = {pool.submit(one, cell) for cell in cells}
+            try:
+                while waiting:
+                    done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+                    yield from (future.result() for future in done)
+                    if interrupted():
+                        raise KeyboardInterrupt
+            except KeyboardInterrupt:
+                raise Interrupted from None
+            finally:
+                told.stop()
+                pool.shutdown(cancel_futures=True)
+
+
+class _OneByOne:
+    """A watcher for several threads: it is told one thing at a time, and can end the cells in progress."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher, self._lock, self._stopped = watcher, Lock(), False
+
+    def started(self, cell: Cell) -> None:
+        with self._lock:
+            self._watcher.started(cell)
+
+    def progress(self, cell: Cell, state: DescentProgress) -> None:
+        if self._stopped:
+            raise Interrupted
+        with self._lock:
+            self._watcher.progress(cell, state)
+
+    def stop(self) -> None:
+        self._stopped = True
 
 
 def run_cells(
@@ -123,7 +177,7 @@ def run_cells(
     chain_steps = 0
     with (
         watching(missing) as watcher,
-        closing((execution or LocalExecution()).results(missing, profile, watcher)) as results,
+        closing((execution or LocalExecution(store.checkpoint)).results(missing, profile, watcher)) as results,
     ):
         for result in results:
             metadata = {"wall_seconds": result.seconds, **result.made_by}
@@ -136,22 +190,27 @@ def run_cells(
     return Tally(len(missing), len(cells) - len(missing), chain_steps, perf_counter() - began)
 
 
-def computed(cell: Cell, profile: Profile, watcher: CellWatcher | None = None) -> Computed:
+def computed(
+    cell: Cell, profile: Profile, watcher: CellWatcher | None = None, checkpoint: Path | None = None
+) -> Computed:
     """Compute a cell of runs or of exact limits, and time it."""
     began = perf_counter()
     if cell.is_limit:
         table, trajectories = compute_limits(cell, profile), None
     else:
-        table, trajectories = compute(cell, profile, watcher)
+        table, trajectories = compute(cell, profile, watcher, checkpoint)
     return Computed(cell, table, trajectories, perf_counter() - began, environment())
 
 
-def compute(cell: Cell, profile: Profile, watcher: CellWatcher | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+def compute(
+    cell: Cell, profile: Profile, watcher: CellWatcher | None = None, checkpoint: Path | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Run one cell and return its table of runs and its table of trajectories."""
     problem, minimum = problem_of(cell, profile)
     network, theta0 = _start(cell, profile)
     if cell.step == "mirror":
-        solution = mirror_descent(problem, network, theta0, max_steps=profile.max_steps, tol=profile.tol)
+        with _limited_threads:
+            solution = mirror_descent(problem, network, theta0, max_steps=profile.max_steps, tol=profile.tol)
     else:
         solution = gradient_descent(
             problem,
@@ -161,6 +220,7 @@ def compute(cell: Cell, profile: Profile, watcher: CellWatcher | None = None) ->
             max_steps=profile.max_steps,
             tol=profile.tol,
             callback=None if watcher is None else lambda state: watcher.progress(cell, state),
+            checkpoint=checkpoint,
         )
     if (solution.status == Status.INTERRUPTED).any():
         raise Interrupted
@@ -170,7 +230,8 @@ def compute(cell: Cell, profile: Profile, watcher: CellWatcher | None = None) ->
 def compute_limits(cell: Cell, profile: Profile) -> pd.DataFrame:
     """Return the table of one cell's exact limits, a row for each chain."""
     problem, minimum = problem_of(cell, profile)
-    limit = flow_limit(problem, *_start(cell, profile))
+    with _limited_threads:
+        limit = flow_limit(problem, *_start(cell, profile))
     return pd.DataFrame(
         {
             **_named(cell, profile),

@@ -15,6 +15,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -135,6 +136,11 @@ class Store:
         """Store a finished cell; the file that marks it as finished comes last."""
         self._write_table("trajectories", key, trajectories, metadata)
         self._write_table("runs", key, runs, metadata)
+        shutil.rmtree(self.checkpoint(key), ignore_errors=True)
+
+    def checkpoint(self, key: str) -> Path:
+        """Return the folder for intermediate states of a cell; they are removed once it is finished."""
+        return self.root / "checkpoints" / key
 
     def write_limits(self, key: str, limits: pd.DataFrame, metadata: dict[str, Any]) -> None:
         """Store a finished cell of exact limits; their folder is made for the first."""
@@ -198,6 +204,7 @@ class Store:
         for folder in FOLDERS:
             for path in (self.root / folder).glob("*.parquet"):
                 path.unlink()
+        shutil.rmtree(self.root / "checkpoints", ignore_errors=True)
         (self.root / "spec.json").unlink(missing_ok=True)
 
     def _write_json(self, content: dict[str, Any]) -> None:

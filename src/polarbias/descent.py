@@ -23,7 +23,7 @@ from numpy.typing import DTypeLike
 from polarbias.batch import over_chains
 from polarbias.checkpoint import Checkpoint, fingerprint
 from polarbias.descent_loop import RUNNING, Limits
-from polarbias.dynamics import Data, admitted, cast, field, prepare, working_dtype
+from polarbias.dynamics import Data, admitted, cast, field, prepare, spread, working_dtype
 from polarbias.errors import InvalidInput
 from polarbias.lane_pool import run_lanes
 from polarbias.lanes import CORES, Ended, Job, split
@@ -78,6 +78,7 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
     keep_x: bool = False,
     callback: Callable[[DescentProgress], object] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
+    devices: Sequence[jax.Device] = (),
     dtype: DTypeLike = np.float64,
 ) -> Solution:
     r"""Run gradient descent from ``theta0`` for every chain of a batch.
@@ -110,6 +111,9 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
     checkpoint
         A folder for intermediate states, written every 15 s or so. The same call with the same folder goes on from
         there after a crash, to the same bits; after the run the folder can be deleted.
+    devices
+        JAX devices over which the rows of A are spread, for a problem too large for one; products are summed over
+        them. By default JAX's default device holds all.
     dtype
         ``float64``, or ``float32`` to run in single precision (the loss then stalls near 1e-10). ``x``, theta and the
         trajectory come back in this precision; ``loss`` and ``residual`` are recomputed in that of the problem.
@@ -145,6 +149,9 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
     _check_options(step, max_steps, tol, rtol, callback)
     theta0, batch_shape = admitted(problem, network, theta0, dtype)
     require_dense(problem, "gradient_descent")
+    devices = tuple(devices)
+    if not all(isinstance(device, jax.Device) for device in devices):
+        raise InvalidInput(f"devices must be a sequence of JAX devices such as jax.devices(), got {devices!r}.")
     network = cast(network, dtype)
 
     problems, chains = prod(problem.batch_shape), prod(batch_shape)
@@ -152,7 +159,7 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
     with jax.enable_x64(True):
         _check_broadcasting(network, step, theta0, (*batch_shape, problem.n), dtype)
     job = Job(
-        data=_shared(problem, dtype),
+        data=_shared(problem, dtype, devices),
         network=network,
         step=step,
         limits=limits,
@@ -163,7 +170,7 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
     )
     kept = None
     if checkpoint is not None:
-        kept = Checkpoint(Path(checkpoint), _identity(problem, job))
+        kept = Checkpoint(Path(checkpoint), _identity(problem, job, devices))
 
     def progress(*state: np.ndarray) -> object:
         assert callback is not None
@@ -253,22 +260,32 @@ def _limits(
     )
 
 
-def _shared(problem: LinearProblem, dtype: np.dtype[Any]) -> Callable[[int], Data]:
+def _shared(problem: LinearProblem, dtype: np.dtype[Any], devices: Sequence[jax.Device]) -> Callable[[int], Data]:
     """Return a function that lays out one of the problems; lanes that follow each other share what it returns."""
 
     @lru_cache(maxsize=CORES + 1)
     def laid_out(number: int) -> Data:
         at = np.unravel_index(number, problem.batch_shape)
-        return prepare(problem[at] if at else problem, (1,), dtype)
+        one = problem[at] if at else problem
+        return spread(one, dtype, devices) if devices else prepare(one, (1,), dtype)
 
     return laid_out
 
 
-def _identity(problem: LinearProblem, job: Job) -> str:
+def _identity(problem: LinearProblem, job: Job, devices: Sequence[jax.Device]) -> str:
     """Return what a checkpoint must agree with: all that decides the numbers, and what computes them."""
     leaves = jax.tree.leaves((problem.A, problem.b, job.theta0, job.limits))
     versions = [version(name) for name in ("polarbias", "jax", "jaxlib", "numpy")]
-    named = (type(job.network).__qualname__, job.network, job.step, job.batch_shape, job.keep_x, CORES, *versions)
+    named = (
+        type(job.network).__qualname__,
+        job.network,
+        job.step,
+        job.batch_shape,
+        job.keep_x,
+        CORES,
+        len(devices),
+        *versions,
+    )
     return fingerprint([*map(np.asarray, leaves), job.schedule, *named])
 
 

@@ -7,6 +7,7 @@ With `WeightNormalization` these are equations (12) and (13) of arXiv:2305.05448
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import reduce
 from math import prod
 from numbers import Real
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import DTypeLike
 
 from polarbias.batch import over_chains
@@ -108,6 +110,27 @@ def prepare(problem: LinearProblem, batch_shape: tuple[int, ...], dtype: np.dtyp
     problem_ndim = len(problem.batch_shape)
     b = over_chains(np.asarray(problem.b, dtype), problem_ndim, len(batch_shape) - problem_ndim)
     return Data(jnp.asarray(A), jnp.asarray(np.ascontiguousarray(np.swapaxes(A, -1, -2))), jnp.asarray(b))
+
+
+def spread(problem: LinearProblem, dtype: np.dtype[Any], devices: Sequence[jax.Device]) -> Data:
+    """Lay one problem out for chains of shape ``(C,)`` with its rows spread over devices.
+
+    Rows of zeros, which change nothing, make their number a multiple of that of the devices.
+    """
+    A = np.asarray(problem.A, dtype)
+    lacking = -len(A) % len(devices)
+    A, b = np.pad(A, ((0, lacking), (0, 0))), np.pad(np.asarray(problem.b, dtype), (0, lacking))
+    mesh = Mesh(np.array(devices), ("rows",))
+
+    def put(values: np.ndarray, *axes: str | None) -> jax.Array:
+        placed: jax.Array = jax.device_put(values, NamedSharding(mesh, PartitionSpec(*axes)))
+        return placed
+
+    return Data(
+        put(A[None], None, "rows", None),
+        put(np.ascontiguousarray(A.T)[None], None, None, "rows"),
+        put(b[None], None, "rows"),
+    )
 
 
 def image(data: Data, x: jax.Array) -> jax.Array:

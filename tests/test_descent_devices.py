@@ -1,0 +1,51 @@
+"""Descent with the rows of A spread over several devices does what it does on one."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+import polarbias as pb
+
+SCRIPT = """
+    import jax
+    import numpy as np
+    import polarbias as pb
+
+    devices = jax.devices()
+    assert len(devices) == 4
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((22, 60)) / 22**0.5  # not a multiple of 4
+    problem = pb.LinearProblem(A, A @ np.abs(rng.standard_normal(60)))
+    eta = np.array([0.1, 0.3, 1.0])
+    network = pb.WeightNormalization(pb.HadamardPower(2), eta)
+    theta0 = network.init([0.3, 1.0, 2.0], np.abs(rng.standard_normal((3, 60))) + 0.05)
+    for start in (theta0, pb.Polar(theta0.r[1], theta0.u[1])):
+        chosen = network if np.ndim(start.r) else pb.WeightNormalization(pb.HadamardPower(2), eta[1])
+        options = {"step": pb.ConstantStep(0.001), "max_steps": 1000, "tol": 0}
+        one = pb.gradient_descent(problem, chosen, start, **options)
+        spread = pb.gradient_descent(problem, chosen, start, devices=devices, **options)
+        np.testing.assert_allclose(spread.x, one.x, rtol=1e-9, atol=1e-14)
+        np.testing.assert_allclose(spread.trajectory.loss, one.trajectory.loss, rtol=1e-9)
+        assert (spread.steps == 1000).all()
+    from polarbias.dynamics import spread
+    data = spread(problem, np.dtype(float), devices)
+    assert {shard.data.shape for shard in data.A.addressable_shards} == {(1, 6, 60)}
+    assert len({shard.device for shard in data.A_transposed.addressable_shards}) == 4
+"""
+
+
+def test_rows_over_four_devices():
+    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(SCRIPT)]
+    environment = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_ENABLE_X64": "1"}
+    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_is_no_device_is_refused():
+    network = pb.HadamardPower(2)
+    problem = pb.LinearProblem([[1.0, 2.0]], [2.0])
+    with pytest.raises(pb.InvalidInput, match="devices must be a sequence of JAX devices"):
+        pb.gradient_descent(problem, network, network.init(1.0, [1.0, 1.0]), devices=[0, 1])

@@ -28,13 +28,9 @@ Progress = Callable[[np.ndarray, np.ndarray, np.ndarray], object]
 
 
 class _News(NamedTuple):
-    """What a lane tells of its chains after a call of the compiled loop."""
+    """What a lane tells of its chains after a call of the compiled loop; see `Snapshot.told`."""
 
-    chains: list[int]
-    steps: list[int]
-    loss: list[float]
-    status: list[int]
-    turns: int
+    rows: list[tuple[int, int, float, int, int]]
     heard: Event
 
 
@@ -57,16 +53,7 @@ class _Watch:
 
     def tell(self, lane: Snapshot) -> None:
         """Tell the state of a lane; if somebody listens, wait: who ends the run has then seen its last state."""
-        told = {**lane.ended, **lane.held()}
-        ends = told.values()
-        news = _News(
-            chains=list(told),
-            steps=[end.steps for end in ends],
-            loss=[end.loss for end in ends],
-            status=[end.status for end in ends],
-            turns=max(end.trials for end in ends),
-            heard=Event(),
-        )
+        news = _News(lane.told(), Event())
         self._news.put(news)
         while self._progress is not None and not (news.heard.wait(0.1) or self.enough.is_set()):
             pass
@@ -87,8 +74,9 @@ class _Watch:
 
     def _note(self, news: _News) -> bool:
         """Take over the news and now and then call the callback; return whether that has seen enough."""
-        self._steps[news.chains], self._loss[news.chains], self._status[news.chains] = news[1:4]
-        self.turns = max(self.turns, news.turns)
+        chains, steps, loss, status, trials = map(list, zip(*news.rows, strict=True))
+        self._steps[chains], self._loss[chains], self._status[chains] = steps, loss, status
+        self.turns = max(self.turns, *trials)
         logger.debug(
             "turn %d: %d chains run, largest loss %.3g", self.turns, self.running, np.nanmax(self._loss, initial=0)
         )

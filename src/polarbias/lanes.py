@@ -118,6 +118,13 @@ class Snapshot:
         """Number of chains that have not ended."""
         return int((self.state.status == RUNNING).sum())
 
+    def told(self) -> list[tuple[int, int, float, int, int]]:
+        """Return number, steps, loss, status and trials of all chains but those that wait."""
+        state = self.state
+        columns = (self.slots, state.steps, state.loss, state.status, state.trials)
+        held = [row for row in zip(*(column.tolist() for column in columns), strict=True) if row[0] >= 0]
+        return held + [(chain, end.steps, end.loss, end.status, end.trials) for chain, end in self.ended.items()]
+
     def held(self) -> dict[int, Ended]:
         """Return the states of the chains in the slots."""
         return {int(chain): chain_of(self.state, slot) for slot, chain in enumerate(self.slots) if chain >= 0}
@@ -159,11 +166,7 @@ class Lane:
         """
         lane = self._begun() if found is None else found
         while not (lane.over or enough()):
-            while not lane.running or lane.waiting:
-                before = len(lane.waiting)
-                self._relieve(lane)
-                if len(lane.waiting) == before:
-                    break
+            self._relieve(lane)
             self._fit(lane)
             if lane.running:
                 with _permits:
@@ -199,34 +202,28 @@ class Lane:
         return np.where(slots >= 0, slots, self._new[0][0])
 
     def _relieve(self, lane: Snapshot) -> None:
-        """Take out chains that have ended, and give their slots to chains that wait."""
-        for slot in np.flatnonzero((lane.slots >= 0) & (lane.state.status != RUNNING)):
-            lane.ended[int(lane.slots[slot])] = chain_of(lane.state, int(slot))
-            lane.slots[slot] = -1
-        free = np.flatnonzero(lane.slots < 0)[: len(lane.waiting)]
-        if not free.size:
-            return
-        lane.slots[free] = lane.waiting[: free.size]
-        lane.waiting = lane.waiting[free.size :]
-        begun = self._fresh(self._named(lane.slots))
-
-        def put(old: np.ndarray, new: np.ndarray) -> None:
-            old[free] = new[free]
-
-        jax.tree.map(put, lane.state, begun)
+        """Take out chains that have ended, and give their slots to chains that wait, some of which may end at once."""
+        while True:
+            for slot in np.flatnonzero((lane.slots >= 0) & (lane.state.status != RUNNING)):
+                lane.ended[int(lane.slots[slot])] = chain_of(lane.state, int(slot))
+                lane.slots[slot] = -1
+            free = np.flatnonzero(lane.slots < 0)[: len(lane.waiting)]
+            if not free.size:
+                return
+            lane.slots[free] = lane.waiting[: free.size]
+            lane.waiting = lane.waiting[free.size :]
+            for old, new in zip(*map(jax.tree.leaves, (lane.state, self._fresh(self._named(lane.slots)))), strict=True):
+                old[free] = new[free]
 
     def _fit(self, lane: Snapshot) -> None:
         """Shrink a lane for which no chain waits, once it has lasted: a smaller one is compiled first."""
-        held = np.flatnonzero(lane.state.status == RUNNING)
+        held = np.flatnonzero(lane.slots >= 0)
         size = _size_for(max(len(held), 1))
         if lane.waiting or lane.rounds < LASTING or size == len(lane.slots):
             return
-        self._relieve(lane)
         logger.debug("lane of problem %d goes on with %d slots for %d chains", self._problem, size, len(held))
-        rows = np.pad(held, (0, size - len(held)), mode="edge")
-        slots = lane.slots[rows]
-        slots[len(held) :] = -1
-        lane.slots, lane.rounds = slots, 0
+        rows = np.pad(held, (0, size - len(held)), mode="edge") if held.size else np.zeros(size, int)
+        lane.slots, lane.rounds = np.where(np.arange(size) < len(held), lane.slots[rows], -1), 0
         lane.state = jax.tree.map(lambda leaf: leaf[rows], lane.state)
         lane.state.status[len(held) :] = Status.INTERRUPTED
 

@@ -31,7 +31,7 @@ import polarbias as pb
 
 M, N = 150, 1000
 SCALES = np.logspace(-2, 2, 17)
-STEPS = (100, 1100)
+STEPS, SEARCHED_STEPS = (100, 1100), (500, 3500)
 ETA, DT = 0.1, 1e-9  # a step so short that no chain ends or rejects: what a step costs does not depend on its length
 
 
@@ -81,10 +81,10 @@ def products_jax(A, x, threads):
     return run
 
 
-def descent(problem, network, theta0, step):
+def descent(problem, network, theta0, step, lengths=STEPS):
     """Return seconds, accepted steps and trials of all chains between a short and a long run."""
     found = []
-    for steps in STEPS:
+    for steps in lengths:
         began = perf_counter()
         run = pb.gradient_descent(problem, network, theta0, step=step, max_steps=steps, tol=0)
         found.append((perf_counter() - began, run.steps.sum(), run.stats["trials"].sum()))
@@ -162,7 +162,7 @@ def parts(problem, directions, trials):
     slow = networks["wn"].init(np.tile(np.geomspace(0.01, 1, 34), (trials, 1)), np.tile(directions, (1, 34, 1)))
 
     def searched():
-        seconds, steps, tried = descent(problem, networks["wn"], slow, pb.Armijo())
+        seconds, steps, tried = descent(problem, networks["wn"], slow, pb.Armijo(), SEARCHED_STEPS)
         return seconds / tried, (steps + tried) / tried
 
     one = problem[0]

@@ -147,11 +147,11 @@ class _Tasks:
 def _dead(given_up: Sequence[tuple[str, KilledWorker]]) -> ClusterError:
     key, reason = given_up[0]
     deaths = reason.allowed_failures + 1
+    who = f"{deaths} workers died while they" if deaths > 1 else "1 worker died while it"
     more = f" (and likewise {len(given_up) - 1} other cells)" if len(given_up) > 1 else ""
     return ClusterError(
-        f"{deaths} worker{'s' * (deaths > 1)} died while {'they' if deaths > 1 else 'it'} computed {key}{more}; the last"
-        f" was {reason.last_worker.address}. Often it is memory that they lack: see their logs. All other cells are"
-        " stored, and the same command tries again."
+        f"{who} computed {key}{more}; the last was {reason.last_worker.address}. Often it is memory that they lack: see"
+        " their logs. All other cells are stored, and the same command tries again."
     )
 
 

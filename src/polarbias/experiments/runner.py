@@ -6,7 +6,7 @@ import platform
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from time import perf_counter
 from typing import Any, Protocol
@@ -302,10 +302,16 @@ def _end(problem: LinearProblem, minimum: Minimum, solution: Solution) -> dict[s
 
 def environment() -> dict[str, Any]:
     """Return what a table's file says of the machine and the software that made it."""
-    packages = ("numpy", "scipy", "jax", "jaxlib", "equinox", "pandas", "pyarrow")
     return {
         "host": platform.node(),
         "machine": platform.machine(),
         "python": platform.python_version(),
-        "versions": {"polarbias": __version__, **{name: version(name) for name in packages}},
+        "versions": {**_versions()},
     }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    # Looking them up takes milliseconds, as much as a small cell.
+    packages = ("numpy", "scipy", "jax", "jaxlib", "equinox", "pandas", "pyarrow")
+    return {"polarbias": __version__, **{name: version(name) for name in packages}}

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("no_logging_set_up")
 # Help
 
 
-@pytest.mark.parametrize("command", ["reproduce", "run", "plot", "limit", "verify", "questions"])
+@pytest.mark.parametrize("command", ["reproduce", "run", "sweep", "plot", "limit", "verify", "questions"])
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_help_has_an_example_that_parses(command, flag, tmp_path, monkeypatch):
     text = " ".join(call(command, flag).output.split())
@@ -25,11 +25,12 @@ def test_help_has_an_example_that_parses(command, flag, tmp_path, monkeypatch):
     assert name == command
     monkeypatch.chdir(tmp_path)
     (tmp_path / "results" / "quick").mkdir(parents=True)
+    (tmp_path / "grid.toml").touch()
     assert main.commands[command].make_context(command, arguments).params
 
 
 def test_help_names_every_command_and_option():
-    assert main.commands.keys() == {"reproduce", "run", "plot", "limit", "verify", "questions"}
+    assert main.commands.keys() == {"reproduce", "run", "sweep", "plot", "limit", "verify", "questions"}
     text = call("--help").output
     for name, command in main.commands.items():
         assert re.search(rf"^  {name} +\w", text, re.MULTILINE)
@@ -51,6 +52,8 @@ def test_help_names_every_command_and_option():
         ["--help"],
         ["--version"],
         ["run", "--help"],
+        ["sweep", "--help"],
+        ["reproduce", "--help"],
         ["limit", "--help"],
         ["verify", "--help"],
         ["questions", "--help"],

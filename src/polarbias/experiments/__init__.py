@@ -1,6 +1,20 @@
 """The paper's experiments: what they compute, how they are stored and drawn, and what they say of its statements."""
 
+from polarbias.experiments.grid import read_grid
 from polarbias.experiments.reproduction import FIGURES, Outcome, redraw, reproduce
 from polarbias.experiments.spec import PAPER, PROFILES, QUICK, Profile, adjusted
+from polarbias.experiments.sweep import sweep
 
-__all__ = ["FIGURES", "PAPER", "PROFILES", "QUICK", "Outcome", "Profile", "adjusted", "redraw", "reproduce"]
+__all__ = [
+    "FIGURES",
+    "PAPER",
+    "PROFILES",
+    "QUICK",
+    "Outcome",
+    "Profile",
+    "adjusted",
+    "read_grid",
+    "redraw",
+    "reproduce",
+    "sweep",
+]

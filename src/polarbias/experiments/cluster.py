@@ -146,11 +146,12 @@ class _Tasks:
 
 def _dead(given_up: Sequence[tuple[str, KilledWorker]]) -> ClusterError:
     key, reason = given_up[0]
-    more = f", and likewise {len(given_up) - 1} more cells" if len(given_up) > 1 else ""
+    deaths = reason.allowed_failures + 1
+    who = f"{deaths} workers died while they" if deaths > 1 else "1 worker died while it"
+    more = f" (and likewise {len(given_up) - 1} other cells)" if len(given_up) > 1 else ""
     return ClusterError(
-        f"{reason.allowed_failures + 1} workers died while they computed {key}{more}; the last was"
-        f" {reason.last_worker.address}. Often it is memory that they lack: see their logs. All other cells are"
-        " stored, and the same command tries these again."
+        f"{who} computed {key}{more}; the last was {reason.last_worker.address}. Often it is memory that they lack: see"
+        " their logs. All other cells are stored, and the same command tries again."
     )
 
 

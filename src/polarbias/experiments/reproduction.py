@@ -79,6 +79,10 @@ def redraw(folder: Path) -> Outcome:
     specification: dict[str, Any] = content["specification"]
     if specification.get("kind") == "run":
         return Outcome(None, [], [redraw_single(specification, folder)])
+    if specification.get("kind") == "sweep":
+        raise StoreMismatch(
+            f"{folder} holds a sweep, which has no figures of its own; its tables can be read as they are."
+        )
     figures, trials = _plan(content, folder)
     try:
         profile = Profile.restored(specification["profile"], trials)

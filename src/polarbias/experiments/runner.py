@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
@@ -255,26 +255,25 @@ def _start(cell: Cell, profile: Profile) -> tuple[FactorNetwork, Any]:
 
 def problem_of(cell: Cell, profile: Profile) -> tuple[LinearProblem, Minimum]:
     """Return the cell's problem and its minimal l1 solution."""
-    return _problem(profile, cell.truth, cell.centred, cell.figure, cell.trial)
+    return _problem(profile.seed, size_of(cell, profile), cell.truth, cell.centred, cell.figure, cell.trial)
 
 
 @lru_cache(maxsize=16)
-def _problem(profile: Profile, truth: Truth, centred: bool, figure: int, trial: int) -> tuple[LinearProblem, Minimum]:
-    problem = gaussian_problem(
-        profile.seed,
-        profile.m,
-        profile.n,
-        truth,
-        s=profile.s,
-        center_rows=centred,
-        experiment=figure,
-        trial=trial,
-    )
+def _problem(
+    seed: int, size: tuple[int, int, int], truth: Truth, centred: bool, figure: int, trial: int
+) -> tuple[LinearProblem, Minimum]:
+    m, n, s = size
+    problem = gaussian_problem(seed, m, n, truth, s=s, center_rows=centred, experiment=figure, trial=trial)
     return problem, minimal_l1(problem, nonnegative=truth != "signed")
 
 
+def size_of(cell: Cell, profile: Profile) -> tuple[int, int, int]:
+    """Return M, N and s of the cell's problem."""
+    return cell.size or (profile.m, profile.n, profile.s)
+
+
 def _direction(cell: Cell, profile: Profile, start: int) -> np.ndarray:
-    entries = profile.n * (2 if cell.truth == "signed" else 1)
+    entries = size_of(cell, profile)[1] * (2 if cell.truth == "signed" else 1)
     if cell.direction == "uniform":
         return uniform_direction(entries)
     return folded_gaussian_direction(profile.seed, entries, experiment=cell.figure, trial=start)
@@ -319,6 +318,10 @@ def _tables(
 
 def _named(cell: Cell, profile: Profile) -> dict[str, Any]:
     """Return the columns that have one value for all chains of a cell."""
+    size: dict[str, Any] = {}
+    if cell.size is not None:
+        # One type for all cells, though a dense truth has no s.
+        size = {"m": cell.size[0], "n": cell.size[1], "s": np.nan if cell.truth == "gaussian" else float(cell.size[2])}
     return {
         "figure": cell.figure,
         "trial": cell.trial,
@@ -331,6 +334,7 @@ def _named(cell: Cell, profile: Profile) -> dict[str, Any]:
         "centred": cell.centred,
         "part": cell.part,
         "seed": profile.seed,
+        **size,
     }
 
 
@@ -359,10 +363,16 @@ def _end(problem: LinearProblem, minimum: Minimum, solution: Solution) -> dict[s
 
 def environment() -> dict[str, Any]:
     """Return what a table's file says of the machine and the software that made it."""
-    packages = ("numpy", "scipy", "jax", "jaxlib", "equinox", "pandas", "pyarrow")
     return {
         "host": platform.node(),
         "machine": platform.machine(),
         "python": platform.python_version(),
-        "versions": {"polarbias": __version__, **{name: version(name) for name in packages}},
+        "versions": {**_versions()},
     }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    # Looking them up takes milliseconds, as much as a small cell.
+    packages = ("numpy", "scipy", "jax", "jaxlib", "equinox", "pandas", "pyarrow")
+    return {"polarbias": __version__, **{name: version(name) for name in packages}}

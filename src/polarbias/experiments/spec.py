@@ -164,15 +164,18 @@ class Cell:
     def key(self) -> str:
         """Name of the cell's files."""
         extras = [self.step] * (self.step != "armijo") + ["centred"] * self.centred + [self.part] * bool(self.part)
-        return "-".join([f"figure{self.figure}", f"trial{self.trial:02d}", self.algorithm, *extras])
+        # Only a sweep has sizes of its own.
+        origin = f"figure{self.figure}" if self.size is None else "sweep"
+        return "-".join([origin, f"trial{self.trial:02d}", self.algorithm, *extras])
 
     @property
     def label(self) -> str:
         """Name of the cell for people."""
-        named = {"armijo": [], "mirror": ["mirror descent"], LIMIT: ["exact limits"]}
-        extras = named.get(self.step, ["constant step"]) + ["centred rows"] * self.centred
+        named = {"armijo": [], "stable": ["constant step"], "mirror": ["mirror descent"], LIMIT: ["exact limits"]}
+        extras = named.get(self.step, [f"constant step {self.step}"]) + ["centred rows"] * self.centred
         extras += [self.part] * bool(self.part)
-        place = [f"Figure {self.figure}", f"trial {self.trial}"] if self.figure else []
+        place = [f"Figure {self.figure}"] * bool(self.figure)
+        place += [f"trial {self.trial}"] * (bool(self.figure) or self.size is not None)
         return ", ".join([*place, self.algorithm, *extras])
 
     @property

@@ -148,14 +148,20 @@ class Store:
 
     def read(self, keys: Iterable[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return the runs and trajectories of the cells among ``keys`` that are finished."""
-        there = [key for key in keys if self.finished(key) and self._path("runs", key).exists()]
+        there = self._with("runs", keys)
         return self._read_tables("runs", there), self._read_tables("trajectories", there)
+
+    def read_runs(self, keys: Iterable[str]) -> pd.DataFrame:
+        """Return the runs alone."""
+        return self._read_tables("runs", self._with("runs", keys))
 
     def read_limits(self, keys: Iterable[str]) -> pd.DataFrame:
         """Return the exact limits of the cells among ``keys`` that are finished."""
-        return self._read_tables(
-            "limits", [key for key in keys if self.finished(key) and self._path("limits", key).exists()]
-        )
+        return self._read_tables("limits", self._with("limits", keys))
+
+    def _with(self, folder: str, keys: Iterable[str]) -> list[str]:
+        """Return the keys of finished cells that have a table in the folder."""
+        return [key for key in keys if self.finished(key) and self._path(folder, key).exists()]
 
     def _read_tables(self, folder: str, keys: list[str]) -> pd.DataFrame:
         if not keys:

@@ -1,0 +1,98 @@
+"""Time of a small reproduction on one and on two workers, and what a task costs beside its cell.
+
+    python benchmarks/cluster.py [--workers 1 2] [--trials 6] [--max-steps 20000] [--tiny 300]
+
+First Figure 4 of the quick profile (150 x 1000) in this process and with ``local:N``, each in a folder of its own; the
+tables must be the same, bit for bit. Times begin when the first cell does, because starting workers takes seconds
+whatever they do then; every worker compiles its own programs, which is part of the time. Then many cells of exact
+limits for a problem so small that next to nothing is computed: the rest is scheduling, transport and storing.
+"""
+
+import argparse
+import io
+import os
+import platform
+import tempfile
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+
+import pandas as pd
+from rich.console import Console
+
+from polarbias.experiments import FIGURES, QUICK
+from polarbias.experiments.cluster import DaskExecution
+from polarbias.experiments.progress import LineWatcher
+from polarbias.experiments.runner import LocalExecution, run_cells
+from polarbias.experiments.spec import LIMIT, Cell, Chain
+from polarbias.experiments.store import Store
+
+
+class Clock(LineWatcher):
+    """Notes when the first cell begins, and how long cells take by themselves."""
+
+    def __init__(self, cells):
+        super().__init__(Console(file=io.StringIO()), cells)
+        self.began, self.inside = None, 0.0
+
+    def started(self, cell):
+        super().started(cell)
+        self.began = self.began or perf_counter()
+
+    def finished(self, cell, runs, seconds):
+        super().finished(cell, runs, seconds)
+        self.inside += seconds
+
+
+def timed(cells, profile, folder, execution):
+    clock = Clock(cells)
+
+    @contextmanager
+    def watching(_):
+        yield clock
+
+    called = perf_counter()
+    run_cells(cells, profile, Store(folder, {"kind": "benchmark"}), watching, execution)
+    return perf_counter() - clock.began, clock.inside, clock.began - called
+
+
+def same(first, second):
+    for path in first.glob("*/*.parquet"):
+        pd.testing.assert_frame_equal(
+            pd.read_parquet(path), pd.read_parquet(second / path.relative_to(first)), check_exact=True
+        )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--trials", type=int, default=6)
+    parser.add_argument("--max-steps", type=int, default=20_000)
+    parser.add_argument("--tiny", type=int, default=300)
+    options = parser.parse_args()
+    print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    executions = {"this process": LocalExecution()}
+    executions |= {f"local:{count}": DaskExecution(f"local:{count}") for count in options.workers}
+
+    profile = replace(QUICK, trials=options.trials, max_steps=options.max_steps)
+    cells = FIGURES[4].cells(profile)
+    tiny = replace(QUICK, name="tiny", m=5, n=10, s=1)
+    smallest = [Cell(0, trial, "wn", "sparse", (Chain(1.0, 0.1, 0),), step=LIMIT) for trial in range(options.tiny)]
+    with tempfile.TemporaryDirectory(prefix="polarbias-cluster-") as name:
+        folders = {where: Path(name) / where.replace(":", "") for where in executions}
+        for where, execution in executions.items():
+            wall, inside, start = timed(cells, profile, folders[where], execution)
+            print(f"{where}: {len(cells)} cells in {wall:.1f} s, {inside:.1f} s inside cells; {start:.1f} s to start")
+            same(folders["this process"], folders[where])
+        print("tables are the same")
+        for where, execution in executions.items():
+            wall, inside, _ = timed(smallest, tiny, folders[where] / "tiny", execution)
+            print(
+                f"{where}: {1e3 * wall / len(smallest):.1f} ms for each of {len(smallest)} tiny cells,"
+                f" {1e3 * inside / len(smallest):.1f} ms of it inside the cell"
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -35,7 +35,8 @@ def per_step(problem, network, theta, step, steps=2000):
 
 def describe(theta):
     X = np.asarray(theta.u) ** 2
-    return f"smallest u {theta.u.min():.1e}, X denormal in {np.mean((X > 0) & (X < TINY)):.1%}, zero in {np.mean(X == 0):.1%}"
+    denormal, zero = np.mean((X > 0) & (X < TINY)), np.mean(X == 0)
+    return f"smallest u {theta.u.min():.1e}, X denormal in {denormal:.1%} of the entries, zero in {zero:.1%}"
 
 
 def main():

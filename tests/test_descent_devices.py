@@ -1,6 +1,7 @@
 """Descent with the rows of A spread over several devices does what it does on one."""
 
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -42,6 +43,44 @@ def test_rows_over_four_devices():
     environment = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_ENABLE_X64": "1"}
     done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
+
+
+HOSTS = """
+    import sys
+
+    import jax
+    import numpy as np
+
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.distributed.initialize(sys.argv[1], num_processes=2, process_id=int(sys.argv[2]))
+    import polarbias as pb
+
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((22, 60)) / 22**0.5
+    problem = pb.LinearProblem(A, A @ np.abs(rng.standard_normal(60)))
+    network = pb.WeightNormalization(pb.HadamardPower(2), 0.3)
+    theta0 = network.init(np.geomspace(0.1, 2, 50), np.ones(60))
+    options = {"step": pb.ConstantStep(0.001), "max_steps": 1000, "tol": 0}
+    spread = pb.gradient_descent(problem, network, theta0, devices=jax.devices(), **options)
+    one = pb.gradient_descent(problem, network, theta0, **options)
+    assert len(jax.devices()) == 2 * len(jax.local_devices())
+    np.testing.assert_allclose(spread.x, one.x, rtol=1e-9, atol=1e-14)
+"""
+
+
+def test_rows_over_two_hosts():
+    """Two processes that know each other, as on two hosts; several lanes, whose sums must not mix."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    commands = [[sys.executable, "-c", textwrap.dedent(HOSTS), address, str(host)] for host in range(2)]
+    hosts = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
+    try:
+        errors = [host.communicate(timeout=300)[1] for host in hosts]
+    finally:
+        for host in hosts:
+            host.kill()
+    assert [host.returncode for host in hosts] == [0, 0], errors
 
 
 def test_what_is_no_device_is_refused():

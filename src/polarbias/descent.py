@@ -167,6 +167,7 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
         theta0=jax.tree.map(lambda leaf: leaf.reshape((chains, *leaf.shape[len(batch_shape) :])), theta0),
         batch_shape=batch_shape,
         keep_x=keep_x,
+        threads=1 if devices else CORES,  # sums over devices have to come in one order everywhere
     )
     kept = None
     if checkpoint is not None:

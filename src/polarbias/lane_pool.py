@@ -17,7 +17,7 @@ import numpy as np
 from polarbias.checkpoint import Checkpoint
 from polarbias.descent_loop import RUNNING
 from polarbias.interrupts import noticing_interrupts
-from polarbias.lanes import CORES, Ended, Job, Lane, Snapshot
+from polarbias.lanes import Ended, Job, Lane, Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ def run_lanes(
             logger.debug("lane %d: chains used %d of %d turns of its slots", index, end.worked, end.offered)
             return lane.ends(end)
 
-    pool = ThreadPoolExecutor(min(CORES, len(lanes)), thread_name_prefix="lane")
+    pool = ThreadPoolExecutor(min(job.threads, len(lanes)), thread_name_prefix="lane")
     try:
         with noticing_interrupts() as interrupted:
             futures = [pool.submit(one, index) for index in range(len(lanes))]

@@ -64,6 +64,7 @@ class Job(NamedTuple):
     theta0: Any  # leaves of shape (chains, ...)
     batch_shape: tuple[int, ...]
     keep_x: bool
+    threads: int = CORES
 
     def plan(self, problem: int, chains: np.ndarray) -> Plan:
         """Return the plan of slots that hold these chains."""

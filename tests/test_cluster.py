@@ -220,13 +220,15 @@ def test_a_cancelled_cell_ends_on_its_worker(tmp_path, shared):
     assert time.monotonic() - began < 60
 
 
-def test_a_killed_worker_costs_nothing_but_time(tmp_path, reference, shared, caplog):
+def test_a_killed_worker_costs_nothing_but_time(tmp_path, reference, shared, caplog, monkeypatch):
+    monkeypatch.setattr("polarbias.experiments.cluster.environment", lambda: {"versions": {"polarbias": "0.0.1"}})
     watcher = Acting(3, lambda: shared.kill("first"))
     reproduce(PROFILE, tmp_path, [4], watching=watcher.watching, execution=DaskExecution(shared.address))
     assert_same_tables(tmp_path, reference)
     assert sorted(watcher.ended) == sorted(cell.key for cell in CELLS)
     again = len(watcher.begun) - len(CELLS)
     assert again == caplog.text.count("begins anew: its worker died") <= 1
+    assert caplog.text.count("computes with other versions than this process") == 1
 
 
 def test_a_cell_whose_workers_die_is_given_up_and_explained(tmp_path, reference, cluster):

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from polarbias.descent import DescentProgress
 from polarbias.errors import ClusterError
-from polarbias.experiments.runner import Computed, Watcher, computed
+from polarbias.experiments.runner import Computed, Watcher, computed, environment
 from polarbias.experiments.spec import Cell, Profile
 
 try:
@@ -72,6 +72,7 @@ class _Tasks:
         self._client, self._where, self._profile, self._watcher = client, where, profile, watcher
         self._outstanding: dict[str, tuple[Cell, Future[Computed]]] = {}
         self._begun: set[str] = set()
+        self._alike = {str(environment()["versions"])}
         # Filled by the client's threads and emptied by ours: the watcher and the store know one thread only.
         self._news: SimpleQueue[tuple[str, str]] = SimpleQueue()
         self._run = f"polarbias-{uuid4().hex}"
@@ -136,7 +137,19 @@ class _Tasks:
                 f"the Dask scheduler at {self._where} is gone; finished cells are stored. Start it again, and the same"
                 " command goes on."
             ) from reason
+        self._compare(result)
         return result
+
+    def _compare(self, result: Computed) -> None:
+        """Warn of versions that are not ours, once for each: they may round differently."""
+        versions = str(result.made_by["versions"])
+        if versions not in self._alike:
+            self._alike.add(versions)
+            logger.warning(
+                "%s computes with other versions than this process, whose results may differ: %s",
+                result.made_by["host"],
+                versions,
+            )
 
     def _abandon(self) -> None:
         """Cancel what is left; workers notice it while they run."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from threading import Lock
 from time import perf_counter
 from typing import Any, Protocol
@@ -117,45 +118,51 @@ class LocalExecution:
 
     def results(self, cells: Sequence[Cell], profile: Profile, watcher: Watcher) -> Generator[Computed]:
         """Compute the cells; after Ctrl-C those in progress leave their checkpoints."""
-        told = _OneByOne(watcher)
+        news: SimpleQueue[Future[Computed] | Callable[[], None]] = SimpleQueue()
+        told = _Relay(watcher, news)
 
         def one(cell: Cell) -> Computed:
             told.started(cell)
             return computed(cell, profile, told, self._checkpoint and self._checkpoint(cell.key))
 
         with ThreadPoolExecutor(CORES, thread_name_prefix="cell") as pool, noticing_interrupts() as interrupted:
-            waiting = {pool.submit(one, cell) for cell in cells}
             try:
-                while waiting:
-                    done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
-                    yield from (future.result() for future in done)
+                for cell in cells:
+                    pool.submit(one, cell).add_done_callback(news.put)
+                left = len(cells)
+                while left:
                     if interrupted():
                         raise KeyboardInterrupt
+                    try:
+                        event = news.get(timeout=0.5)
+                    except Empty:
+                        continue
+                    if isinstance(event, Future):
+                        left -= 1
+                        yield event.result()
+                    else:
+                        event()
             except KeyboardInterrupt:
                 raise Interrupted from None
             finally:
-                told.stop()
+                told.stopped = True
                 pool.shutdown(cancel_futures=True)
 
 
-class _OneByOne:
-    """A watcher for several threads: it is told one thing at a time, and can end the cells in progress."""
+class _Relay:
+    """A watcher for the threads of several cells, which passes on what it is told to the one that asked for them."""
 
-    def __init__(self, watcher: Watcher) -> None:
-        self._watcher, self._lock, self._stopped = watcher, Lock(), False
+    def __init__(self, watcher: Watcher, news: SimpleQueue[Any]) -> None:
+        self._watcher, self._news = watcher, news
+        self.stopped = False
 
     def started(self, cell: Cell) -> None:
-        with self._lock:
-            self._watcher.started(cell)
+        self._news.put(lambda: self._watcher.started(cell))
 
     def progress(self, cell: Cell, state: DescentProgress) -> None:
-        if self._stopped:
+        if self.stopped:
             raise Interrupted
-        with self._lock:
-            self._watcher.progress(cell, state)
-
-    def stop(self) -> None:
-        self._stopped = True
+        self._news.put(lambda: self._watcher.progress(cell, state))
 
 
 def run_cells(

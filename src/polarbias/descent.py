@@ -329,11 +329,12 @@ def _trajectory(ends: Sequence[Ended], r: np.ndarray, x: np.ndarray) -> Trajecto
     for end, radius, signal in last:
         rows = end.records
         final = (end.steps, end.loss, radius, np.abs(signal).sum(), signal)
-        new = np.append(np.diff(rows.step, prepend=-1) > 0, not rows.step.size or end.steps > rows.step[-1])
+        columns = (rows.step, *rows.values.T, rows.x)
+        new = np.append(np.diff(rows.step, prepend=-1) > 0, end.steps > rows.step[-1])
         chains.append(
             tuple(
                 None if old is None else np.append(old, np.asarray(value, old.dtype)[None], axis=0)[new]
-                for old, value in zip((rows.step, rows.loss, rows.r, rows.l1, rows.x), final, strict=True)
+                for old, value in zip(columns, final, strict=True)
             )
         )
     most = max(len(chain[0]) for chain in chains)  # type: ignore[arg-type]

@@ -53,9 +53,7 @@ class Records(NamedTuple):
 
     count: Any
     step: Any
-    loss: Any
-    r: Any
-    l1: Any
+    values: Any  # loss, r and l1 on the last axis
     x: Any
 
 
@@ -137,6 +135,12 @@ def _turn(plan: Plan, state: State) -> State:
     )
 
 
+def _values(network: Network, theta: Any, signal: jax.Array, loss: jax.Array) -> jax.Array:
+    """Return what is recorded of each chain besides its steps and signal."""
+    radius = jnp.broadcast_to(jnp.asarray(network.radius(theta), loss.dtype), loss.shape)
+    return jnp.stack([loss, radius, jnp.abs(signal).sum(-1)], -1)
+
+
 def _record(plan: Plan, state: State) -> Records:
     """Write the present state of those chains that are due as their next record."""
     old = state.records
@@ -151,23 +155,22 @@ def _record(plan: Plan, state: State) -> Records:
     return Records(
         count=old.count + due,
         step=put(old.step, state.steps),
-        loss=put(old.loss, state.loss),
-        r=put(old.r, plan.network.radius(state.theta)),
-        l1=put(old.l1, jnp.abs(signal).sum(-1)),
+        values=put(old.values, _values(plan.network, state.theta, signal, state.loss)),
         x=None if old.x is None else put(old.x, signal),
     )
 
 
 @eqx.filter_jit
 def begin(plan: Plan, keep_x: bool, theta: Any) -> State:
-    """Return the state before the first turn, with its record and room for those of the schedule."""
+    """Return the state before the first turn, with its record, the first of the schedule, and room for the others."""
     _, network, step, limits, schedule = plan
     signal, (direction, slope), loss = _evaluate(plan.data, network, theta)
     zeros = jnp.zeros(loss.shape, int)
-    rows = jnp.zeros((*loss.shape, schedule.size), loss.dtype)
-    x = jnp.zeros((*loss.shape, schedule.size, signal.shape[-1]), loss.dtype) if keep_x else None
+    rows = (*loss.shape, schedule.size)
+    values = jnp.zeros((*rows, 3), loss.dtype).at[:, 0].set(_values(network, theta, signal, loss))
+    x = jnp.zeros((*rows, signal.shape[-1]), loss.dtype).at[:, 0].set(signal) if keep_x else None
     status = jnp.where(jnp.isfinite(loss), RUNNING, Status.DIVERGED)
-    state = State(
+    return State(
         theta=theta,
         direction=direction,
         slope=slope,
@@ -177,9 +180,8 @@ def begin(plan: Plan, keep_x: bool, theta: Any) -> State:
         trials=zeros,
         rejections=zeros,
         status=jnp.where(loss < limits.loss, Status.CONVERGED, status),
-        records=Records(zeros, jnp.zeros(rows.shape, int), rows, rows, rows, x),
+        records=Records(zeros + 1, jnp.zeros(rows, int), values, x),
     )
-    return state._replace(records=_record(plan, state))
 
 
 @eqx.filter_jit

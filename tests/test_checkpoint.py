@@ -70,8 +70,9 @@ def test_kills_at_random_moments_change_no_bit(tmp_path, kills):
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path, monkeypatch):
     """A run in four lanes that ends by itself or at a callback's wish."""
+    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 0.0)
     rng = np.random.default_rng(4)
     A = rng.standard_normal((4, N))
     problem = pb.LinearProblem(A, A @ rng.random(N))
@@ -160,6 +161,7 @@ def test_states_are_written_now_and_then_and_at_the_end(tmp_path, monkeypatch):
     states = checkpoint.Checkpoint(tmp_path / "some" / "where", "identity" * 8)
     assert states.load("one") is None
     states.save("one", [1])
+    states.save("one", [1], last=True)
     assert states.load("one") is None
     states.save("one", [2], now=True)
     assert states.load("one") == [2]

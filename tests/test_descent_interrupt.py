@@ -60,7 +60,9 @@ def test_other_errors_of_a_callback_reach_the_caller(problem, network):
 
 def test_ctrl_c_returns_the_state_so_far():
     script = """
+        import signal
         import numpy as np, polarbias as pb
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
         network = pb.WeightNormalization(pb.HadamardPower(2), 0.5)
         problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
         calls = []

@@ -59,6 +59,7 @@ class Checkpoint:
         if folder.exists() and not folder.is_dir():
             raise InvalidInput(f"checkpoint must name a folder, and {str(folder)!r} is a file.")
         self._folder, self._identity = folder, identity
+        self._began = monotonic()
         self._written: dict[str, float] = {}
 
     def load(self, name: str) -> Any:
@@ -78,15 +79,16 @@ class Checkpoint:
             return pickle.loads(body)
         return None
 
-    def save(self, name: str, state: Any, *, now: bool = False) -> None:
-        """Write a state unless one was written a moment ago.
+    def save(self, name: str, state: Any, *, last: bool = False, now: bool = False) -> None:
+        """Write a state unless one was written a moment ago, or it is the ``last`` one but the run is young.
 
         Raises
         ------
         InvalidInput
             It cannot be written.
         """
-        if not now and monotonic() - self._written[name] < SECONDS_BETWEEN:
+        since = self._began if last else self._written[name]
+        if not now and monotonic() - since < SECONDS_BETWEEN:
             return
         body = pickle.dumps(state, pickle.HIGHEST_PROTOCOL)
         temporary = None

@@ -107,7 +107,7 @@ def run_lanes(
 
         def after_call(lane: Snapshot) -> None:
             if kept is not None:
-                kept.save(name, lane, now=lane.over or watch.enough.is_set())
+                kept.save(name, lane, last=lane.over, now=watch.enough.is_set())
             watch.tell(lane)
 
         with jax.enable_x64(True), jax.default_device(device):

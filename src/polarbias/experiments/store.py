@@ -18,6 +18,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,8 @@ class Store:
         self._write_table("trajectories", key, trajectories, metadata)
         self._write_table("runs", key, runs, metadata)
         shutil.rmtree(self.checkpoint(key), ignore_errors=True)
+        with suppress(OSError):  # as long as other cells have theirs
+            self.checkpoint(key).parent.rmdir()
 
     def checkpoint(self, key: str) -> Path:
         """Return the folder for intermediate states of a cell; they are removed once it is finished."""

@@ -77,7 +77,7 @@ def constant_steps(model, state, dt, steps):
     return states, steps
 
 
-def armijo_steps(model, state, steps, c1=1e-4, initial=None, growth=1.1, shrink=0.5):
+def armijo_steps(model, state, steps, c1=1e-4, initial=None, growth=1.05, shrink=0.5):
     """Backtracking from the last accepted step, grown."""
     states, dt, trials = [state], initial or 0.1 * model.loss(state) / model.field(state)[1], 0
     for _ in range(steps):

@@ -194,9 +194,12 @@ def field(network: Network, theta: Any, cotangent: jax.Array, product: jax.Array
     def scale(rate: Any, subtree: Any) -> Any:
         return jax.tree.map(lambda leaf: -trailing(rate, leaf, batch_ndim) * leaf, subtree)
 
-    direction = jax.tree.map(scale, rates, gradient)
-    slope = -per_chain_sum(jax.tree.map(jnp.multiply, direction, gradient), batch_ndim)
-    return Field(direction, slope)
+    def fall(rate: Any, subtree: Any) -> jax.Array:
+        # The rate after the sum: one array of the size of theta less is formed.
+        return jnp.multiply(rate, per_chain_sum(jax.tree.map(jnp.square, subtree), batch_ndim))
+
+    falls = jax.tree.leaves(jax.tree.map(fall, rates, gradient))
+    return Field(jax.tree.map(scale, rates, gradient), reduce(jnp.add, falls))
 
 
 def vector_field(problem: LinearProblem, network: Network, theta: Any) -> Any:

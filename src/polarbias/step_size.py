@@ -184,7 +184,7 @@ class Armijo(StepSize):
 
     A trial is accepted if its loss is below :math:`\mathcal L - c_1\, dt\, \sum \mathrm{rates}\, |\nabla \mathcal L|^2`
     and r and all entries of u are positive (depth 2 and above). A rejected step is multiplied by ``shrink``, the one
-    after an accepted step by ``growth``; 1.1 keeps the number of trials per accepted step near 1.15.
+    after an accepted step by ``growth``; 1.05 keeps the number of trials per accepted step near 1.07.
 
     Parameters
     ----------
@@ -206,12 +206,12 @@ class Armijo(StepSize):
     --------
     >>> import polarbias as pb
     >>> pb.Armijo().growth
-    1.1
+    1.05
     """
 
     c1: float = _parameter("c1", 1e-4, above=0, below=1)
     shrink: float = _parameter("shrink", 0.5, above=0, below=1)
-    growth: float = _parameter("growth", 1.1, least=1)
+    growth: float = _parameter("growth", 1.05, least=1)
     initial: float | None = _parameter("initial", None, above=0)
 
     def first(self, loss: jax.Array, slope: jax.Array) -> Any:

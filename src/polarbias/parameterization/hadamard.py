@@ -99,7 +99,7 @@ class HadamardPower(FactorNetwork):
 
     def admissible(self, theta: Factor) -> Array | bool:
         """Tell whether all entries are positive (depth 2 and above)."""
-        return (theta.x > 0).all(-1) if self.positive else True
+        return theta.x.min(-1) > 0 if self.positive else True
 
     def validate(self, theta: Any) -> None:
         """Require `Factor` with entries that the depth allows."""

@@ -174,7 +174,7 @@ class WeightNormalization(FactorNetwork):
         """Tell whether r and all entries of u are positive (depth 2 and above; at depth 1 the flow may cross 0)."""
         if not self.positive:
             return True
-        return (theta.r > 0) & (theta.u > 0).all(-1)
+        return (theta.r > 0) & (theta.u.min(-1) > 0)
 
     def collapses(self) -> bool:
         """From depth 2 on, X = 0 is a resting point that the flow can reach with r (never at depth 1)."""

@@ -24,7 +24,7 @@ from chain_step import products_jax
 
 from polarbias import descent_loop
 from polarbias.cli import main as command
-from polarbias.lanes import CORES, SLOTS
+from polarbias.processor import CORES, CPU
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 TRACED = "/jax/core/compile/jaxpr_trace_duration", "/jax/core/compile/jaxpr_to_mlir_module_duration"
@@ -58,8 +58,8 @@ def product_seconds(shapes):
     rng = np.random.default_rng(0)
     found = {}
     for m, n in shapes:
-        run = products_jax(rng.standard_normal((CORES, m, n)), rng.random((CORES, SLOTS, n)), CORES)
-        found[m, n] = float(np.median([run(500) for _ in range(9)])) / (CORES * SLOTS)
+        run = products_jax(rng.standard_normal((CORES, m, n)), rng.random((CORES, CPU.slots, n)), CORES)
+        found[m, n] = float(np.median([run(500) for _ in range(9)])) / (CORES * CPU.slots)
     return found
 
 

@@ -8,23 +8,25 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import polarbias as pb
-from polarbias import checkpoint, lanes
+from polarbias import checkpoint, lanes, processor
 
 N = 9
 SCRIPT = """
     import pickle, sys
+    from dataclasses import replace
     import numpy as np
     import polarbias as pb
-    from polarbias import checkpoint, lanes
+    from polarbias import checkpoint, lanes, processor
 
     checkpoint.SECONDS_BETWEEN = 0.05
-    lanes.FLOPS_PER_CALL, lanes.LASTING = 1e9, 2
+    processor.CPU, lanes.LASTING = replace(processor.CPU, work=1e9), 2
     rng = np.random.default_rng(3)
     A = rng.standard_normal((4, 9))
     problem = pb.LinearProblem(A, A @ rng.random(9))
@@ -99,7 +101,7 @@ def states(tmp_path):
 
 
 def test_an_interrupted_run_goes_on_where_it_was(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(lanes, "FLOPS_PER_CALL", 1e8)
+    monkeypatch.setattr(processor, "CPU", replace(processor.CPU, work=1e8))
     first = run(lambda state: state.steps.max() > 500)
     assert (first.status == pb.Status.INTERRUPTED).any()
     calls = []

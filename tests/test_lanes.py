@@ -1,13 +1,17 @@
 """Lanes: chains that share slots, follow each other, and go on with fewer slots, do what each does alone."""
 
 import logging
+from dataclasses import replace
 
 import equinox as eqx
+import jax
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import polarbias as pb
-from polarbias import lanes
+from polarbias import lanes, processor
+from polarbias.cli import main
 
 M, N = 5, 12
 
@@ -39,7 +43,7 @@ def euler(problem, r, u, eta, dt, steps):
 def test_chains_of_many_lengths_that_follow_each_other(problem, monkeypatch, caplog, lasting):
     """More chains than slots, each with a ratio, a scale and a step of its own, some of which end soon."""
     monkeypatch.setattr(lanes, "LASTING", lasting)
-    monkeypatch.setattr(lanes, "FLOPS_PER_CALL", 1e8)
+    monkeypatch.setattr(processor, "CPU", replace(processor.CPU, work=1e8))
     count, steps = 70, 3000
     rng = np.random.default_rng(6)
     r0, eta, dt = 10 ** rng.uniform(-0.5, 0.3, count), 10 ** rng.uniform(-1, 0, count), 10 ** rng.uniform(-3, -2, count)
@@ -67,7 +71,7 @@ def test_chains_of_many_lengths_that_follow_each_other(problem, monkeypatch, cap
 
 def test_most_slots_work_until_the_last_chains(problem, monkeypatch, caplog):
     monkeypatch.setattr(lanes, "LASTING", 0)
-    monkeypatch.setattr(lanes, "FLOPS_PER_CALL", 3e8)
+    monkeypatch.setattr(processor, "CPU", replace(processor.CPU, work=3e8))
     network = pb.HadamardPower(2)
     count = 120
     # Step sizes decide how long chains last: some take thirty times as many steps as the others.
@@ -77,7 +81,7 @@ def test_most_slots_work_until_the_last_chains(problem, monkeypatch, caplog):
         run = pb.gradient_descent(problem, network, theta, step=pb.ConstantStep(dt), max_steps=100_000, tol=1e-3)
     assert run.steps.max() > 10 * np.median(run.steps)
     ends = [record.args for record in caplog.records if "turns of its slots" in record.msg]
-    assert len(ends) == min(lanes.LANES, -(-count // lanes.SLOTS))
+    assert len(ends) == min(processor.CPU.lanes, -(-count // processor.CPU.slots))
     worked, offered = sum(args[1] for args in ends), sum(args[2] for args in ends)
     assert worked == run.stats["trials"].sum()
     assert worked >= 0.8 * offered
@@ -126,7 +130,7 @@ def test_a_network_of_ones_own_passes_on_what_belongs_to_a_chain(problem):
 
 
 def test_an_interruption_returns_chains_that_wait_as_they_were(problem, monkeypatch):
-    monkeypatch.setattr(lanes, "FLOPS_PER_CALL", 1e7)
+    monkeypatch.setattr(processor, "CPU", replace(processor.CPU, work=1e7))
     network = pb.HadamardPower(2)
     theta = network.init(1.0, starts(400))
     run = pb.gradient_descent(
@@ -141,7 +145,38 @@ def test_an_interruption_returns_chains_that_wait_as_they_were(problem, monkeypa
 
 
 def test_sizes_keep_four_of_five_slots_at_work():
-    assert lanes.SIZES[-1] == lanes.SLOTS
-    for chains in range(1, lanes.SLOTS + 1):
-        size = next(size for size in lanes.SIZES if size >= chains)
-        assert chains >= 0.8 * size
+    for chains in range(1, processor.CPU.slots + 1):
+        size = processor.CPU.size_for(chains)
+        assert 0.8 * size <= chains <= size
+
+
+def test_lanes_of_a_gpus_shape_do_the_same(problem, monkeypatch):
+    """Their products are of another size, so rounding differs; no GPU is needed to try them."""
+    network = pb.WeightNormalization(pb.HadamardPower(2), np.geomspace(0.1, 1, 600))
+    theta = network.init(np.geomspace(0.3, 1.5, 600), starts(600))
+
+    def run():
+        return pb.gradient_descent(problem, network, theta, step=pb.ConstantStep(0.01), max_steps=1500, tol=1e-3)
+
+    wanted = run()
+    monkeypatch.setattr(processor, "CPU", replace(processor.GPU, work=1e11))
+    found = run()
+    assert len(set(wanted.steps)) > 10
+    np.testing.assert_array_equal(found.steps, wanted.steps)
+    np.testing.assert_allclose(found.x, wanted.x, rtol=1e-10, atol=1e-15)
+    np.testing.assert_allclose(found.trajectory.loss, wanted.trajectory.loss, rtol=1e-10)
+
+
+def test_a_device_that_is_missing_is_named(tmp_path):
+    if jax.default_backend() != "cpu":
+        pytest.skip("there is a GPU")
+    command = ["reproduce", "--device", "gpu", "--out", str(tmp_path / "none")]
+    outcome = CliRunner().invoke(main, command)
+    assert outcome.exit_code != 0
+    assert "JAX finds no GPU here" in str(outcome.exception) + outcome.output
+    assert not (tmp_path / "none").exists()
+    with pytest.raises(pb.InvalidInput, match="JAX finds no GPU here"), processor.on("gpu"):
+        pass
+    with processor.on("cpu"):
+        assert processor.processor().kind == "cpu"
+        assert processor.default_device().platform == "cpu"

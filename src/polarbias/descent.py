@@ -26,9 +26,10 @@ from polarbias.descent_loop import RUNNING, Limits
 from polarbias.dynamics import Data, admitted, cast, field, prepare, spread, working_dtype
 from polarbias.errors import InvalidInput
 from polarbias.lane_pool import run_lanes
-from polarbias.lanes import CORES, Ended, Job, split
+from polarbias.lanes import Ended, Job, split
 from polarbias.parameterization import FactorNetwork, Network
 from polarbias.problem import LinearProblem, require_dense
+from polarbias.processor import CORES, processor
 from polarbias.solution import Solution, Status, Trajectory
 from polarbias.step_size import Armijo, StepSize
 
@@ -154,7 +155,7 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
         raise InvalidInput(f"devices must be a sequence of JAX devices such as jax.devices(), got {devices!r}.")
     network = cast(network, dtype)
 
-    problems, chains = prod(problem.batch_shape), prod(batch_shape)
+    problems, chains, works_on = prod(problem.batch_shape), prod(batch_shape), processor(*devices[:1])
     limits = _limits(problem, network, theta0, batch_shape, dtype, (max_steps, tol, rtol))
     with jax.enable_x64(True):
         _check_broadcasting(network, step, theta0, (*batch_shape, problem.n), dtype)
@@ -167,7 +168,8 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
         theta0=jax.tree.map(lambda leaf: leaf.reshape((chains, *leaf.shape[len(batch_shape) :])), theta0),
         batch_shape=batch_shape,
         keep_x=keep_x,
-        threads=1 if devices else CORES,  # sums over devices have to come in one order everywhere
+        processor=works_on,
+        threads=1 if devices else works_on.at_a_time,  # sums over devices have to come in one order everywhere
     )
     kept = None
     if checkpoint is not None:
@@ -178,7 +180,7 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
         steps, loss, status = (values.reshape(batch_shape) for values in state)
         return callback(DescentProgress(steps, loss, status, max_steps))
 
-    ended = run_lanes(job, split(problems, chains), None if callback is None else progress, kept)
+    ended = run_lanes(job, split(works_on, problems, chains), None if callback is None else progress, kept)
     return _solution(problem, network, ended, batch_shape)
 
 
@@ -283,7 +285,7 @@ def _identity(problem: LinearProblem, job: Job, devices: Sequence[jax.Device]) -
         job.step,
         job.batch_shape,
         job.keep_x,
-        CORES,
+        job.processor,
         len(devices),
         *versions,
     )

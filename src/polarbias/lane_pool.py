@@ -18,6 +18,7 @@ from polarbias.checkpoint import Checkpoint
 from polarbias.descent_loop import RUNNING
 from polarbias.interrupts import noticing_interrupts
 from polarbias.lanes import Ended, Job, Lane, Snapshot
+from polarbias.processor import default_device
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ def run_lanes(
         Ctrl-C when no chain is left whose status could tell the caller.
     """
     watch = _Watch(sum(len(own) for _, own in lanes), progress)
-    device = jax.config.values["jax_default_device"]  # a thread of its own would not inherit it
+    device = default_device()
 
     def one(index: int) -> dict[int, Ended]:
         name = f"lane{index:04d}"
@@ -110,7 +111,7 @@ def run_lanes(
                 kept.save(name, lane, last=lane.over, now=watch.enough.is_set())
             watch.tell(lane)
 
-        with jax.enable_x64(True), jax.default_device(device):
+        with jax.enable_x64(True), jax.default_device(device), jax.default_matmul_precision("highest"):
             lane = Lane(job, *lanes[index])
             end = lane.run(None if kept is None else kept.load(name), after_call, watch.enough.is_set)
             logger.debug("lane %d: chains used %d of %d turns of its slots", index, end.worked, end.offered)

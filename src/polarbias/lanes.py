@@ -7,10 +7,8 @@ give equal bits, whether or not they were interrupted and went on from a checkpo
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from threading import BoundedSemaphore
 from typing import Any, NamedTuple
 
 import jax
@@ -21,36 +19,14 @@ from polarbias import descent_loop
 from polarbias.descent_loop import RUNNING, Limits, Plan, Records, State
 from polarbias.dynamics import Data
 from polarbias.parameterization import Network
+from polarbias.processor import Processor
 from polarbias.solution import Status
 from polarbias.step_size import StepSize
 
 logger = logging.getLogger(__name__)
 
-SLOTS = 20
-"""Most slots of a lane: more arrays than this leave the cache of a core at the paper's size."""
-
-LANES = 8
-"""Lanes that the chains of all problems are split into, if there are enough of them: work for as many threads."""
-
-SIZES = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 17, SLOTS)
-"""Numbers of slots that lanes shrink to: few, because each is compiled for, but with 4 of 5 slots at work in each."""
-
-FLOPS_PER_CALL = 2e10
-"""Work between two returns from the compiled loop: about half a second on one core."""
-
-OVERHEAD = 1.5e6
-"""Cost of a turn of a tiny lane in the same unit."""
-
-CORES = int(os.environ.get("NPROC", 0)) or len(os.sched_getaffinity(0))
-"""Lanes that run at a time: a step's passes over arrays run on one thread, only its products could use more.
-
-The variable NPROC also sets the threads of XLA's own pool, without which lanes would wait for one another.
-"""
-
 LASTING = 4
 """Calls of the compiled loop after which a lane is worth compiling a smaller size for."""
-
-_permits = BoundedSemaphore(CORES)
 
 
 class Job(NamedTuple):
@@ -64,7 +40,8 @@ class Job(NamedTuple):
     theta0: Any  # leaves of shape (chains, ...)
     batch_shape: tuple[int, ...]
     keep_x: bool
-    threads: int = CORES
+    processor: Processor
+    threads: int
 
     def plan(self, problem: int, chains: np.ndarray) -> Plan:
         """Return the plan of slots that hold these chains."""
@@ -131,10 +108,10 @@ class Snapshot:
         return {int(chain): chain_of(self.state, slot) for slot, chain in enumerate(self.slots) if chain >= 0}
 
 
-def split(problems: int, chains: int) -> list[tuple[int, np.ndarray]]:
+def split(processor: Processor, problems: int, chains: int) -> list[tuple[int, np.ndarray]]:
     """Return the problem and the chains of every lane."""
     each = chains // problems
-    lanes = min(-(-each // SLOTS), max(1, LANES // problems))
+    lanes = min(-(-each // processor.slots), max(1, processor.lanes // problems))
     return [(t, np.arange(t * each + k, (t + 1) * each, lanes)) for t in range(problems) for k in range(lanes)]
 
 
@@ -153,9 +130,10 @@ class Lane:
 
     def __init__(self, job: Job, problem: int, chains: np.ndarray) -> None:
         """Keep the arguments; `run` begins."""
-        self._job, self._problem = job, problem
+        self._job, self._problem, self._processor = job, problem, job.processor
         count = len(chains)
-        size = _size_for(-(-count // -(-count // SLOTS)))  # so that all rounds of chains have as many
+        rounds = -(-count // self._processor.slots)
+        size = self._processor.size_for(-(-count // rounds))  # so that all rounds have as many
         self._new = [int(chain) for chain in chains], size
 
     def run(
@@ -170,7 +148,7 @@ class Lane:
             self._relieve(lane)
             self._fit(lane)
             if lane.running:
-                with _permits:
+                with self._processor.permits:
                     self._advance(lane)
                 after_call(lane)
         return lane
@@ -219,7 +197,7 @@ class Lane:
     def _fit(self, lane: Snapshot) -> None:
         """Shrink a lane for which no chain waits, once it has lasted: a smaller one is compiled first."""
         held = np.flatnonzero(lane.slots >= 0)
-        size = _size_for(max(len(held), 1))
+        size = self._processor.size_for(max(len(held), 1))
         if lane.waiting or lane.rounds < LASTING or size == len(lane.slots):
             return
         logger.debug("lane of problem %d goes on with %d slots for %d chains", self._problem, size, len(held))
@@ -233,13 +211,16 @@ class Lane:
         size = len(lane.slots)
         if lane.waiting:
             low = 4 * size // 5
-        elif lane.rounds + 1 >= LASTING and size > 1:
-            low = SIZES[SIZES.index(size) - 1]
+        elif lane.rounds + 1 >= LASTING:
+            sizes = self._processor.sizes
+            low = sizes[sizes.index(size) - 1] if size > sizes[0] else 0
         else:
             low = 0
         plan = self._job.plan(self._problem, self._named(lane.slots))
         before = int(lane.state.trials.sum())
-        turns, low = _turns(plan.data, size), min(low, lane.running - 1)
+        _, m, n = plan.data.A.shape
+        turns = self._processor.turns(m, n, size)
+        low = min(low, lane.running - 1)
         made, state = descent_loop.advance(plan, jnp.asarray(turns), jnp.asarray(low), lane.state)
         lane.state = jax.tree.map(np.array, state)
         lane.worked += int(lane.state.trials.sum()) - before
@@ -259,14 +240,3 @@ def chain_of(state: State, slot: int) -> Ended:
         loss=float(state.loss[slot]),
         records=jax.tree.map(lambda values: values[slot, :count].copy(), rows),
     )
-
-
-def _size_for(chains: int) -> int:
-    """Return the smallest number of slots that holds ``chains``."""
-    return next(size for size in SIZES if size >= chains)
-
-
-def _turns(data: Data, size: int) -> int:
-    """Return the turns of a call: a power of two, from the sizes alone."""
-    flops = 4 * data.A.shape[-2] * data.A.shape[-1] * size + OVERHEAD
-    return int(2 ** max(0, round(np.log2(FLOPS_PER_CALL / flops))))

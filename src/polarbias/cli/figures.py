@@ -9,7 +9,7 @@ import click
 
 from polarbias.cli.display import page, watching
 from polarbias.cli.group import after_interruption
-from polarbias.cli.parameters import CLUSTER, FORCE, MOST_STEPS, Folder, Integer, execution
+from polarbias.cli.parameters import CLUSTER, DEVICE, FORCE, MOST_STEPS, Folder, Integer, execution
 
 
 @click.command(epilog="Example: polarbias reproduce --figure 2 --figure 4 --out results/first")
@@ -24,8 +24,9 @@ from polarbias.cli.parameters import CLUSTER, FORCE, MOST_STEPS, Folder, Integer
 @click.option("--seed", type=Integer(0), help="Seed of all random draws.  [default: 0]")
 @click.option("--out", type=Folder(), help="Results folder.  [default: results/PROFILE]")
 @CLUSTER
+@DEVICE
 @click.option("--force", is_flag=True, help=FORCE)
-def reproduce(
+def reproduce(  # noqa: PLR0913 -- one parameter per option
     *,
     profile: str,
     figures: tuple[int, ...],
@@ -34,6 +35,7 @@ def reproduce(
     seed: int | None,
     out: Path | None,
     cluster: str | None,
+    device: str,
     force: bool,
 ) -> None:
     """Compute, store and draw Figures 1 to 5 of the paper and 6 to 8 of our own, and judge the paper's statements.
@@ -44,17 +46,19 @@ def reproduce(
     """
     after_interruption(f"; the same command{' without --force' if force else ''} goes on where this one stopped")
     from polarbias import experiments
+    from polarbias.processor import on
 
     chosen = experiments.adjusted(experiments.PROFILES[profile], trials, max_steps, seed)
     folder = out or Path("results") / profile
-    outcome = experiments.reproduce(
-        chosen,
-        folder,
-        figures or tuple(experiments.FIGURES),
-        watching=watching(),
-        force=force,
-        execution=execution(cluster),
-    )
+    with on(device if cluster is None else "cpu"):
+        outcome = experiments.reproduce(
+            chosen,
+            folder,
+            figures or tuple(experiments.FIGURES),
+            watching=watching(),
+            force=force,
+            execution=execution(cluster, device),
+        )
     _report(outcome, folder)
 
 

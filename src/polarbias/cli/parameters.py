@@ -94,7 +94,16 @@ CLUSTER = click.option(
 )
 
 
-def execution(cluster: str | None) -> Any:
+DEVICE = click.option(
+    "--device",
+    type=click.Choice(["cpu", "gpu"]),
+    default="cpu",
+    show_default=True,
+    help="What descent runs on. A GPU needs JAX's package for it.",
+)
+
+
+def execution(cluster: str | None, device: str) -> Any:
     """Return where cells are computed: on the cluster, if one is given, or None for this process.
 
     Raises
@@ -106,7 +115,7 @@ def execution(cluster: str | None) -> Any:
         return None
     from polarbias.experiments.cluster import DaskExecution
 
-    return DaskExecution(cluster)
+    return DaskExecution(cluster, device=device)
 
 
 def wrong(option: str, message: str) -> click.BadParameter:

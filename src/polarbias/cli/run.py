@@ -9,7 +9,17 @@ import click
 
 from polarbias.cli.display import page, watching
 from polarbias.cli.group import EXIT_FAILED, after_interruption
-from polarbias.cli.parameters import DEFAULT_LAW, DEFAULT_RATIO, FORCE, MOST_STEPS, Folder, Integer, Number, wrong
+from polarbias.cli.parameters import (
+    DEFAULT_LAW,
+    DEFAULT_RATIO,
+    DEVICE,
+    FORCE,
+    MOST_STEPS,
+    Folder,
+    Integer,
+    Number,
+    wrong,
+)
 from polarbias.errors import InvalidInput
 
 
@@ -63,6 +73,7 @@ from polarbias.errors import InvalidInput
 )
 @click.option("--tol", type=Number(zero=True), default=1e-12, show_default=True, help="Loss at which to stop.")
 @click.option("--out", type=Folder(), default=Path("results/run"), show_default=True, help="Results folder.")
+@DEVICE
 @click.option("--force", is_flag=True, help=FORCE)
 def run(  # noqa: PLR0913 -- one parameter per option
     *,
@@ -82,6 +93,7 @@ def run(  # noqa: PLR0913 -- one parameter per option
     max_steps: int,
     tol: float,
     out: Path,
+    device: str,
     force: bool,
 ) -> None:
     """Run gradient descent on one configuration; show and store its trajectory.
@@ -92,6 +104,7 @@ def run(  # noqa: PLR0913 -- one parameter per option
     after_interruption("; a run that has not ended is not stored, the same command starts it anew")
     from polarbias.experiments.single import run_single
     from polarbias.experiments.spec import Cell, Chain, Profile, make_law
+    from polarbias.processor import on
     from polarbias.solution import Status
 
     if network == "wn-separate" and truth != "signed":
@@ -120,7 +133,8 @@ def run(  # noqa: PLR0913 -- one parameter per option
     profile = Profile(
         "run", 1, 1, (scale,), (ratio,), max_steps, seed=seed, m=m, n=n, s=s, ratio=ratio, scale=scale, tol=tol
     )
-    tally, runs, trajectories, figure = run_single(cell, profile, out, watching(), force)
+    with on(device):
+        tally, runs, trajectories, figure = run_single(cell, profile, out, watching(), force)
     _show_trajectory(runs, trajectories)
     click.echo(f"chain-steps computed: {tally.chain_steps:,}; tables and {figure.name} are in {out}")
     status = Status[runs["status"].iloc[0].upper()]

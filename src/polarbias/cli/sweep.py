@@ -10,7 +10,7 @@ import click
 
 from polarbias.cli.display import page, watching
 from polarbias.cli.group import after_interruption
-from polarbias.cli.parameters import CLUSTER, FORCE, Folder, execution
+from polarbias.cli.parameters import CLUSTER, DEVICE, FORCE, Folder, execution
 
 MOST_ROWS = 60
 """Rows of the summary that are shown."""
@@ -21,8 +21,9 @@ MOST_ROWS = 60
 @click.option("--out", type=Folder(), required=True, help="Results folder.")
 @click.option("--dry-run", is_flag=True, help="Check SPEC, show what would be computed, and stop.")
 @CLUSTER
+@DEVICE
 @click.option("--force", is_flag=True, help=FORCE)
-def sweep(spec: Path, out: Path, dry_run: bool, cluster: str | None, force: bool) -> None:
+def sweep(spec: Path, out: Path, dry_run: bool, cluster: str | None, device: str, force: bool) -> None:
     """Compute and store a grid of your own, described by the TOML file SPEC.
 
     Keys with lists are the axes of the grid: truth, m, n, s, center_rows, depth, algorithm, law, ratio, scale, start,
@@ -31,12 +32,15 @@ def sweep(spec: Path, out: Path, dry_run: bool, cluster: str | None, force: bool
     """
     after_interruption(f"; the same command{' without --force' if force else ''} goes on where this one stopped")
     from polarbias import experiments
+    from polarbias.processor import on
 
     grid = experiments.read_grid(spec)
     if dry_run:
         _show_plan(grid)
         return
-    tally, summary = experiments.sweep(grid, out, watching=watching(), force=force, execution=execution(cluster))
+    with on(device if cluster is None else "cpu"):
+        where = execution(cluster, device)
+        tally, summary = experiments.sweep(grid, out, watching=watching(), force=force, execution=where)
     _show_summary(summary)
     click.echo(
         f"cells computed: {tally.computed}, found: {tally.found}; "

@@ -15,6 +15,7 @@ from polarbias.descent import DescentProgress
 from polarbias.errors import ClusterError
 from polarbias.experiments.runner import Computed, Watcher, computed, environment
 from polarbias.experiments.spec import Cell, Profile
+from polarbias.processor import on
 
 try:
     from dask.system import CPU_COUNT
@@ -42,11 +43,13 @@ class DaskExecution:
         ``local``, for as many processes as there are cores; ``local:N``; or a scheduler's address ``tcp://HOST:PORT``.
     patience
         Seconds to wait for a scheduler and its first worker, and seconds without news until workers are counted.
+    device
+        ``cpu``, or ``gpu`` for workers that have one each.
     """
 
-    def __init__(self, where: str, patience: float = 30.0) -> None:
+    def __init__(self, where: str, patience: float = 30.0, device: str = "cpu") -> None:
         """Remember the address."""
-        self._where, self._patience = where, patience
+        self._where, self._patience, self._device = where, patience, device
 
     def results(self, cells: Sequence[Cell], profile: Profile, watcher: Watcher) -> Generator[Computed]:
         """Compute the cells, in whatever order their workers finish.
@@ -62,14 +65,16 @@ class DaskExecution:
         if not cells:
             return
         with _connected(self._where, self._patience) as client:
-            yield from _Tasks(client, self._where, profile, watcher).results(cells, self._patience)
+            tasks = _Tasks(client, self._where, profile, watcher, self._device)
+            yield from tasks.results(cells, self._patience)
 
 
 class _Tasks:
     """Cells on their way through one client."""
 
-    def __init__(self, client: Client, where: str, profile: Profile, watcher: Watcher) -> None:
+    def __init__(self, client: Client, where: str, profile: Profile, watcher: Watcher, device: str) -> None:
         self._client, self._where, self._profile, self._watcher = client, where, profile, watcher
+        self._device = device
         self._outstanding: dict[str, tuple[Cell, Future[Computed]]] = {}
         self._begun: set[str] = set()
         self._alike = {str(environment()["versions"])}
@@ -103,7 +108,7 @@ class _Tasks:
 
     def _submit(self, cell: Cell) -> None:
         name = f"{self._run}-{cell.key}"
-        future = self._client.submit(_task, cell, self._profile, self._run, name, key=name, pure=False)
+        future = self._client.submit(_task, cell, self._profile, self._device, self._run, name, key=name, pure=False)
         self._outstanding[cell.key] = cell, future
         future.add_done_callback(lambda _: self._news.put(("done", cell.key)))
 
@@ -180,10 +185,11 @@ class _TaskWatcher:
             raise ClusterError(f"{cell.key} was cancelled.")
 
 
-def _task(cell: Cell, profile: Profile, run: str, name: str) -> Computed:
+def _task(cell: Cell, profile: Profile, device: str, run: str, name: str) -> Computed:
     worker = get_worker()
     worker.log_event(run, cell.key)
-    return computed(cell, profile, _TaskWatcher(worker, name))
+    with on(device):
+        return computed(cell, profile, _TaskWatcher(worker, name))
 
 
 @contextmanager
@@ -245,6 +251,7 @@ def _local_cluster(count: int) -> Iterator[LocalCluster]:
             threads_per_worker=1,
             processes=True,
             dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # a server is started all the same: on any port
             silence_logs=logging.ERROR,  # workers warn of every cell that Ctrl-C takes from them
         ) as cluster:
             yield cluster

@@ -26,14 +26,14 @@ def weight(cell: Cell) -> float:
 
 
 def share(state: DescentProgress) -> float:
-    """Return the finished share of a cell, from 0 to 1; it ends with the slowest of its chains."""
+    """Return the finished share of a cell, from 0 to 1: some of its chains wait while others run."""
     running = state.status < 0
-    return float(np.where(running, state.steps / state.max_steps, 1.0).min())
+    return float(np.where(running, state.steps / state.max_steps, 1.0).mean())
 
 
 def losses(state: DescentProgress) -> str:
-    """Describe the losses of the chains under way, or of all when none is."""
-    running = state.status < 0
+    """Describe the losses of the chains under way, or of all when none is; those that wait have none yet."""
+    running = (state.status < 0) & ~np.isnan(state.loss)
     chosen = state.loss[running] if running.any() else state.loss
     return f"loss {chosen.min():.1e} .. {chosen.max():.1e}"
 

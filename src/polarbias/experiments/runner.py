@@ -15,6 +15,7 @@ from threading import Lock
 from time import perf_counter
 from typing import Any, Protocol
 
+import jax
 import numpy as np
 import pandas as pd
 
@@ -25,11 +26,11 @@ from polarbias.errors import InvalidInput
 from polarbias.experiments.spec import Cell, Profile
 from polarbias.experiments.store import Store
 from polarbias.interrupts import noticing_interrupts
-from polarbias.lanes import CORES
 from polarbias.limit import flow_limit
 from polarbias.mirror_steps import mirror_descent
 from polarbias.parameterization import FactorNetwork
 from polarbias.problem import LinearProblem
+from polarbias.processor import CORES, default_device, processor
 from polarbias.reference import Minimum, minimal_l1
 from polarbias.solution import Solution, Status
 from polarbias.step_size import Armijo, ConstantStep, StepSize
@@ -104,7 +105,7 @@ class Execution(Protocol):
 
 
 class LocalExecution:
-    """As many cells at a time as there are cores, each in a thread of this process.
+    """As many cells at a time as there are cores, each in a thread of this process, on the caller's JAX device.
 
     Parameters
     ----------
@@ -119,11 +120,12 @@ class LocalExecution:
     def results(self, cells: Sequence[Cell], profile: Profile, watcher: Watcher) -> Generator[Computed]:
         """Compute the cells; after Ctrl-C those in progress leave their checkpoints."""
         news: SimpleQueue[Future[Computed] | Callable[[], None]] = SimpleQueue()
-        told = _Relay(watcher, news)
+        told, device = _Relay(watcher, news), default_device()
 
         def one(cell: Cell) -> Computed:
             told.started(cell)
-            return computed(cell, profile, told, self._checkpoint and self._checkpoint(cell.key))
+            with jax.default_device(device):
+                return computed(cell, profile, told, self._checkpoint and self._checkpoint(cell.key))
 
         with ThreadPoolExecutor(CORES, thread_name_prefix="cell") as pool, noticing_interrupts() as interrupted:
             try:
@@ -373,6 +375,7 @@ def environment() -> dict[str, Any]:
     return {
         "host": platform.node(),
         "machine": platform.machine(),
+        "device": processor().kind,
         "python": platform.python_version(),
         "versions": {**_versions()},
     }

@@ -155,7 +155,7 @@ def test_a_full_disk_ends_the_run_with_a_clear_error(run, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(pb.InvalidInput, match=r"cannot write a checkpoint.*No space left"):
+    with pytest.raises(pb.InvalidInput, match=r"cannot write.*lane0000.*No space left"):
         run()
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from polarbias.errors import InvalidInput, StoreMismatch
 from polarbias.experiments import store as store_module
-from polarbias.experiments.store import SCHEMA, Store, read_metadata, read_spec, write_whole
+from polarbias.experiments.store import SCHEMA, Store, read_metadata, read_spec
+from polarbias.whole_file import write_whole
 
 SPEC = {"kind": "reproduction", "profile": {"name": "tiny", "max_steps": 10, "r0": (0.1, 1.0), "tol": 1e-12}}
 KEY = "figure4-trial00-wn"

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import pickle
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from time import monotonic
@@ -15,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from polarbias.errors import InvalidInput
+from polarbias.whole_file import make_folder, write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -91,21 +90,9 @@ class Checkpoint:
         if not now and monotonic() - since < SECONDS_BETWEEN:
             return
         body = pickle.dumps(state, pickle.HIGHEST_PROTOCOL)
-        temporary = None
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=self._folder, prefix=f".{name}-")
-            with os.fdopen(handle, "wb") as file:
-                file.write(hashlib.sha256(body).hexdigest().encode() + self._identity.encode() + body)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(self._path(name))
-        except OSError as reason:
-            if temporary is not None:
-                Path(temporary).unlink(missing_ok=True)
-            raise InvalidInput(
-                f"cannot write a checkpoint to {str(self._folder)!r}: {reason}; make room or choose another folder."
-            ) from reason
+        head = hashlib.sha256(body).hexdigest().encode() + self._identity.encode()
+        make_folder(self._folder)
+        write_whole(self._path(name), lambda path: path.write_bytes(head + body))
         self._written[name] = monotonic()
 
     def _path(self, name: str) -> Path:

@@ -1,4 +1,4 @@
-"""``polarbias reproduce`` and ``polarbias plot``."""
+"""``polarbias reproduce``, ``plot`` and ``pack``."""
 
 from __future__ import annotations
 
@@ -59,20 +59,37 @@ def reproduce(  # noqa: PLR0913 -- one parameter per option
             force=force,
             execution=execution(cluster, device),
         )
-    _report(outcome, folder)
+    _report(outcome, folder, folder)
 
 
 @click.command(epilog="Example: polarbias plot results/quick")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-def plot(folder: Path) -> None:
-    """Draw the figures of FOLDER, made by reproduce or run, again from its tables, without computing anything."""
+@click.option("--out", type=Folder(), help="Folder for what is drawn.  [default: FOLDER]")
+def plot(folder: Path, out: Path | None) -> None:
+    """Draw the figures of FOLDER, made by reproduce, run or pack, again from its tables, without computing anything."""
     after_interruption("; the tables are as they were")
     from polarbias import experiments
 
-    _report(experiments.redraw(folder), folder)
+    _report(experiments.redraw(folder, out), folder, out or folder)
 
 
-def _report(outcome: Any, folder: Path) -> None:
+@click.command(epilog="Example: polarbias pack results/paper paper --records 60")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("target", type=Folder())
+@click.option(
+    "--records", type=Integer(2), default=60, show_default=True, help="Records of each trajectory that are kept."
+)
+def pack(folder: Path, target: Path, records: int) -> None:
+    """Pack what is finished in FOLDER, made by reproduce, into a few small files in TARGET, which plot can draw."""
+    after_interruption("; FOLDER is as it was")
+    from polarbias import experiments
+
+    files = experiments.pack(folder, target, records)
+    size = sum(path.stat().st_size for path in files) / 1e6
+    click.echo(f"{', '.join(path.name for path in files)} are in {target}: {size:.1f} MB")
+
+
+def _report(outcome: Any, folder: Path, drawn: Path) -> None:
     from rich import box
     from rich.table import Table
 
@@ -90,4 +107,4 @@ def _report(outcome: Any, folder: Path) -> None:
             f"chain-steps computed: {tally.chain_steps:,} in {tally.seconds:.0f} s"
         )
     made = outcome.files[0].name if len(outcome.files) == 1 else "figures, overview.png, statements.md"
-    click.echo(f"{made} and the tables are in {folder}")
+    click.echo(f"{made} and the tables are in {folder}" if drawn == folder else f"{made} are in {drawn}")

@@ -123,7 +123,7 @@ def _store(output: Path, arrays: dict[str, Any], columns: list[str]) -> None:
     """Write a file whole or not at all: all arrays, the first column, or the columns."""
     import numpy as np
 
-    from polarbias.experiments.store import write_whole
+    from polarbias.whole_file import write_whole
 
     writers: dict[str, Callable[[Path], None]] = {
         ".npz": lambda path: np.savez(path, allow_pickle=False, **arrays),

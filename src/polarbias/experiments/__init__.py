@@ -1,5 +1,6 @@
 """The paper's experiments: what they compute, how they are stored and drawn, and what they say of its statements."""
 
+from polarbias.experiments.archive import pack
 from polarbias.experiments.grid import read_grid
 from polarbias.experiments.reproduction import FIGURES, Outcome, redraw, reproduce
 from polarbias.experiments.spec import PAPER, PROFILES, QUICK, Profile, adjusted
@@ -13,6 +14,7 @@ __all__ = [
     "Outcome",
     "Profile",
     "adjusted",
+    "pack",
     "read_grid",
     "redraw",
     "reproduce",

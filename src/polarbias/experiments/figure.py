@@ -12,8 +12,8 @@ from matplotlib.figure import Figure as Canvas
 
 from polarbias.experiments.results import Results
 from polarbias.experiments.spec import Cell, Profile
-from polarbias.experiments.store import write_whole
 from polarbias.plotting import STYLE
+from polarbias.whole_file import write_whole
 
 PANEL_SIZE = (5.2, 3.7)
 """Width and height of one panel in inches."""

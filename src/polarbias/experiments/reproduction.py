@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+import pandas as pd
 
 from polarbias.errors import InvalidInput, StoreMismatch
 from polarbias.experiments import depth, discretization, fig1, fig2, fig3, fig4, fig5, laws
+from polarbias.experiments.archive import Archive, is_archive
 from polarbias.experiments.figure import PaperFigure, draw_all
 from polarbias.experiments.lock import exclusive
 from polarbias.experiments.results import Results
@@ -16,11 +19,25 @@ from polarbias.experiments.runner import Execution, Tally, Watching, run_cells
 from polarbias.experiments.single import redraw_single
 from polarbias.experiments.spec import Cell, Profile
 from polarbias.experiments.statements import Finding, as_markdown, judge_all
-from polarbias.experiments.store import Store, read_spec, write_whole
+from polarbias.experiments.store import Store, read_spec
+from polarbias.whole_file import make_folder, write_whole
 
 FIGURES: dict[int, PaperFigure] = {
     module.FIGURE.number: module.FIGURE for module in (fig1, fig2, fig3, fig4, fig5, depth, laws, discretization)
 }
+
+
+class Tables(Protocol):
+    """A results folder or an archive."""
+
+    def finished(self, key: str) -> bool:
+        """Tell whether a cell's tables are there."""
+
+    def read(self, keys: Iterable[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Return runs and trajectories of cells."""
+
+    def read_limits(self, keys: Iterable[str]) -> pd.DataFrame:
+        """Return exact limits of cells."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +84,10 @@ def reproduce(
         return replace(_show(_figures(planned), most, store, folder), tally=tally)
 
 
-def redraw(folder: Path) -> Outcome:
-    """Draw the finished part of a folder again, or its single run, without computing anything.
+def redraw(folder: Path, target: Path | None = None) -> Outcome:
+    """Draw the finished part of a folder or an archive again, or a folder's single run, without computing anything.
+
+    What is drawn goes to ``target``, by default the folder itself.
 
     Raises
     ------
@@ -76,9 +95,11 @@ def redraw(folder: Path) -> Outcome:
         The folder holds no results, or none that are finished.
     """
     content = read_spec(folder)
+    if target is not None:
+        make_folder(target)
     specification: dict[str, Any] = content["specification"]
     if specification.get("kind") == "run":
-        return Outcome(None, [], [redraw_single(specification, folder)])
+        return Outcome(None, [], [redraw_single(specification, folder, target or folder)])
     if specification.get("kind") == "sweep":
         raise StoreMismatch(
             f"{folder} holds a sweep, which has no figures of its own; its tables can be read as they are."
@@ -88,8 +109,12 @@ def redraw(folder: Path) -> Outcome:
         profile = Profile.restored(specification["profile"], trials)
     except (KeyError, TypeError, AttributeError) as broken:
         raise StoreMismatch(f"{folder / 'spec.json'} does not describe a reproduction; delete the folder.") from broken
-    store = Store(folder, {"kind": "reproduction", "profile": profile.identity()})
-    return _show(figures, profile, store, folder)
+    tables: Tables
+    if is_archive(folder):
+        tables = Archive(folder)
+    else:
+        tables = Store(folder, {"kind": "reproduction", "profile": profile.identity()})
+    return _show(figures, profile, tables, target or folder)
 
 
 def _plan(content: dict[str, Any], folder: Path) -> tuple[list[PaperFigure], int]:
@@ -108,7 +133,7 @@ def _figures(numbers: Sequence[int]) -> list[PaperFigure]:
     return [FIGURES[number] for number in sorted(set(numbers))]
 
 
-def _finished(figure: PaperFigure, profile: Profile, store: Store) -> list[Cell]:
+def _finished(figure: PaperFigure, profile: Profile, store: Tables) -> list[Cell]:
     """Return the figure's cells of the first trials that are finished, so that a wish for more trials hides nothing.
 
     Runs and limits count by themselves; a figure that has both but lacks all of one is not finished at all.
@@ -125,7 +150,7 @@ def _finished(figure: PaperFigure, profile: Profile, store: Store) -> list[Cell]
     return found
 
 
-def _show(figures: Sequence[PaperFigure], profile: Profile, store: Store, folder: Path) -> Outcome:
+def _show(figures: Sequence[PaperFigure], profile: Profile, store: Tables, folder: Path) -> Outcome:
     cells = {figure.number: _finished(figure, profile, store) for figure in figures}
     whole = [figure for figure in figures if cells[figure.number]]
     if not whole:

@@ -40,8 +40,8 @@ def run_single(
         return tally, runs, trajectories, draw_single(runs, trajectories, folder)
 
 
-def redraw_single(specification: dict[str, Any], folder: Path) -> Path:
-    """Draw the run of a folder again from the specification in it, without computing anything.
+def redraw_single(specification: dict[str, Any], folder: Path, target: Path) -> Path:
+    """Draw the run of a folder again from the specification in it, in ``target``, without computing anything.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def redraw_single(specification: dict[str, Any], folder: Path) -> Path:
     runs, trajectories = Store(folder, specification).read([cell.key])
     if runs.empty:
         raise StoreMismatch(f"{folder} holds no finished run.")
-    return draw_single(runs, trajectories, folder)
+    return draw_single(runs, trajectories, target)
 
 
 def draw_single(runs: pd.DataFrame, trajectories: pd.DataFrame, folder: Path) -> Path:

@@ -14,10 +14,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -28,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from polarbias.errors import InvalidInput, StoreMismatch
+from polarbias.whole_file import make_folder, write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -37,34 +36,6 @@ SCHEMA = 2
 FOLDERS = ("runs", "trajectories", "limits")
 
 _METADATA, _DIGEST = b"polarbias", b"polarbias.sha256"
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` make a file under a temporary name, then move it to ``path`` in one step.
-
-    Raises
-    ------
-    InvalidInput
-        The file cannot be written.
-    """
-    temporary = None
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-        os.close(handle)
-        temporary = Path(name)
-        write(temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-        # What a killed writer of the same file left; the pattern has mkstemp's eight random letters.
-        for litter in path.parent.glob(f".{path.stem}-????????{path.suffix}"):
-            litter.unlink(missing_ok=True)
-    except OSError as reason:
-        raise InvalidInput(f"cannot write {str(path)!r}: {reason}; make room or choose another folder.") from reason
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 class Store:
@@ -172,16 +143,9 @@ class Store:
         return pd.concat([pd.read_parquet(self._path(folder, key)) for key in keys], ignore_index=True)
 
     def _write_table(self, folder: str, key: str, frame: pd.DataFrame, metadata: dict[str, Any]) -> None:
-        content = json.dumps({**metadata, "key": key, "specification": self.specification}).encode()
-        table = pa.Table.from_pandas(frame, preserve_index=False)
-        table = table.replace_schema_metadata({**table.schema.metadata, _METADATA: content})
-        table = table.replace_schema_metadata({**table.schema.metadata, _DIGEST: _digest(table)})
         path = self._path(folder, key)
-        try:
-            path.parent.mkdir(exist_ok=True)
-        except OSError as reason:
-            raise InvalidInput(f"cannot write {str(path)!r}: {reason}; make room or choose another folder.") from reason
-        write_whole(path, partial(pq.write_table, table))
+        make_folder(path.parent)
+        write_table(path, frame, {**metadata, "key": key, "specification": self.specification})
 
     def write_plan(self, plan: dict[str, Any]) -> None:
         """Remember which part of the specification was asked for; `read_spec` returns it."""
@@ -217,7 +181,20 @@ class Store:
         (self.root / "spec.json").unlink(missing_ok=True)
 
     def _write_json(self, content: dict[str, Any]) -> None:
-        write_whole(self.root / "spec.json", lambda path: path.write_text(json.dumps(content, indent=1) + "\n"))
+        write_spec(self.root, content)
+
+
+def write_table(path: Path, frame: pd.DataFrame, metadata: dict[str, Any], **options: Any) -> None:
+    """Write a table with what is to be known of its making, and a digest; ``options`` are those of Parquet's writer."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    table = table.replace_schema_metadata({**table.schema.metadata, _METADATA: json.dumps(metadata).encode()})
+    table = table.replace_schema_metadata({**table.schema.metadata, _DIGEST: _digest(table)})
+    write_whole(path, partial(pq.write_table, table, **options))
+
+
+def write_spec(root: Path, content: dict[str, Any]) -> None:
+    """Write ``spec.json``."""
+    write_whole(root / "spec.json", lambda path: path.write_text(json.dumps(content, indent=1) + "\n"))
 
 
 def read_spec(root: Path) -> dict[str, Any]:

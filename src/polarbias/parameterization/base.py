@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, Self
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -51,6 +52,17 @@ class Pair(NamedTuple):
 
     plus: Any
     minus: Any
+
+
+def above_underflow(x: Array) -> Array:
+    """Return x, with positive entries below 1e-292 (float32: 1e-31) set to that.
+
+    Off the support entries shrink by a factor at each step for as long as descent runs. At 0, where they would end up
+    in floating point, no step would count as one that keeps them positive, and they could never grow again.
+    """
+    limits = np.finfo(x.dtype)
+    smallest = limits.tiny / limits.eps
+    return jnp.where((x > 0) & (x < smallest), smallest, x)
 
 
 def norm(x: Array) -> Array:

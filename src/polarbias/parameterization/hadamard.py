@@ -9,7 +9,7 @@ import equinox as eqx
 import numpy as np
 
 from polarbias.errors import InvalidInput
-from polarbias.parameterization.base import Array, Factor, FactorNetwork, Pair, concatenate
+from polarbias.parameterization.base import Array, Factor, FactorNetwork, Pair, above_underflow, concatenate
 
 
 def _check_depth(depth: object) -> int:
@@ -96,6 +96,11 @@ class HadamardPower(FactorNetwork):
     def pullback(self, theta: Factor, cotangent: Array) -> Factor:
         """Return the gradient in x."""
         return Factor(self.pullback_of(theta.x, cotangent))
+
+    def retract(self, theta: Factor, previous: Factor) -> Factor:
+        """Keep positive entries within the range of floats."""
+        del previous
+        return Factor(above_underflow(theta.x)) if self.positive else theta
 
     def admissible(self, theta: Factor) -> Array | bool:
         """Tell whether all entries are positive (depth 2 and above)."""

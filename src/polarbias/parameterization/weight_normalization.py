@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from polarbias.errors import InvalidInput
-from polarbias.parameterization.base import Array, FactorNetwork, Polar, norm
+from polarbias.parameterization.base import Array, FactorNetwork, Polar, above_underflow, norm
 from polarbias.problem import real_array
 from polarbias.ratio import RatioLaw, as_ratio
 
@@ -165,10 +165,11 @@ class WeightNormalization(FactorNetwork):
         return chosen
 
     def retract(self, theta: Polar, previous: Polar) -> Polar:
-        """Rescale u to the norm it had, if asked to."""
-        if not self.renormalize:
-            return theta
-        return Polar(theta.r, theta.u * (norm(previous.u) / norm(theta.u))[..., None])
+        """Rescale u to the norm it had, if asked to; keep its positive entries within the range of floats."""
+        u = theta.u
+        if self.renormalize:
+            u = u * (norm(previous.u) / norm(u))[..., None]
+        return Polar(theta.r, above_underflow(u) if self.positive else u)
 
     def admissible(self, theta: Polar) -> Array | bool:
         """Tell whether r and all entries of u are positive (depth 2 and above; at depth 1 the flow may cross 0)."""

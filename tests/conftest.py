@@ -28,6 +28,14 @@ def no_logging_set_up(monkeypatch):
     monkeypatch.setattr(logging, "basicConfig", lambda **options: None)
 
 
+@pytest.fixture(scope="module")
+def no_drawings():
+    """Save the time of drawing; processes that tests start draw."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("polarbias.experiments.reproduction.draw_all", lambda figures, results, folder: [])
+        yield
+
+
 @pytest.fixture(scope="session")
 def problem():
     """A small problem with a nonnegative solution; modules that need another define their own."""

@@ -21,9 +21,10 @@ from commands import call
 from polarbias.errors import ClusterError
 from polarbias.experiments import FIGURES, Profile, reproduce
 from polarbias.experiments.cluster import THREADS, DaskExecution
-from polarbias.experiments.progress import BarWatcher, LineWatcher, watching
+from polarbias.experiments.progress import BarWatcher, LineWatcher
 from polarbias.experiments.runner import run_cells
 from polarbias.experiments.store import Store
+from reproductions import assert_same_tables, quiet
 
 PROFILE = Profile(
     "small", trials=2, starts=1, r0=(0.1, 1.0), ratios=(1.0, 0.1), max_steps=20_000, tol=0.0, m=10, n=20, s=2,
@@ -42,18 +43,7 @@ if __name__ == "__main__":
     main()
 """
 
-pytestmark = pytest.mark.usefixtures("no_logging_set_up")
-
-
-def quiet(cells):
-    return watching(Console(file=io.StringIO()), cells)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_drawings():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("polarbias.experiments.reproduction.draw_all", lambda figures, results, folder: [])
-        yield
+pytestmark = pytest.mark.usefixtures("no_logging_set_up", "no_drawings")
 
 
 @pytest.fixture(scope="module")
@@ -61,16 +51,6 @@ def reference(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reference")
     reproduce(PROFILE, folder, [4], watching=quiet)
     return folder
-
-
-def assert_same_tables(folder, reference):
-    found, wanted = (
-        {path.relative_to(root): pd.read_parquet(path) for path in root.glob("*/*.parquet")}
-        for root in (folder, reference)
-    )
-    assert found.keys() == wanted.keys()
-    for name, table in wanted.items():
-        pd.testing.assert_frame_equal(found[name], table, check_exact=True)
 
 
 def stored(folder):

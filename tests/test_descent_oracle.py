@@ -243,3 +243,53 @@ def test_batch_of_problems_and_ratios_follows_the_same_loops():
             states, _ = constant_steps(model, start(directions[t, c], 0.8, 1, True), dts[t, 0], STEPS)
             np.testing.assert_allclose(run.x[t, c], model.signal(states[-1]), rtol=1e-11)
             np.testing.assert_allclose(run.theta.r[t, c], states[-1][0][0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("algorithm", ["plain", "wn"])
+def test_entries_that_would_leave_the_range_of_floats_stop_nobody(algorithm):
+    """An entry that has shrunk to the edge of float64 neither ends a run nor changes what the others do.
+
+    The oracle computes in extended precision, whose exponents reach far below that edge.
+    """
+    if np.finfo(np.longdouble).tiny == np.finfo(float).tiny:
+        pytest.skip("no extended precision here")
+    A, b = np.array([[1.0, 2.0, 1.0]]), np.array([0.25])
+    start = np.array([1.0, 0.5, 3e-308])
+    network = pb.HadamardPower(2)
+    if algorithm == "wn":
+        network = pb.WeightNormalization(network, 0.1)
+    theta0 = network.init(2.0, start)
+    assert 0 < theta0[-1][-1] < 1e-307
+    run = pb.gradient_descent(pb.LinearProblem(A, b), network, theta0, max_steps=2000, tol=1e-20)
+    assert run.status == pb.Status.CONVERGED
+    assert 0 < run.theta[-1][-1] < 1e-290
+
+    wide = np.longdouble
+    u, r, dt = np.asarray(theta0[-1], wide), wide(getattr(theta0, "r", 1.0)), None
+
+    def state(r, u):
+        x = u if algorithm == "plain" else r * u / np.sqrt(u @ u)
+        residual = A.astype(wide) @ (x * x) - b
+        gradient = x * (A.T.astype(wide) @ residual)
+        loss = residual @ residual / 4
+        if algorithm == "plain":
+            return loss, -gradient, wide(0), gradient @ gradient
+        length = np.sqrt(u @ u)
+        radial = u @ gradient / length
+        tangential = r / length * (gradient - u * radial / length)
+        return loss, -tangential, -wide(0.1) * radial, wide(0.1) * radial**2 + tangential @ tangential
+
+    loss, du, dr, slope = state(r, u)
+    dt, steps = 0.1 * loss / slope, 0
+    while loss >= 1e-20:
+        trial = r + dt * dr, u + dt * du
+        found = state(*trial)
+        if trial[0] > 0 and (trial[1] > 0).all() and found[0] <= loss - wide(1e-4) * dt * slope:
+            (r, u), (loss, du, dr, slope) = trial, found
+            dt, steps = dt * wide(1.05), steps + 1
+        else:
+            dt *= wide(0.5)
+    assert run.steps == steps
+    x = u if algorithm == "plain" else r * u / np.sqrt(u @ u)
+    np.testing.assert_allclose(run.x[:2], np.asarray(x[:2] ** 2, float), rtol=1e-9)
+    assert run.x[2] == 0

@@ -1,19 +1,17 @@
 """Cells, starts and rows of the experiments, recomputed; one small reproduction from profile to verdicts."""
 
-import io
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from rich.console import Console
 from scipy.optimize import linprog
 
 import polarbias as pb
 from polarbias.experiments import FIGURES, PAPER, PROFILES, QUICK, Profile, adjusted, redraw, reproduce, runner
-from polarbias.experiments.progress import watching
 from polarbias.experiments.spec import Cell, Chain, make_law
 from polarbias.experiments.store import Store, read_metadata
+from reproductions import quiet
 
 SQRT10 = 10**0.5
 # Every cell of three chains, so that few programs are compiled.
@@ -38,16 +36,11 @@ COLUMNS = [
     "status",
 ]
 
-
 PAPERS = (1, 2, 3, 4, 5)
 
 
 def cells(profile, number, limits=False):
     return [cell for cell in FIGURES[number].cells(profile) if cell.is_limit == limits]
-
-
-def quiet(cells):
-    return watching(Console(file=io.StringIO()), cells)
 
 
 def test_profiles():

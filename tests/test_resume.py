@@ -16,8 +16,11 @@ import pytest
 from rich.console import Console
 
 from polarbias.experiments import FIGURES, Profile, reproduce, runner
-from polarbias.experiments.progress import LineWatcher, watching
+from polarbias.experiments.progress import LineWatcher
 from polarbias.experiments.runner import Interrupted
+from reproductions import assert_same_tables, quiet, tables
+
+pytestmark = pytest.mark.usefixtures("no_drawings")
 
 PROFILE = Profile(
     "small", trials=6, starts=1, r0=(0.01, 0.1, 1.0), ratios=(1.0, 0.1), max_steps=50_000, tol=0.0, m=40, n=120, s=4,
@@ -38,37 +41,13 @@ main()
 """
 
 
-def quiet(cells):
-    return watching(Console(file=io.StringIO()), cells)
-
-
-def tables(folder):
-    """Return every file of the tables as it reads, by name."""
-    return {str(path.relative_to(folder)): pd.read_parquet(path) for path in sorted(folder.glob("*/*.parquet"))}
-
-
 def steps_of(cells, folder):
     runs = [folder / "runs" / f"{cell.key}.parquet" for cell in cells if not cell.is_limit]
     return sum(int(pd.read_parquet(path)["steps"].sum()) for path in runs)
 
 
-def assert_same_tables(folder, reference):
-    found, wanted = tables(folder), tables(reference)
-    assert found.keys() == wanted.keys()
-    for name, table in wanted.items():
-        pd.testing.assert_frame_equal(found[name], table, check_exact=True)
-
-
 def stored(folder):
     return [cell for cell in CELLS if (folder / FOLDERS[cell.is_limit] / f"{cell.key}.parquet").exists()]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_drawings():
-    """Save the time of drawing; the processes that these tests start draw."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("polarbias.experiments.reproduction.draw_all", lambda figures, results, folder: [])
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Sweeps: what a specification may say, which cells it makes, and that they are computed, found again and added to."""
 
-import io
 import json
 import re
 from pathlib import Path
@@ -8,15 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from rich.console import Console
 
 import polarbias as pb
 from commands import call
 from polarbias.experiments import read_grid, runner, sweep
 from polarbias.experiments.cost import plan
 from polarbias.experiments.grid import KEYS
-from polarbias.experiments.progress import watching
 from polarbias.experiments.store import read_spec
+from reproductions import quiet
 
 pytestmark = pytest.mark.usefixtures("no_logging_set_up")
 
@@ -32,10 +30,6 @@ def written(folder, content=None, **changes):
         else content
     )
     return path
-
-
-def quiet(cells):
-    return watching(Console(file=io.StringIO()), cells)
 
 
 @pytest.mark.parametrize(

@@ -254,7 +254,7 @@ def test_entries_that_would_leave_the_range_of_floats_stop_nobody(algorithm):
     if np.finfo(np.longdouble).tiny == np.finfo(float).tiny:
         pytest.skip("no extended precision here")
     A, b = np.array([[1.0, 2.0, 1.0]]), np.array([0.25])
-    start = np.array([1.0, 0.5, 3e-308])
+    start = np.array([1.0, 0.5, 3e-310])
     network = pb.HadamardPower(2)
     if algorithm == "wn":
         network = pb.WeightNormalization(network, 0.1)

@@ -13,6 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from polarbias.certificate import Certificate as Certificate
+    from polarbias.certificate import certify as certify
     from polarbias.descent import DescentProgress as DescentProgress
     from polarbias.descent import gradient_descent as gradient_descent
     from polarbias.dynamics import vector_field as vector_field
@@ -51,6 +53,10 @@ if TYPE_CHECKING:
     from polarbias.potential import Potential as Potential
     from polarbias.problem import LinearProblem as LinearProblem
     from polarbias.problem import stack as stack
+    from polarbias.pursuit import Pursuit as Pursuit
+    from polarbias.pursuit import PursuitProgress as PursuitProgress
+    from polarbias.pursuit import PursuitStatus as PursuitStatus
+    from polarbias.pursuit import basis_pursuit as basis_pursuit
     from polarbias.ratio import ConstantRatio as ConstantRatio
     from polarbias.ratio import HarmonicRatio as HarmonicRatio
     from polarbias.ratio import PowerRatio as PowerRatio
@@ -73,6 +79,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "certificate": ("Certificate", "certify"),
     "descent": ("DescentProgress", "gradient_descent"),
     "dynamics": ("vector_field",),
     "ensembles": (
@@ -112,6 +119,7 @@ _HOMES = {
     ),
     "potential": ("Potential",),
     "problem": ("LinearProblem", "stack"),
+    "pursuit": ("Pursuit", "PursuitProgress", "PursuitStatus", "basis_pursuit"),
     "ratio": ("ConstantRatio", "HarmonicRatio", "PowerRatio", "RatioLaw"),
     "reference": ("Minimum", "minimal_l1", "minimal_l2"),
     "sensitivity": ("Sensitivity", "limit_sensitivity"),

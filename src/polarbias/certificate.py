@@ -13,9 +13,130 @@ y with :math:`A^\top y \le 0` and :math:`b^\top y > 0` there is no such z.
 
 from __future__ import annotations
 
-import numpy as np
+from typing import NamedTuple
 
-from polarbias.problem import LinearProblem
+import numpy as np
+from numpy.typing import ArrayLike
+
+from polarbias.errors import InvalidInput
+from polarbias.problem import LinearProblem, real_array
+
+
+class Certificate(NamedTuple):
+    r"""What a pair (x, y) proves about min <w, \|x\|> subject to A x = b.
+
+    Attributes
+    ----------
+    value
+        <w, \|x\|>; infinite where x has an entry whose weight is infinite, or a negative one that must not be.
+    bound
+        Lower bound for every solution's value, from y shrunk into its bounds.
+    gap
+        (value - bound) / value; 0 if both are 0.
+    residual
+        \|\|A x - b\|\| / \|\|b\|\|; \|\|A x\|\| if b = 0.
+    excess
+        max over n of \|a_n^T y\| / w_n - 1 (of a_n^T y / w_n - 1 for nonnegative signals), at least 0; where w_n = 0,
+        \|a_n^T y\| / (\|\|a_n\|\| \|\|y\|\|).
+    """
+
+    value: float
+    bound: float
+    gap: float
+    residual: float
+    excess: float
+
+    def within(self, tol: float) -> bool:
+        """Tell whether gap, residual and excess are at most ``tol``."""
+        return abs(self.gap) <= tol and self.residual <= tol and self.excess <= tol
+
+
+def certify(
+    A: object,
+    b: ArrayLike,
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    nonnegative: bool = False,
+) -> Certificate:
+    r"""Return what x and y prove, recomputed from the data.
+
+    .. math:: \min_x \langle w, |x| \rangle \ \text{s.t.}\ A x = b
+              \;\ge\; \max_y b^\top y \ \text{s.t.}\ |A^\top y| \le w .
+
+    Parameters
+    ----------
+    A, b
+        One problem: A dense, sparse or a linear operator, of shape ``(M, N)``; b of shape ``(M,)``.
+    x, y
+        A signal and a dual vector, shapes ``(N,)`` and ``(M,)``.
+    weights
+        w, shape ``(N,)``, from 0 to infinity; 1 by default.
+    nonnegative
+        Whether x >= 0 is asked for; the dual's constraint is A^T y <= w then.
+
+    Raises
+    ------
+    InvalidInput
+        Shapes that do not fit, weights below 0.
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> pb.certify([[1.0, 2.0]], [2.0], [0.0, 1.0], [0.5])
+    Certificate(value=1.0, bound=1.0, gap=0.0, residual=0.0, excess=0.0)
+    """
+    problem = LinearProblem(A, np.asarray(b))
+    x, y = real_array(x, "x").astype(np.float64), real_array(y, "y").astype(np.float64)
+    if x.shape != (problem.n,) or y.shape != (problem.m,):
+        raise InvalidInput(f"x and y must have shapes ({problem.n},) and ({problem.m},), got {x.shape} and {y.shape}.")
+    w = checked_weights(weights, problem.n)
+    with np.errstate(invalid="ignore"):
+        value = float(np.where(x == 0, 0.0, w * np.abs(x)).sum())
+    if nonnegative and (x < 0).any():
+        value = np.inf
+    slopes = problem.adjoint(y)
+    if not nonnegative:
+        slopes = np.abs(slopes)
+    bounded = (w > 0) & np.isfinite(w)
+    excess = max(0.0, float((slopes[bounded] / w[bounded]).max(initial=0.0)) - 1)
+    bound = float(problem.b @ y) / (1 + excess)
+    free = w == 0
+    if free.any() and y.any():
+        norms = np.linalg.norm(_taken(problem, np.flatnonzero(free)), axis=0)
+        size = norms * np.linalg.norm(y)
+        excess = max(excess, float(np.divide(slopes[free], size, out=np.zeros_like(size), where=size > 0).max()))
+    missed, size = np.linalg.norm(problem.residual(x)), np.linalg.norm(problem.b)
+    gap = (value - bound) / value if value else 0.0
+    return Certificate(value, bound, gap, float(missed / size if size else missed), excess)
+
+
+def checked_weights(weights: ArrayLike | None, n: int) -> np.ndarray:
+    """Return weights as an array of shape ``(n,)``.
+
+    Raises
+    ------
+    InvalidInput
+        Another shape, NaN, or a negative weight.
+    """
+    if weights is None:
+        return np.ones(n)
+    w = np.asarray(weights)
+    if w.dtype.kind not in "fiub" or w.shape != (n,) or not (w >= 0).all():
+        raise InvalidInput(f"weights must be {n} numbers from 0 to infinity, shape ({n},).")
+    return w.astype(np.float64)
+
+
+def _taken(problem: LinearProblem, chosen: np.ndarray) -> np.ndarray:
+    """Return columns of A, shape ``(M, k)``."""
+    if isinstance(problem.A, np.ndarray):
+        return np.asarray(problem.A[:, chosen])
+    if hasattr(problem.A, "tocsc"):
+        return np.asarray(problem.A[:, chosen].toarray())
+    units = np.zeros((problem.n, chosen.size))
+    units[chosen, np.arange(chosen.size)] = 1.0
+    return np.asarray(problem.A.matmat(units))
 
 
 def feasible_dual(problem: LinearProblem, y: np.ndarray, weights: np.ndarray) -> np.ndarray:

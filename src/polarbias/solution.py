@@ -12,7 +12,7 @@ import numpy as np
 from polarbias.batch import selector
 
 
-class _Outcome(IntEnum):
+class Outcome(IntEnum):
     """Integers that carry a sentence for people in ``message``."""
 
     message: str
@@ -25,7 +25,7 @@ class _Outcome(IntEnum):
         return member
 
 
-class Status(_Outcome):
+class Status(Outcome):
     """How a chain ended; every member carries a sentence for people in ``message``.
 
     >>> Status.CONVERGED.message
@@ -47,7 +47,7 @@ class Status(_Outcome):
     INACCURATE = 8, "the accuracy asked for is not reached; residual and loss say what is"
 
 
-class Safety(_Outcome):
+class Safety(Outcome):
     """What is known about collapse, r going to 0, for the flow whose limit was asked for.
 
     >>> Safety.LAW.safe, Safety.COLLAPSES.safe

@@ -1,0 +1,98 @@
+r"""From a problem with weights to a `Task`, and back.
+
+Entries of infinite weight and columns of zeros are left out. A signed entry of weight 0 is free: what its column spans
+costs nothing, so the problem is solved on the orthogonal complement of the free columns, and y with it. All other
+columns are divided by their weights, and all of them and b by one number each.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import linalg, optimize
+
+from polarbias.problem import LinearProblem
+from polarbias.pursuit.task import Point, Task
+
+ROUNDING = 1e-13
+"""Share of b that counts as rounding where it is projected."""
+
+
+class Prepared:
+    """A problem and its task.
+
+    Attributes
+    ----------
+    task
+        None where the answer costs nothing: `free` finds it.
+    """
+
+    def __init__(self, problem: LinearProblem, weights: np.ndarray, nonnegative: bool) -> None:
+        """Choose the columns and scale them."""
+        A = np.asarray(problem.A if problem.is_dense else problem.A.toarray(), np.float64)
+        b = np.asarray(problem.b, np.float64)
+        self._problem, self._nonnegative, self._b = problem, nonnegative, b
+        used = np.isfinite(weights) & np.any(A, axis=0)
+        self._unpaid = np.flatnonzero(used & (weights == 0))
+        self._unpaid_columns = A[:, self._unpaid]
+        eliminated = bool(self._unpaid.size) and not nonnegative
+        self._taken = np.flatnonzero(used & (weights > 0)) if eliminated else np.flatnonzero(used)
+        columns, w = np.array(A[:, self._taken].T, order="C"), weights[self._taken]
+        self._basis = _complement(self._unpaid_columns) if eliminated else None
+        norms = np.linalg.norm(columns, axis=1)
+        if self._basis is not None:
+            projected, b = columns @ self._basis, self._basis.T @ b
+            left = np.linalg.norm(projected, axis=1)
+            columns, norms = (
+                projected * (left > ROUNDING * norms)[:, None],
+                np.where(left > ROUNDING * norms, left, 0.0),
+            )
+        paid = w > 0
+        unit = float(np.sqrt(np.mean((norms[paid] / w[paid]) ** 2))) if paid.any() else 0.0
+        self._unit = unit or 1.0
+        self._scale = np.where(paid, w * self._unit, np.where(norms > 0, norms, 1.0))
+        self._length = float(np.linalg.norm(b))
+        self.task: Task | None = None
+        if self._length > ROUNDING * np.linalg.norm(self._b) and not self._free_is_enough():
+            self.task = Task(columns / self._scale[:, None], b / self._length, np.where(paid, 1.0, 0.0), nonnegative)
+
+    @property
+    def n(self) -> int:
+        """Number of unknowns of the problem."""
+        return self._problem.n
+
+    def _free_is_enough(self) -> bool:
+        """Tell whether nonnegative entries of weight 0 reach b."""
+        if not (self._nonnegative and self._unpaid.size):
+            return False
+        _, missed = optimize.nnls(self._unpaid_columns, self._b)
+        return bool(missed <= ROUNDING * np.linalg.norm(self._b))
+
+    def point(self, x: np.ndarray, y: np.ndarray) -> Point:
+        """Return a pair of the problem as one of the task."""
+        assert self.task is not None
+        y = (y if self._basis is None else self._basis.T @ y) * self._unit
+        return Point(x[self._taken] * self._scale / self._length, y, self.task.columns @ y)
+
+    def restored(self, point: Point | None) -> tuple[np.ndarray, np.ndarray]:
+        """Return a point of the task as a pair of the problem; None stands for zeros."""
+        x, y = np.zeros(self._problem.n), np.zeros(self._problem.m)
+        if point is not None:
+            x[self._taken] = point.x * self._length / self._scale
+            y = self.dual(point.y / self._unit)
+        if self._unpaid.size and self.task is None and self._nonnegative:
+            x[self._unpaid] = optimize.nnls(self._unpaid_columns, self._b)[0]
+        elif self._unpaid.size and not self._nonnegative:
+            x[self._unpaid] = np.linalg.lstsq(self._unpaid_columns, self._problem.b - self._problem.apply(x))[0]
+        return x, y
+
+    def dual(self, y: np.ndarray) -> np.ndarray:
+        """Return a vector of the task's rows in those of the problem."""
+        return y if self._basis is None else np.asarray(self._basis @ y)
+
+
+def _complement(columns: np.ndarray) -> np.ndarray:
+    """Return an orthonormal basis of the orthogonal complement of some columns, shape ``(M, k)``."""
+    q, r, _ = linalg.qr(columns, mode="full", pivoting=True)
+    pivots = np.abs(np.diagonal(r))
+    rank = int((pivots > pivots[0] * max(columns.shape) * np.finfo(float).eps).sum())
+    return np.asarray(q[:, rank:])

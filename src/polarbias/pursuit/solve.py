@@ -1,0 +1,135 @@
+"""Basis pursuit: the minimal weighted l1 norm among all solutions of A x = b, with a certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from polarbias.certificate import certify, checked_weights
+from polarbias.errors import InvalidInput
+from polarbias.problem import LinearProblem
+from polarbias.pursuit.monitor import Enough, Monitor
+from polarbias.pursuit.prepared import Prepared
+from polarbias.pursuit.proximal import Unbounded
+from polarbias.pursuit.result import Pursuit, PursuitProgress, PursuitStatus
+from polarbias.pursuit.task import Point
+from polarbias.pursuit.working_set import solve_by_columns
+from polarbias.threads import suited
+
+INNER = 0.1
+"""Share of tol to which the scaled problem is solved."""
+
+
+def basis_pursuit(  # noqa: PLR0913 -- the options of one solver; each is independent of the others
+    A: Any,
+    b: ArrayLike,
+    *,
+    nonnegative: bool = False,
+    weights: ArrayLike | None = None,
+    tol: float = 1e-9,
+    warm_start: Pursuit | None = None,
+    callback: Callable[[PursuitProgress], object] | None = None,
+    max_steps: int = 1000,
+    max_time: float | None = None,
+) -> Pursuit:
+    r"""Return a signal of minimal weighted l1 norm among all solutions of A x = b, and a dual vector that proves it.
+
+    .. math:: \min_x \sum_n w_n |x_n| \quad \text{subject to} \quad A x = b \quad (\text{and } x \ge 0).
+
+    Parameters
+    ----------
+    A
+        Matrix, shape ``(M, N)``: an array or a SciPy sparse matrix.
+    b
+        Right-hand side, shape ``(M,)``.
+    nonnegative
+        Whether x >= 0 is asked for.
+    weights
+        w, shape ``(N,)``; 1 by default. Entries of weight 0 cost nothing, those of infinite weight are 0.
+    tol
+        Gap, residual and excess that `certify` may find in an optimal pair.
+    warm_start
+        An answer for similar data.
+    callback
+        Called after each stage's steps with a `PursuitProgress`; a true return value ends the pursuit.
+    max_steps
+        Factorizations after which it ends.
+    max_time
+        Seconds after which it ends.
+
+    Returns
+    -------
+    Pursuit
+        With ``status``; every status but optimal comes with the best pair so far, and never a wrong "optimal": the
+        status is what `certify` says of the answer, with the data as they were given.
+
+    Raises
+    ------
+    InvalidInput
+        Shapes that do not fit, complex data, NaN or infinity, weights below 0.
+
+    References
+    ----------
+    The problem (3) of arXiv:2305.05448v1. The method: `polarbias.pursuit.proximal`, `polarbias.pursuit.barrier`.
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> pb.basis_pursuit([[1.0, 2.0, 0.0], [0.0, 1.0, 1.0]], [2.0, 1.0]).x
+    array([0., 1., 0.])
+    """
+    problem = LinearProblem(A, np.asarray(b))
+    if problem.batch_shape or not (problem.is_dense or hasattr(problem.A, "toarray")):
+        raise InvalidInput("basis_pursuit takes one problem with a dense or a sparse matrix A of shape (M, N).")
+    w = checked_weights(weights, problem.n)
+    if not (isinstance(tol, Real) and 0 < tol < 1):
+        raise InvalidInput(f"tol must be a number between 0 and 1, got {tol!r}.")
+    if warm_start is not None and (warm_start.x.shape, warm_start.dual.shape) != ((problem.n,), (problem.m,)):
+        raise InvalidInput(
+            f"warm_start has {warm_start.x.size} entries and {warm_start.dual.size} dual ones,"
+            f" and the problem {problem.n} and {problem.m}."
+        )
+    monitor = Monitor(INNER * float(tol), int(max_steps), max_time, callback)
+    with suited(problem.m):
+        prepared = Prepared(problem, w, nonnegative)
+        x, y, infeasible = _pursue(prepared, monitor, warm_start)
+    proof = certify(problem.A, problem.b, x, y, weights=w, nonnegative=nonnegative)
+    if infeasible:
+        status = PursuitStatus.INFEASIBLE
+    elif proof.within(float(tol)):
+        status = PursuitStatus.OPTIMAL
+    else:
+        status = monitor.ended or PursuitStatus.INACCURATE
+    return Pursuit(
+        x, y, proof.value, proof.gap, proof.residual, proof.excess, status, monitor.steps, tuple(monitor.history)
+    )
+
+
+def _pursue(prepared: Prepared, monitor: Monitor, warm: Pursuit | None) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Return the best pair, or zeros and a separating vector, and whether it is the latter."""
+    task = prepared.task
+    if task is None:
+        return *prepared.restored(None), False
+    best, merit = None, np.inf
+
+    def keep(point: Point) -> None:
+        nonlocal best, merit
+        found = max(map(abs, point.measure(task)))
+        if found < merit:
+            best, merit = point, found
+
+    try:
+        start = None if warm is None else prepared.point(warm.x, warm.dual)
+        best = solve_by_columns(task, start, monitor, keep) or best
+    except Unbounded as reason:
+        y = prepared.dual(reason.direction)
+        return np.zeros(prepared.n), y / np.linalg.norm(y), True
+    except Enough:
+        pass
+    except KeyboardInterrupt:
+        monitor.ended = PursuitStatus.INTERRUPTED
+    return *prepared.restored(best), False

@@ -1,0 +1,80 @@
+r"""One problem as its solvers see it: weights 1, b and the columns of A of size 1.
+
+With columns a_n / w_n in place of a_n the problem
+
+.. math:: \min_x \sum_n w_n |x_n| \quad \text{subject to} \quad A x = b
+
+has weights 1 and the solution w_n x_n. Columns of weight 0 stay as they are, with the bound 0 on a_n^T y.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Task:
+    r"""min sum bound |x| subject to columns^T x = b; its dual is max b^T y subject to \|columns y\| <= bound.
+
+    Attributes
+    ----------
+    columns
+        A^T, shape ``(N, M)``, contiguous: columns of A are taken one by one.
+    b
+        Right-hand side, shape ``(M,)``.
+    bound
+        Bounds of A^T y, shape ``(N,)``, 1 or 0.
+    nonnegative
+        Whether x >= 0 is required; the dual is A^T y <= bound then.
+    """
+
+    columns: np.ndarray
+    b: np.ndarray
+    bound: np.ndarray
+    nonnegative: bool
+
+    @property
+    def m(self) -> int:
+        """Number of equations."""
+        return int(self.b.size)
+
+    @property
+    def n(self) -> int:
+        """Number of unknowns."""
+        return int(self.bound.size)
+
+    def shrunk(self, v: np.ndarray, by: float) -> np.ndarray:
+        """Return the point next to v in the l1 norm's proximal sense: v moved by ``by * bound`` towards 0."""
+        threshold = by * self.bound
+        if self.nonnegative:
+            return np.asarray(np.maximum(v - threshold, 0.0))
+        return np.asarray(v - np.clip(v, -threshold, threshold))
+
+    def excess(self, slopes: np.ndarray) -> float:
+        """Return how far A^T y is above its bounds, at most; negative inside."""
+        size = slopes if self.nonnegative else np.abs(slopes)
+        return float((size - self.bound).max())
+
+    def part(self, chosen: np.ndarray) -> Task:
+        """Return the task of some columns."""
+        return Task(self.columns[chosen], self.b, self.bound[chosen], self.nonnegative)
+
+
+@dataclass
+class Point:
+    """A primal and a dual vector, with what was computed of them."""
+
+    x: np.ndarray
+    y: np.ndarray
+    slopes: np.ndarray  # A^T y
+
+    def measure(self, task: Task) -> tuple[float, float, float]:
+        """Return relative gap, residual relative to b, and excess of the dual bounds."""
+        value = float(task.bound @ np.abs(self.x))
+        excess = max(task.excess(self.slopes), 0.0)
+        lower = float(task.b @ self.y) / (1 + excess)
+        support = np.flatnonzero(self.x)
+        residual = np.linalg.norm(task.b - self.x[support] @ task.columns[support]) / np.linalg.norm(task.b)
+        return (value - lower) / max(value, np.finfo(float).tiny), float(residual), excess

@@ -1,0 +1,297 @@
+"""Basis pursuit against linear programs, and certificates that the tests compute themselves."""
+
+import pickle
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+from scipy.optimize import linprog
+
+import polarbias as pb
+from polarbias import PursuitStatus as Status
+
+
+def linear_program(A, b, weights=None, nonnegative=False):
+    """Return HiGHS's status and value, on data of ordinary size; infinite weights leave columns out."""
+    weights = np.ones(A.shape[1]) if weights is None else weights
+    kept = np.isfinite(weights)
+    size, length = np.abs(A).max() or 1.0, np.abs(b).max() or 1.0
+    A, b, cost = A[:, kept] / size, b / length, weights[kept]
+    if not kept.any():
+        return (2 if b.any() else 0), 0.0
+    both = (A, cost) if nonnegative else (np.hstack([A, -A]), np.concatenate([cost, cost]))
+    found = linprog(both[1], A_eq=both[0], b_eq=b, bounds=(0, None), method="highs")
+    return found.status, (found.fun * length / size if found.status == 0 else None)
+
+
+def assert_optimal(A, b, found, weights=None, nonnegative=False, tol=1e-9):
+    """The certificate in three lines: what is there costs w |x|, and nothing can cost less than b^T y."""
+    w = np.ones(A.shape[1]) if weights is None else weights
+    assert found.status is Status.OPTIMAL, found
+    assert np.linalg.norm(A @ found.x - b) <= tol * np.linalg.norm(b)
+    slopes = A.T @ found.dual if nonnegative else np.abs(A.T @ found.dual)
+    norms = np.linalg.norm(A, axis=0) * np.linalg.norm(found.dual)
+    assert (slopes <= w * (1 + tol) + tol * np.where(w == 0, norms, 0)).all()
+    value = np.sum(w[found.support] * np.abs(found.x[found.support]))
+    assert abs(value - b @ found.dual) <= 2 * tol * value
+    assert found.value == pytest.approx(value, rel=1e-12)
+    if nonnegative:
+        assert (found.x >= 0).all()
+
+
+def gaussian(seed, m, n, s, nonnegative=False):
+    rng = np.random.default_rng(seed)
+    A = rng.standard_normal((m, n)) / m**0.5
+    x = np.zeros(n)
+    x[rng.permutation(n)[:s]] = rng.standard_normal(s)
+    x = np.abs(x) if nonnegative else x
+    return A, x, A @ x
+
+
+@pytest.mark.parametrize("nonnegative", [False, True])
+@pytest.mark.parametrize("s", [2, 6, 9, 15, 100])
+def test_gaussian_matrices(s, nonnegative):
+    for seed in range(3):
+        A, x, b = gaussian(seed, 30, 100, s, nonnegative)
+        found = pb.basis_pursuit(A, b, nonnegative=nonnegative)
+        assert_optimal(A, b, found, nonnegative=nonnegative)
+        assert found.value == pytest.approx(linear_program(A, b, nonnegative=nonnegative)[1], rel=1e-7)
+        if s == 2:
+            np.testing.assert_allclose(found.x, x, atol=1e-12)
+            assert set(found.support) == set(np.flatnonzero(x))
+
+
+@pytest.mark.parametrize(("s", "nonnegative"), [(8, False), (30, True), (45, False), (1000, False)])
+def test_the_papers_size(s, nonnegative):
+    A, x, b = gaussian(5, 150, 1000, s, nonnegative)
+    found = pb.basis_pursuit(A, b, nonnegative=nonnegative)
+    assert_optimal(A, b, found, nonnegative=nonnegative, tol=1e-10)
+    if s <= 30:
+        np.testing.assert_allclose(found.x, x, atol=1e-10)
+    else:
+        assert found.value < np.abs(x).sum()
+        assert found.support.size == 150
+
+
+@given(st.integers(0, 10**9))
+def test_whatever_shape_rank_scale_and_weights(seed):
+    rng = np.random.default_rng(seed)
+    m, n, nonnegative, kind = rng.integers(1, 13), rng.integers(1, 30), bool(rng.integers(2)), rng.integers(6)
+    A = rng.standard_normal((m, n)) if kind < 3 else rng.integers(-2, 3, (m, n)).astype(float)
+    if kind == 1 and m > 1:
+        A[-1] = 2 * A[0]
+    if kind == 2 and n > 3:
+        A[:, 1], A[:, 2], A[:, 3] = A[:, 0], -A[:, 0], 0
+    if rng.random() < 0.2:
+        A *= 10.0 ** rng.integers(-8, 9)
+    if rng.random() < 0.2:
+        A *= 10.0 ** rng.integers(-2, 3, n)
+    x = rng.standard_normal(n) * (rng.random(n) < rng.random())
+    x = np.round(x) if kind == 4 else x
+    b = A @ (np.abs(x) if nonnegative else x)
+    if rng.random() < 0.15:
+        b = b + rng.standard_normal(m) * np.abs(A).max()
+    b *= 10.0 ** (rng.integers(-8, 9) if rng.random() < 0.1 else 0)
+    weights = np.ones(n)
+    if rng.random() < 0.4:
+        weights = rng.random(n) + 0.1
+        weights[rng.random(n) < 0.1] = 0
+        weights[rng.random(n) < 0.1] = np.inf
+    found = pb.basis_pursuit(A, b, nonnegative=nonnegative, weights=weights)
+    status, value = linear_program(A, b, weights, nonnegative)
+    if status == 0:
+        assert_optimal(A, b, found, weights, nonnegative)
+        assert found.value == pytest.approx(value, rel=1e-6, abs=1e-9 * np.abs(b).max() / (np.abs(A).max() or 1))
+        return
+    assert found.status is Status.INFEASIBLE, found
+    kept = np.isfinite(weights)
+    assert b @ found.dual > 0
+    slopes = A[:, kept].T @ found.dual
+    slopes = slopes if nonnegative else np.abs(slopes)
+    assert (slopes <= 1e-8 * np.linalg.norm(A[:, kept], axis=0) * np.linalg.norm(found.dual) + 1e-300).all()
+
+
+@pytest.mark.parametrize("margin", [1e-2, 1e-5, 1e-7])
+def test_duals_that_almost_touch_their_bounds_elsewhere(margin):
+    """Columns are made so that many entries off the support have |a^T y| = 1 - margin."""
+    rng = np.random.default_rng(3)
+    m, n, s = 40, 160, 15
+    A = rng.standard_normal((m, n))
+    y = rng.standard_normal(m)
+    wanted = np.where(np.arange(n) < s, 1.0, 1.0 - margin) * np.sign(A.T @ y)
+    A += np.outer(y, wanted - A.T @ y) / (y @ y)
+    x = np.where(np.arange(n) < s, np.sign(A.T @ y) * rng.uniform(0.5, 2, n), 0)
+    found = pb.basis_pursuit(A, A @ x)
+    assert_optimal(A, A @ x, found)
+    np.testing.assert_allclose(found.x, x, atol=1e-8)
+
+
+def test_scales_change_nothing_but_the_scale():
+    A, _, b = gaussian(1, 20, 60, 5)
+    wanted = pb.basis_pursuit(A, b)
+    for a in (1e-8, 1.0, 1e8):
+        for c in (1e-8, 1.0, 1e8):
+            found = pb.basis_pursuit(a * A, c * b)
+            assert found.status is Status.OPTIMAL
+            np.testing.assert_allclose(found.x, wanted.x * c / a, rtol=1e-9, atol=1e-12 * c / a)
+            np.testing.assert_allclose(found.dual, wanted.dual / a, rtol=1e-6, atol=1e-9 / a)
+
+
+def test_solutions_that_are_not_unique():
+    A = np.array([[1.0, 1.0, 0.5, -1.0], [0.0, 0.0, 0.0, 0.0], [2.0, 2.0, 1.0, -2.0]])
+    b = np.array([1.0, 0.0, 2.0])
+    found = pb.basis_pursuit(A, b)
+    assert_optimal(A, b, found)
+    assert found.value == pytest.approx(1)
+    tall = np.vstack([np.eye(3), np.ones((2, 3))])
+    found = pb.basis_pursuit(tall, tall @ [1.0, -2.0, 0.0])
+    assert_optimal(tall, tall @ [1.0, -2.0, 0.0], found)
+    np.testing.assert_allclose(found.x, [1, -2, 0], atol=1e-12)
+
+
+def test_b_is_zero():
+    found = pb.basis_pursuit([[1.0, 2.0]], [0.0])
+    assert found.status is Status.OPTIMAL
+    assert (found.value, found.gap, found.residual, found.steps) == (0, 0, 0, 0)
+    assert not found.x.any()
+
+
+def test_weights():
+    A, _, b = gaussian(2, 12, 40, 40)
+    w = np.random.default_rng(0).uniform(0.2, 3, 40)
+    found = pb.basis_pursuit(A, b, weights=w)
+    assert_optimal(A, b, found, w)
+    w[:5], w[5:20] = 0, np.inf
+    found = pb.basis_pursuit(A, b, weights=w)
+    assert_optimal(A, b, found, w)
+    assert not found.x[5:20].any()
+    assert found.value == pytest.approx(linear_program(A, b, w)[1], rel=1e-7)
+    w[:12] = 0
+    assert pb.basis_pursuit(A, b, weights=w).value == 0
+
+
+def test_proofs_that_there_is_no_signal():
+    A = np.array([[1.0, 2.0], [1.0, 2.0]])
+    found = pb.basis_pursuit(A, [1.0, 2.0])
+    assert found.status is Status.INFEASIBLE
+    np.testing.assert_allclose(A.T @ found.dual, 0, atol=1e-12)
+    assert found.dual @ [1.0, 2.0] > 0.1
+    found = pb.basis_pursuit([[1.0, 2.0]], [-1.0], nonnegative=True)
+    assert found.status is Status.INFEASIBLE
+    assert found.dual[0] < 0
+    assert "no signal" in found.message
+
+
+def test_sparse_matrices_and_other_types():
+    rng = np.random.default_rng(4)
+    A = sparse.random_array((30, 90), density=0.1, rng=rng, data_sampler=rng.standard_normal)
+    x = np.where(np.arange(90) % 20 == 0, 1.0, 0.0)
+    b = A @ x
+    wanted = pb.basis_pursuit(A.toarray(), b)
+    for given_as in (A, A.tocsc(), sparse.csr_matrix(A), np.asfortranarray(A.toarray())):
+        found = pb.basis_pursuit(given_as, b)
+        assert_optimal(A.toarray(), b, found)
+        np.testing.assert_allclose(found.x, wanted.x, atol=1e-10)
+    single = pb.basis_pursuit(A.toarray().astype(np.float32), b.astype(np.float32), tol=1e-5)
+    assert single.x.dtype == np.float64
+    np.testing.assert_allclose(single.x, wanted.x, atol=1e-4)
+    whole = pb.basis_pursuit(np.eye(3, dtype=int), [1, 0, 2])
+    np.testing.assert_array_equal(whole.x, [1, 0, 2])
+
+
+def test_warm_starts_save_steps():
+    A, _, b = gaussian(6, 60, 240, 10)
+    cold = pb.basis_pursuit(A, b)
+    again = pb.basis_pursuit(A, b, warm_start=cold)
+    assert_optimal(A, b, again)
+    assert again.steps <= 2 < cold.steps
+    near = b + 1e-3 * np.linalg.norm(b) * A[:, 0]
+    found = pb.basis_pursuit(A, near, warm_start=cold)
+    assert_optimal(A, near, found)
+
+
+def test_limits_return_the_best_pair_so_far():
+    A, _, b = gaussian(7, 60, 240, 240)
+    whole = pb.basis_pursuit(A, b)
+    seen = []
+    found = pb.basis_pursuit(A, b, callback=lambda state: seen.append(state) or len(seen) == 3)
+    assert found.status is Status.INTERRUPTED
+    assert len(seen) == 3 == len(found.history)
+    assert found.history == tuple(seen)
+    assert found.steps < whole.steps
+    for limited, status in (
+        (pb.basis_pursuit(A, b, max_steps=12), Status.STEP_LIMIT),
+        (pb.basis_pursuit(A, b, max_time=0.0), Status.TIME_LIMIT),
+    ):
+        assert limited.status is status
+        proof = pb.certify(A, b, limited.x, limited.dual)
+        assert (proof.gap, proof.residual) == (limited.gap, limited.residual)
+        assert proof.bound <= whole.value * (1 + 1e-9)
+
+    def interrupt(state):
+        raise KeyboardInterrupt
+
+    assert pb.basis_pursuit(A, b, callback=interrupt).status is Status.INTERRUPTED
+
+
+def test_the_certificate_speaks_for_itself():
+    A, b = np.array([[1.0, 2.0]]), np.array([2.0])
+    proof = pb.certify(A, b, [2.0, 0.0], [0.25])
+    assert (proof.value, proof.bound, proof.gap, proof.residual, proof.excess) == (2, 0.5, 0.75, 0, 0)
+    assert not proof.within(0.5)
+    proof = pb.certify(A, b, [0.0, 0.5], [1.0])
+    assert (proof.residual, proof.excess, proof.bound) == (0.5, 1, 1)
+    assert pb.certify(A, b, [-1.0, 1.5], [0.5], nonnegative=True).value == np.inf
+    assert pb.certify(A, -b, [0.0, -1.0], [-0.5]).gap == 0
+    assert pb.certify(A, b, [1.0, 0.5], [0.5], weights=[np.inf, 1]).value == np.inf
+    proof = pb.certify(A, b, [0.0, 1.0], [0.5], weights=[0, 1])
+    assert proof.excess == pytest.approx(1)
+    assert pb.certify(sparse.csr_array(A), b, [0.0, 1.0], [0.5], weights=[0, 1]) == proof
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        (([[1.0, 2.0]], [1.0, 2.0]), {}, "b must have shape"),
+        (([[1.0, np.nan]], [1.0]), {}, "NaN"),
+        (([[1.0, 2j]], [1.0]), {}, "real numbers"),
+        (([[1.0, 2.0]], [1.0]), {"weights": [1.0]}, "weights must be 2 numbers"),
+        (([[1.0, 2.0]], [1.0]), {"weights": [1.0, -1.0]}, "weights must be 2 numbers"),
+        (([[1.0, 2.0]], [1.0]), {"tol": 0}, "tol must be"),
+        ((np.ones((2, 1, 3)), np.ones((2, 1))), {}, "takes one problem"),
+        ((sparse.linalg.aslinearoperator(np.eye(2)), [1.0, 1.0]), {}, "dense or a sparse"),
+        (([[1.0, 2.0]], [1.0]), {"warm_start": pb.basis_pursuit([[1.0]], [1.0])}, "warm_start"),
+    ],
+)
+def test_wrong_input_is_refused(arguments, options, message):
+    with pytest.raises(pb.InvalidInput, match=message):
+        pb.basis_pursuit(*arguments, **options)
+
+
+def test_answers_can_be_kept():
+    found = pb.basis_pursuit([[1.0, 2.0]], [2.0])
+    again = pickle.loads(pickle.dumps(found))
+    np.testing.assert_array_equal(again.x, found.x)
+    assert repr(again) == repr(found)
+    assert repr(found).startswith("Pursuit(optimal, value=1, 1 of 2 entries, gap=0.0e+00")
+
+
+def test_neither_the_package_nor_the_solver_loads_jax():
+    code = (
+        "import sys, polarbias as pb; pb.basis_pursuit([[1.0, 2.0]], [2.0]);"
+        "print(*{'jax', 'sklearn', 'pandas', 'matplotlib'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert not done.stdout.strip()
+
+
+def test_a_limit_of_time_is_kept():
+    A, _, b = gaussian(8, 100, 400, 400)
+    began = time.monotonic()
+    pb.basis_pursuit(A, b, max_time=0.01)
+    assert time.monotonic() - began < 30

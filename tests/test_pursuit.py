@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
-from scipy.optimize import linprog
+from scipy.optimize import linprog, nnls
 
 import polarbias as pb
 from polarbias import PursuitStatus as Status
+from polarbias.pursuit import working_set
 
 
 def linear_program(A, b, weights=None, nonnegative=False):
@@ -42,6 +43,19 @@ def assert_optimal(A, b, found, weights=None, nonnegative=False, tol=1e-9):
     assert found.value == pytest.approx(value, rel=1e-12)
     if nonnegative:
         assert (found.x >= 0).all()
+
+
+def assert_denoised(A, b, sigma, found, weights=None, nonnegative=False, tol=1e-9):
+    """The same with a ball around b: b^T y - sigma ||y|| is the lower bound."""
+    w = np.ones(A.shape[1]) if weights is None else weights
+    assert found.status is Status.OPTIMAL, found
+    assert np.linalg.norm(A @ found.x - b) <= sigma * (1 + tol)
+    slopes = A.T @ found.dual if nonnegative else np.abs(A.T @ found.dual)
+    norms = np.linalg.norm(A, axis=0) * np.linalg.norm(found.dual)
+    assert (slopes <= w * (1 + tol) + tol * np.where(w == 0, norms, 0)).all()
+    value = np.sum(w[found.support] * np.abs(found.x[found.support]))
+    assert abs(value - b @ found.dual + sigma * np.linalg.norm(found.dual)) <= 2 * tol * value
+    assert not (nonnegative and (found.x < 0).any())
 
 
 def gaussian(seed, m, n, s, nonnegative=False):
@@ -114,6 +128,71 @@ def test_whatever_shape_rank_scale_and_weights(seed):
     slopes = A[:, kept].T @ found.dual
     slopes = slopes if nonnegative else np.abs(slopes)
     assert (slopes <= 1e-8 * np.linalg.norm(A[:, kept], axis=0) * np.linalg.norm(found.dual) + 1e-300).all()
+
+
+@given(st.integers(0, 10**9))
+def test_noise_of_any_size(seed):
+    rng = np.random.default_rng(seed)
+    m, n, nonnegative = rng.integers(1, 13), rng.integers(1, 30), bool(rng.integers(2))
+    A = rng.standard_normal((m, n))
+    if n > 3 and rng.random() < 0.3:
+        A[:, 1], A[:, 2], A[:, 3] = A[:, 0], -A[:, 0], 0
+    x = rng.standard_normal(n) * (rng.random(n) < rng.random())
+    b = A @ (np.abs(x) if nonnegative else x) + rng.standard_normal(m) * (0.1 if rng.random() < 0.5 else 0)
+    sigma = float(np.linalg.norm(b)) * 10 ** rng.uniform(-4, 0.2)
+    weights = np.ones(n)
+    if rng.random() < 0.4:
+        weights = rng.random(n) + 0.1
+        weights[rng.random(n) < 0.1] = 0
+        weights[rng.random(n) < 0.1] = np.inf
+    found = pb.basis_pursuit_denoise(A, b, sigma, nonnegative=nonnegative, weights=weights)
+    kept = A[:, np.isfinite(weights)]
+    if not kept.size:
+        nearest = float(np.linalg.norm(b))
+    elif nonnegative:
+        nearest = nnls(kept, b)[1]
+    else:
+        nearest = float(np.linalg.norm(b - kept @ np.linalg.lstsq(kept, b)[0]))
+    if nearest > sigma * (1 + 1e-6):
+        assert found.status is Status.INFEASIBLE, found
+        assert b @ found.dual > sigma * np.linalg.norm(found.dual)
+        slopes = kept.T @ found.dual if nonnegative else np.abs(kept.T @ found.dual)
+        assert (slopes <= 1e-8 * np.linalg.norm(kept, axis=0) * np.linalg.norm(found.dual) + 1e-300).all()
+    elif nearest < sigma * (1 - 1e-6):
+        assert_denoised(A, b, sigma, found, weights, nonnegative)
+
+
+def test_noise_at_the_papers_size_and_at_its_ends():
+    A, x, b = gaussian(9, 150, 1000, 10)
+    noise = np.random.default_rng(1).standard_normal(150)
+    noisy = b + noise * (0.05 / np.linalg.norm(noise))
+    found = pb.basis_pursuit_denoise(A, noisy, 0.05)
+    assert_denoised(A, noisy, 0.05, found)
+    assert np.linalg.norm(found.x - x) < 0.3
+    none = pb.basis_pursuit_denoise(A, b, float(np.linalg.norm(b)))
+    assert not none.x.any()
+    assert none.status is Status.OPTIMAL
+    np.testing.assert_allclose(pb.basis_pursuit_denoise(A, b, 0).x, pb.basis_pursuit(A, b).x, atol=1e-12)
+    proof = pb.certify(A, noisy, found.x, found.dual, sigma=0.05)
+    assert (proof.gap, proof.residual, proof.excess) == (found.gap, found.residual, found.excess)
+    for sigma in (-1.0, np.inf, np.nan, True, "1"):
+        with pytest.raises(pb.InvalidInput, match="sigma must be"):
+            pb.basis_pursuit_denoise(A, b, sigma)
+
+
+def test_large_problems_by_their_columns(monkeypatch):
+    monkeypatch.setattr(working_set, "WHOLE", 0)
+    for seed in range(3):
+        for nonnegative in (False, True):
+            A, _, b = gaussian(seed, 20, 200, 6, nonnegative)
+            found = pb.basis_pursuit(A, b, nonnegative=nonnegative)
+            assert_optimal(A, b, found, nonnegative=nonnegative)
+    A = -np.abs(A)
+    assert pb.basis_pursuit(A, np.abs(b), nonnegative=True).status is Status.INFEASIBLE
+    A[:, -1] = np.abs(b)  # the only column that reaches b, and by no means the first to be tried
+    A[:, :100] += 10 * np.abs(b)[:, None]
+    found = pb.basis_pursuit(A, np.abs(b), nonnegative=True)
+    assert_optimal(A, np.abs(b), found, nonnegative=True)
 
 
 @pytest.mark.parametrize("margin", [1e-2, 1e-5, 1e-7])
@@ -263,8 +342,8 @@ def test_the_certificate_speaks_for_itself():
         (([[1.0, 2.0]], [1.0]), {"weights": [1.0]}, "weights must be 2 numbers"),
         (([[1.0, 2.0]], [1.0]), {"weights": [1.0, -1.0]}, "weights must be 2 numbers"),
         (([[1.0, 2.0]], [1.0]), {"tol": 0}, "tol must be"),
-        ((np.ones((2, 1, 3)), np.ones((2, 1))), {}, "takes one problem"),
-        ((sparse.linalg.aslinearoperator(np.eye(2)), [1.0, 1.0]), {}, "dense or a sparse"),
+        ((np.ones((2, 1, 3)), np.ones((2, 1))), {}, "one dense or sparse"),
+        ((sparse.linalg.aslinearoperator(np.eye(2)), [1.0, 1.0]), {}, "one dense or sparse"),
         (([[1.0, 2.0]], [1.0]), {"warm_start": pb.basis_pursuit([[1.0]], [1.0])}, "warm_start"),
     ],
 )

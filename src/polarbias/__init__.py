@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from polarbias.pursuit import PursuitProgress as PursuitProgress
     from polarbias.pursuit import PursuitStatus as PursuitStatus
     from polarbias.pursuit import basis_pursuit as basis_pursuit
+    from polarbias.pursuit import basis_pursuit_denoise as basis_pursuit_denoise
     from polarbias.ratio import ConstantRatio as ConstantRatio
     from polarbias.ratio import HarmonicRatio as HarmonicRatio
     from polarbias.ratio import PowerRatio as PowerRatio
@@ -119,7 +120,7 @@ _HOMES = {
     ),
     "potential": ("Potential",),
     "problem": ("LinearProblem", "stack"),
-    "pursuit": ("Pursuit", "PursuitProgress", "PursuitStatus", "basis_pursuit"),
+    "pursuit": ("Pursuit", "PursuitProgress", "PursuitStatus", "basis_pursuit", "basis_pursuit_denoise"),
     "ratio": ("ConstantRatio", "HarmonicRatio", "PowerRatio", "RatioLaw"),
     "reference": ("Minimum", "minimal_l1", "minimal_l2"),
     "sensitivity": ("Sensitivity", "limit_sensitivity"),

@@ -34,7 +34,7 @@ class Certificate(NamedTuple):
     gap
         (value - bound) / value; 0 if both are 0.
     residual
-        \|\|A x - b\|\| / \|\|b\|\|; \|\|A x\|\| if b = 0.
+        How far \|\|A x - b\|\| is above sigma, relative to sigma, or to \|\|b\|\| if that is 0.
     excess
         max over n of \|a_n^T y\| / w_n - 1 (of a_n^T y / w_n - 1 for nonnegative signals), at least 0; where w_n = 0,
         \|a_n^T y\| / (\|\|a_n\|\| \|\|y\|\|).
@@ -59,11 +59,12 @@ def certify(
     *,
     weights: ArrayLike | None = None,
     nonnegative: bool = False,
+    sigma: float = 0.0,
 ) -> Certificate:
     r"""Return what x and y prove, recomputed from the data.
 
-    .. math:: \min_x \langle w, |x| \rangle \ \text{s.t.}\ A x = b
-              \;\ge\; \max_y b^\top y \ \text{s.t.}\ |A^\top y| \le w .
+    .. math:: \min_x \langle w, |x| \rangle \ \text{s.t.}\ \lVert A x - b \rVert_2 \le \sigma
+              \;\ge\; \max_y b^\top y - \sigma \lVert y \rVert_2 \ \text{s.t.}\ |A^\top y| \le w .
 
     Parameters
     ----------
@@ -75,6 +76,8 @@ def certify(
         w, shape ``(N,)``, from 0 to infinity; 1 by default.
     nonnegative
         Whether x >= 0 is asked for; the dual's constraint is A^T y <= w then.
+    sigma
+        Largest distance of A x from b; 0 asks for A x = b.
 
     Raises
     ------
@@ -101,15 +104,15 @@ def certify(
         slopes = np.abs(slopes)
     bounded = (w > 0) & np.isfinite(w)
     excess = max(0.0, float((slopes[bounded] / w[bounded]).max(initial=0.0)) - 1)
-    bound = float(problem.b @ y) / (1 + excess)
+    bound = float(problem.b @ y - sigma * np.linalg.norm(y)) / (1 + excess)
     free = w == 0
     if free.any() and y.any():
         norms = np.linalg.norm(_taken(problem, np.flatnonzero(free)), axis=0)
         size = norms * np.linalg.norm(y)
         excess = max(excess, float(np.divide(slopes[free], size, out=np.zeros_like(size), where=size > 0).max()))
-    missed, size = np.linalg.norm(problem.residual(x)), np.linalg.norm(problem.b)
+    missed = max(float(np.linalg.norm(problem.residual(x))) - sigma, 0.0)
     gap = (value - bound) / value if value else 0.0
-    return Certificate(value, bound, gap, float(missed / size if size else missed), excess)
+    return Certificate(value, bound, gap, missed / (sigma or float(np.linalg.norm(problem.b)) or 1.0), excess)
 
 
 def checked_weights(weights: ArrayLike | None, n: int) -> np.ndarray:

@@ -26,7 +26,7 @@ class Prepared:
         None where the answer costs nothing: `free` finds it.
     """
 
-    def __init__(self, problem: LinearProblem, weights: np.ndarray, nonnegative: bool) -> None:
+    def __init__(self, problem: LinearProblem, weights: np.ndarray, nonnegative: bool, sigma: float) -> None:
         """Choose the columns and scale them."""
         A = np.asarray(problem.A if problem.is_dense else problem.A.toarray(), np.float64)
         b = np.asarray(problem.b, np.float64)
@@ -52,20 +52,21 @@ class Prepared:
         self._scale = np.where(paid, w * self._unit, np.where(norms > 0, norms, 1.0))
         self._length = float(np.linalg.norm(b))
         self.task: Task | None = None
-        if self._length > ROUNDING * np.linalg.norm(self._b) and not self._free_is_enough():
-            self.task = Task(columns / self._scale[:, None], b / self._length, np.where(paid, 1.0, 0.0), nonnegative)
+        if self._length > max(ROUNDING * float(np.linalg.norm(self._b)), sigma) and not self._free_is_enough(sigma):
+            columns = columns / self._scale[:, None]
+            self.task = Task(columns, b / self._length, np.where(paid, 1.0, 0.0), nonnegative, sigma / self._length)
 
     @property
     def n(self) -> int:
         """Number of unknowns of the problem."""
         return self._problem.n
 
-    def _free_is_enough(self) -> bool:
-        """Tell whether nonnegative entries of weight 0 reach b."""
+    def _free_is_enough(self, sigma: float) -> bool:
+        """Tell whether nonnegative entries of weight 0 come near enough to b."""
         if not (self._nonnegative and self._unpaid.size):
             return False
         _, missed = optimize.nnls(self._unpaid_columns, self._b)
-        return bool(missed <= ROUNDING * np.linalg.norm(self._b))
+        return bool(missed <= max(sigma, ROUNDING * float(np.linalg.norm(self._b))))
 
     def point(self, x: np.ndarray, y: np.ndarray) -> Point:
         """Return a pair of the problem as one of the task."""

@@ -5,9 +5,10 @@ over A z = b, and its dual asks for a root of
 
 .. math:: A\, \mathrm{shrink}_s(x + s A^\top y) = b,
 
-a monotone, piecewise linear system, whose Newton matrix is s A_J A_J^T with J the entries that shrinking leaves. It is
-the mirror step of this library with the potential ||.||^2 / 2 in place of the entropy: being polyhedral, it ends after
-finitely many steps, and one step from 0 suffices once s is large enough.
+a monotone, piecewise linear system, whose Newton matrix is s A_J A_J^T with J the entries that shrinking leaves. Where
+:math:`\lVert A z - b \rVert \le \sigma` is asked for, :math:`\sigma y / \lVert y \rVert` comes in addition on the left.
+It is the mirror step of this library with the potential ||.||^2 / 2 in place of the entropy: being polyhedral, it ends
+after finitely many steps, and one step from 0 suffices once s is large enough.
 
 References
 ----------
@@ -21,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy import linalg
+from scipy import linalg, optimize
 
 from polarbias.pursuit.task import Point, Task
 
@@ -34,6 +35,10 @@ DAMPING = 1e-6
 Directions that no active column spans get steps this much longer; the exact line search cuts them where a column
 becomes active.
 """
+
+
+FARTHEST = 1e20
+"""A step this long means that nothing bounds it."""
 
 
 class Unbounded(Exception):
@@ -77,12 +82,15 @@ def proximal_step(
         active = np.flatnonzero(x)
         columns = task.columns[active]
         residual = task.b - x[active] @ columns
+        size = float(np.linalg.norm(y))
+        if task.sigma:
+            residual = residual - (task.sigma / size) * y
         solved = bool(np.linalg.norm(residual) <= SOLVED * scale)
         if solved or made == newton_steps or active.size > most_active or stop():
             break
-        direction = _newton_direction(columns, residual / length)
+        direction = _newton_direction(columns, residual / length, y, size, task.sigma / length)
         along = task.columns @ direction
-        moved = _exact_step(task, v, length, along, direction)
+        moved = _exact_step(task, v, length, along, y, direction)
         if moved <= 0:
             break
         y = y + moved * direction
@@ -90,30 +98,52 @@ def proximal_step(
     return Point(x, y, slopes), made, solved
 
 
-def _newton_direction(columns: np.ndarray, residual: np.ndarray) -> np.ndarray:
-    """Return (A_J A_J^T + damping I)^-1 residual, by the smaller of two Gram matrices."""
+def _newton_direction(
+    columns: np.ndarray, residual: np.ndarray, y: np.ndarray, size: float, sigma: float
+) -> np.ndarray:
+    """Return Newton's direction, by the smaller of two Gram matrices.
+
+    The matrix is A_J A_J^T + sigma (I - u u^T) / ||y|| + damping I with u = y / ||y||.
+    """
+    curvature = sigma / size if sigma else 0.0
+    unit = y / size if sigma else np.zeros_like(y)
     k, m = columns.shape
+    diagonal = DAMPING + curvature
     if not k:
-        return residual
-    if k <= m:
-        factor = _factor(columns @ columns.T)
-        return np.asarray(
-            (residual - linalg.cho_solve(factor, columns @ residual, check_finite=False) @ columns) / DAMPING
-        )
-    return np.asarray(linalg.cho_solve(_factor(columns.T @ columns), residual, check_finite=False))
+        solved = np.array([residual, unit]) / diagonal
+    elif k <= m:
+        factor = _factor(columns @ columns.T, diagonal)
+        both = np.array([residual, unit])
+        spanned = linalg.cho_solve(factor, columns @ both.T, check_finite=False)
+        solved = (both - spanned.T @ columns) / diagonal
+    else:
+        factor = _factor(columns.T @ columns, diagonal)
+        solved = linalg.cho_solve(factor, np.array([residual, unit]).T, check_finite=False).T
+    # Sherman and Morrison's formula takes the curvature along y out again.
+    along = float(unit @ solved[0]) * curvature / (1 - curvature * float(unit @ solved[1]))
+    return np.asarray(solved[0] + along * solved[1])
 
 
-def _factor(gram: np.ndarray) -> tuple[np.ndarray, bool]:
-    gram[np.diag_indices_from(gram)] += DAMPING
+def _factor(gram: np.ndarray, diagonal: float) -> tuple[np.ndarray, bool]:
+    gram[np.diag_indices_from(gram)] += diagonal
     return linalg.cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)  # type: ignore[no-any-return]
 
 
-def _exact_step(task: Task, v: np.ndarray, length: float, along: np.ndarray, direction: np.ndarray) -> float:
-    """Return the minimiser of the dual function on a ray: its derivative is piecewise linear and increases."""
+def _exact_step(
+    task: Task, v: np.ndarray, length: float, along: np.ndarray, y: np.ndarray, direction: np.ndarray
+) -> float:
+    """Return the minimiser of the dual function on a ray: its derivative increases, linearly between kinks.
+
+    The norm of y, if sigma is not 0, makes it curved: then the interval between two kinks is searched.
+    """
     gain = float(task.b @ direction)
 
     def derivative(t: float) -> float:
-        return float(task.shrunk(v + (length * t) * along, length) @ along) - gain
+        slope = float(task.shrunk(v + (length * t) * along, length) @ along) - gain
+        if task.sigma:
+            there = y + t * direction
+            slope += task.sigma * float(there @ direction) / float(np.linalg.norm(there))
+        return slope
 
     threshold = length * task.bound
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -130,9 +160,23 @@ def _exact_step(task: Task, v: np.ndarray, length: float, along: np.ndarray, dir
             low = middle + 1
     left = kinks[low - 1] if low else 0.0
     right = kinks[low] if low < kinks.size else 2 * left + 1
+    if task.sigma:
+        return _root(derivative, float(left), float(right), direction)
     at_left, at_right = derivative(left), derivative(right)
     if not at_right > at_left:
         if low == kinks.size:
             raise Unbounded(direction)
         return float(right)
     return float(left - at_left * (right - left) / (at_right - at_left))
+
+
+def _root(derivative: Callable[[float], float], left: float, right: float, direction: np.ndarray) -> float:
+    """Return where the derivative along a direction is 0; beyond ``right`` if need be."""
+    if derivative(left) >= 0:
+        return left
+    while derivative(right) < 0:
+        left, right = right, 4 * right
+        if right > FARTHEST:
+            raise Unbounded(direction)
+    root, _ = optimize.brentq(derivative, left, right, rtol=1e-14, xtol=1e-300, full_output=True, disp=False)
+    return float(root)

@@ -64,7 +64,7 @@ class Pursuit:
     gap
         (value - bound) / value with the bound from ``dual``; see `certify`.
     residual
-        \|\|A x - b\|\| / \|\|b\|\|.
+        How far \|\|A x - b\|\| is above sigma, relative to sigma; of `basis_pursuit`, \|\|A x - b\|\| / \|\|b\|\|.
     excess
         How far ``dual`` is above its bounds, relative to them.
     status

@@ -82,22 +82,89 @@ def basis_pursuit(  # noqa: PLR0913 -- the options of one solver; each is indepe
     >>> pb.basis_pursuit([[1.0, 2.0, 0.0], [0.0, 1.0, 1.0]], [2.0, 1.0]).x
     array([0., 1., 0.])
     """
-    problem = LinearProblem(A, np.asarray(b))
+    return _pursuit(
+        LinearProblem(A, np.asarray(b)), 0.0, nonnegative, weights, tol, warm_start, callback, max_steps, max_time
+    )
+
+
+def basis_pursuit_denoise(  # noqa: PLR0913 -- as above
+    A: Any,
+    b: ArrayLike,
+    sigma: float,
+    *,
+    nonnegative: bool = False,
+    weights: ArrayLike | None = None,
+    tol: float = 1e-9,
+    warm_start: Pursuit | None = None,
+    callback: Callable[[PursuitProgress], object] | None = None,
+    max_steps: int = 1000,
+    max_time: float | None = None,
+) -> Pursuit:
+    r"""Return a signal of minimal weighted l1 norm among all with \|\|A x - b\|\| <= sigma, and a proof.
+
+    .. math:: \min_x \sum_n w_n |x_n| \ \text{s.t.}\ \lVert A x - b \rVert_2 \le \sigma
+              \;=\; \max_y b^\top y - \sigma \lVert y \rVert_2 \ \text{s.t.}\ |A^\top y| \le w .
+
+    Parameters
+    ----------
+    A, b
+        As for `basis_pursuit`, which this is for sigma = 0.
+    sigma
+        Largest distance, at least 0. At ||b|| and above the answer is 0.
+    nonnegative, weights, tol, warm_start, callback, max_steps, max_time
+        As for `basis_pursuit`; \|\|A x - b\|\| may be sigma (1 + tol).
+
+    Raises
+    ------
+    InvalidInput
+        As for `basis_pursuit`; sigma below 0 or not finite.
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> pb.basis_pursuit_denoise([[1.0, 2.0]], [2.0], 1.0).x
+    array([0. , 0.5])
+    """
+    if isinstance(sigma, bool) or not (isinstance(sigma, Real) and 0 <= sigma < np.inf):
+        raise InvalidInput(f"sigma must be a finite number of at least 0, got {sigma!r}.")
+    return _pursuit(
+        LinearProblem(A, np.asarray(b)),
+        float(sigma),
+        nonnegative,
+        weights,
+        tol,
+        warm_start,
+        callback,
+        max_steps,
+        max_time,
+    )
+
+
+def _pursuit(  # noqa: PLR0913 -- as above
+    problem: LinearProblem,
+    sigma: float,
+    nonnegative: bool,
+    weights: ArrayLike | None,
+    tol: float,
+    warm_start: Pursuit | None,
+    callback: Callable[[PursuitProgress], object] | None,
+    max_steps: int,
+    max_time: float | None,
+) -> Pursuit:
     if problem.batch_shape or not (problem.is_dense or hasattr(problem.A, "toarray")):
-        raise InvalidInput("basis_pursuit takes one problem with a dense or a sparse matrix A of shape (M, N).")
+        raise InvalidInput("A must be one dense or sparse matrix of shape (M, N).")
     w = checked_weights(weights, problem.n)
     if not (isinstance(tol, Real) and 0 < tol < 1):
         raise InvalidInput(f"tol must be a number between 0 and 1, got {tol!r}.")
     if warm_start is not None and (warm_start.x.shape, warm_start.dual.shape) != ((problem.n,), (problem.m,)):
         raise InvalidInput(
-            f"warm_start has {warm_start.x.size} entries and {warm_start.dual.size} dual ones,"
-            f" and the problem {problem.n} and {problem.m}."
+            f"warm_start has {warm_start.x.size} entries and {warm_start.dual.size} dual ones, and the problem"
+            f" {problem.n} and {problem.m}."
         )
     monitor = Monitor(INNER * float(tol), int(max_steps), max_time, callback)
     with suited(problem.m):
-        prepared = Prepared(problem, w, nonnegative)
-        x, y, infeasible = _pursue(prepared, monitor, warm_start)
-    proof = certify(problem.A, problem.b, x, y, weights=w, nonnegative=nonnegative)
+        x, y, infeasible = _pursue(Prepared(problem, w, nonnegative, sigma), monitor, warm_start)
+    proof = certify(problem.A, problem.b, x, y, weights=w, nonnegative=nonnegative, sigma=sigma)
     if infeasible:
         status = PursuitStatus.INFEASIBLE
     elif proof.within(float(tol)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from scipy import optimize
 
 from polarbias.certificate import separating_vector
 from polarbias.errors import NotReachable
@@ -59,8 +60,12 @@ def solve(task: Task, start: Point | None, monitor: Monitor, keep: Keep) -> Poin
     Enough
         See `Monitor.solves`.
     """
-    begin = _first(task) if start is None else start
+    begin = _first(task) if start is None or not start.y.any() else start
     found = _proximal(task, begin, FIRST_LENGTH / task.m**0.5, (_affordable(task), CROWDED), monitor, keep)
+    if task.sigma and found is None:
+        _check_reach(task)
+        # The ball's curvature keeps Newton's matrices regular, so that proximal steps need no other start.
+        return _proximal(task, begin, FIRST_LENGTH / task.m**0.5, (MOST_NEWTON_STEPS, np.inf), monitor, keep)
     last = None
     for graded in (False, True):
         if found is None:
@@ -82,13 +87,13 @@ def _affordable(task: Task) -> int:
 
 
 def _first(task: Task) -> Point:
-    """Return x = 0 and the largest multiple of b within the bounds."""
+    """Return x = 0 and the largest multiple of b within the bounds, or b itself."""
     slopes = task.columns @ task.b
     size = slopes if task.nonnegative else np.abs(slopes)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = task.bound / size
     most = float(ratios[size > 0].min(initial=np.inf))
-    factor = most if np.isfinite(most) else 1.0
+    factor = most if 0 < most < np.inf else 1.0
     return Point(np.zeros(task.n), factor * task.b, factor * slopes)
 
 
@@ -149,6 +154,14 @@ def _interior(task: Task, graded: bool, monitor: Monitor, keep: Keep) -> tuple[P
 
 
 def _check_reach(task: Task) -> None:
-    y, distance = separating_vector(np.asarray(task.columns.T), task.b, signed=not task.nonnegative)
-    if distance > REACHED:
-        raise Unbounded(y)
+    """Raise `Unbounded` if no signal comes to within sigma of b."""
+    if not task.sigma:
+        y, distance = separating_vector(np.asarray(task.columns.T), task.b, signed=not task.nonnegative)
+        if distance > REACHED:
+            raise Unbounded(y)
+        return
+    A = np.asarray(task.columns.T)
+    x = optimize.nnls(A, task.b)[0] if task.nonnegative else np.linalg.lstsq(A, task.b)[0]
+    missed = task.b - A @ x
+    if np.linalg.norm(missed) > task.sigma * (1 + REACHED):
+        raise Unbounded(missed)

@@ -9,14 +9,14 @@ has weights 1 and the solution w_n x_n. Columns of weight 0 stay as they are, wi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 
 @dataclass(frozen=True)
 class Task:
-    r"""min sum bound |x| subject to columns^T x = b; its dual is max b^T y subject to \|columns y\| <= bound.
+    r"""min sum bound \|x\| subject to columns^T x = b; its dual is max b^T y subject to \|columns y\| <= bound.
 
     Attributes
     ----------
@@ -28,12 +28,15 @@ class Task:
         Bounds of A^T y, shape ``(N,)``, 1 or 0.
     nonnegative
         Whether x >= 0 is required; the dual is A^T y <= bound then.
+    sigma
+        Largest \|\|A x - b\|\|; where it is not 0, the dual's objective is b^T y - sigma \|\|y\|\|.
     """
 
     columns: np.ndarray
     b: np.ndarray
     bound: np.ndarray
     nonnegative: bool
+    sigma: float = 0.0
 
     @property
     def m(self) -> int:
@@ -59,7 +62,7 @@ class Task:
 
     def part(self, chosen: np.ndarray) -> Task:
         """Return the task of some columns."""
-        return Task(self.columns[chosen], self.b, self.bound[chosen], self.nonnegative)
+        return replace(self, columns=self.columns[chosen], bound=self.bound[chosen])
 
 
 @dataclass
@@ -71,10 +74,12 @@ class Point:
     slopes: np.ndarray  # A^T y
 
     def measure(self, task: Task) -> tuple[float, float, float]:
-        """Return relative gap, residual relative to b, and excess of the dual bounds."""
+        """Return relative gap, residual above sigma (relative to it, or to b if it is 0), and excess of the bounds."""
         value = float(task.bound @ np.abs(self.x))
         excess = max(task.excess(self.slopes), 0.0)
-        lower = float(task.b @ self.y) / (1 + excess)
+        lower = float(task.b @ self.y - task.sigma * np.linalg.norm(self.y)) / (1 + excess)
         support = np.flatnonzero(self.x)
-        residual = np.linalg.norm(task.b - self.x[support] @ task.columns[support]) / np.linalg.norm(task.b)
-        return (value - lower) / max(value, np.finfo(float).tiny), float(residual), excess
+        missed = float(np.linalg.norm(task.b - self.x[support] @ task.columns[support]))
+        residual = max(missed - task.sigma, 0.0) / (task.sigma or float(np.linalg.norm(task.b)))
+        gap = (value - lower) / value if value else (np.inf if lower else 0.0)
+        return gap, residual, excess

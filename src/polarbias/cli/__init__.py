@@ -5,10 +5,11 @@ from polarbias.cli.group import main
 from polarbias.cli.limit import limit
 from polarbias.cli.questions import questions
 from polarbias.cli.run import run
+from polarbias.cli.solve import solve
 from polarbias.cli.sweep import sweep
 from polarbias.cli.verify import verify
 
-for command in (reproduce, run, sweep, plot, pack, limit, verify, questions):
+for command in (reproduce, run, sweep, plot, pack, limit, solve, verify, questions):
     main.add_command(command)
 
 __all__ = ["main"]

@@ -32,7 +32,7 @@ def load_matrix(given: str) -> Any:
     return _checked(value, given)
 
 
-def load_vector(given: str, name: str) -> np.ndarray:
+def load_vector(given: str, name: str, infinite: bool = False) -> np.ndarray:
     """Return the vector in a file, dense, shape ``(K,)``; a matrix with one row or one column is one.
 
     Parameters
@@ -41,6 +41,8 @@ def load_vector(given: str, name: str) -> np.ndarray:
         As for `load_matrix`.
     name
         Which of several arrays in a file is taken when no name is given.
+    infinite
+        Whether it may hold infinity.
 
     Raises
     ------
@@ -52,7 +54,7 @@ def load_vector(given: str, name: str) -> np.ndarray:
         value = value.toarray()
     if value.size == 0 or sum(length > 1 for length in value.shape) > 1:
         raise InvalidInput(f"{given} holds an array of shape {_shape(value)}, not a vector.")
-    return np.asarray(_checked(value.reshape(-1), given))
+    return np.asarray(_checked(value.reshape(-1), given, infinite))
 
 
 def _load(given: str, preferred: str) -> Any:
@@ -139,11 +141,12 @@ def _number(path: Path, line: int, column: int, text: str) -> float:
         ) from reason
 
 
-def _checked(value: Any, given: str) -> Any:
+def _checked(value: Any, given: str, infinite: bool = False) -> Any:
     """Return real, finite data."""
     if value.dtype.kind not in "fiub":
         raise InvalidInput(f"{given} holds data of type {value.dtype}, not real numbers.")
-    if not np.isfinite(value.data if hasattr(value, "toarray") else value).all():
+    entries = value.data if hasattr(value, "toarray") else value
+    if np.isnan(entries).any() or not (infinite or np.isfinite(entries).all()):
         raise InvalidInput(f"{given} holds NaN or infinity; clean the data first.")
     return value
 

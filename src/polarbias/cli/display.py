@@ -21,3 +21,14 @@ def page(width: int = 100) -> Any:
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else width)
+
+
+def show(rows: list[tuple[str, str]]) -> None:
+    """Print names and values in two columns."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE, show_header=False, pad_edge=False)
+    for name, value in rows:
+        table.add_row(name, value)
+    page().print(table)

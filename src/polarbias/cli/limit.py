@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -12,11 +10,10 @@ from typing import Any
 import click
 
 from polarbias.cli.chosen import Chosen, chosen, configuration_options
-from polarbias.cli.display import page
+from polarbias.cli.display import show
 from polarbias.cli.group import EXIT_FAILED, after_interruption
-from polarbias.cli.parameters import Number, wrong
-
-_ENDINGS = (".npz", ".npy", ".csv")
+from polarbias.cli.output import check_output, store
+from polarbias.cli.parameters import Number
 
 
 @click.command(epilog="Example: polarbias limit --truth sparse --ratio 0.01 --output limit.npz")
@@ -41,7 +38,7 @@ def limit(*, threshold: float, output: Path | None, **options: Any) -> None:
     no signal solves A X = b (--output then stores a vector that proves it); 2 for wrong input.
     """
     after_interruption("; nothing is stored")
-    _check_output(output)
+    check_output(output)
     configuration = chosen(options)
     from polarbias.errors import NotReachable
     from polarbias.limit import flow_limit
@@ -51,32 +48,20 @@ def limit(*, threshold: float, output: Path | None, **options: Any) -> None:
         found = flow_limit(configuration.problem, configuration.network, configuration.theta0)
     except NotReachable as infeasible:
         if output is not None:
-            _store(output, {"separating": infeasible.separating}, ["separating"])
+            store(output, {"separating": infeasible.separating}, ["separating"])
         raise
     seconds = perf_counter() - started
     _show(configuration, found, threshold, seconds)
     if output is not None:
-        _store(output, *_content(found))
+        store(output, *_content(found))
         click.echo(f"stored in {output}")
     if not found.converged:
         click.echo(f"polarbias: {found.message}.", err=True)
         click.get_current_context().exit(EXIT_FAILED)
 
 
-def _check_output(output: Path | None) -> None:
-    """Refuse a path that cannot be written to before any work is done."""
-    if output is None:
-        return
-    if output.suffix.lower() not in _ENDINGS:
-        raise wrong("--output", f"{str(output)!r} has none of the known endings {', '.join(_ENDINGS)}.")
-    if not output.parent.is_dir():
-        raise wrong("--output", f"there is no folder {str(output.parent)!r}.")
-
-
 def _show(configuration: Chosen, found: Any, threshold: float, seconds: float) -> None:
     import numpy as np
-    from rich import box
-    from rich.table import Table
 
     from polarbias.solution import Safety, Status
 
@@ -97,10 +82,7 @@ def _show(configuration: Chosen, found: Any, threshold: float, seconds: float) -
         ("factorizations", str(int(found.steps))),
         ("time", f"{seconds:.3f} s"),
     ]
-    table = Table(box=box.SIMPLE, show_header=False, pad_edge=False)
-    for name, value in rows:
-        table.add_row(name, value)
-    page().print(table)
+    show(rows)
 
 
 def _number(value: float) -> str:
@@ -117,24 +99,3 @@ def _content(found: Any) -> tuple[dict[str, Any], list[str]]:
         del arrays["log_x"]
         columns = ["x", "log_x_plus", "log_x_minus"]
     return {"x": found.x, **arrays}, columns
-
-
-def _store(output: Path, arrays: dict[str, Any], columns: list[str]) -> None:
-    """Write a file whole or not at all: all arrays, the first column, or the columns."""
-    import numpy as np
-
-    from polarbias.whole_file import write_whole
-
-    writers: dict[str, Callable[[Path], None]] = {
-        ".npz": lambda path: np.savez(path, allow_pickle=False, **arrays),
-        ".npy": lambda path: np.save(path, arrays[columns[0]], allow_pickle=False),
-        ".csv": partial(
-            np.savetxt,
-            X=np.column_stack([arrays[name] for name in columns]),
-            fmt="%.17g",
-            delimiter=",",
-            header=",".join(columns),
-            comments="",
-        ),
-    }
-    write_whole(output, writers[output.suffix.lower()])

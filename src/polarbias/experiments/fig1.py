@@ -52,7 +52,7 @@ def draw_error(ax: Axes, results: Results) -> None:
         limit_curve(ax, limits[limits["algorithm"] == algorithm], "r0", "eps1_cert", SERIES[algorithm].color)
     ax.set_xlabel(r"scale of the start $r_0$")
     ax.set_ylabel(r"$\|X\|_1 - \min\|z\|_1$")
-    ax.set_title(f"Error after at most {profile.max_steps:,} steps, {profile.starts} starts on one problem")
+    ax.set_title(f"At most {profile.max_steps:,} steps, {profile.starts} starts on one problem")
     mark_scale(ax, float(np.sqrt(runs["minimal_l1"].iloc[0])), r"$r_0^2=\min\|z\|_1$")
     legend(ax, runs, limits)
 
@@ -64,7 +64,7 @@ def draw_map(ax: Axes, results: Results) -> None:
     mark_scale(ax, float(np.sqrt(limits["minimal_l1"].iloc[0])), r"$r_0^2=\min\|z\|_1$")
     ax.set_xlabel(r"scale of the start $r_0$")
     ax.set_ylabel(r"learning-rate ratio $\eta$")
-    ax.set_title("Our reading of the paper's 1b: error of the exact limit, one start")
+    ax.set_title("Our reading of 1b: error of the exact limit, one start")
     [line] = [line for line in ax.get_lines() if isinstance(line, Line2D)]
     magnified = Patch(facecolor="0.55", edgecolor="white", hatch="///", label=r"magnification factor $\rho\geq 1$")
     ax.legend(handles=[line, magnified], loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)

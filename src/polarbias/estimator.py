@@ -1,0 +1,354 @@
+r"""scikit-learn estimators: minimal l1 norms, and the bias of diagonal linear networks as a regressor.
+
+All of them interpolate. Where no coefficients fit the targets, they interpolate the least-squares projection of the
+targets: of all coefficients with the least squared error they return those that their bias prefers.
+"""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import nnls
+
+from polarbias.errors import PolarbiasError
+from polarbias.problem import LinearProblem
+from polarbias.pursuit import PursuitStatus, basis_pursuit, basis_pursuit_denoise
+
+try:
+    from sklearn.base import BaseEstimator, RegressorMixin
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.model_selection import train_test_split
+    from sklearn.utils._param_validation import Interval, StrOptions
+    from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+except ModuleNotFoundError as missing:
+    raise PolarbiasError(
+        "the estimators need scikit-learn; install it with: pip install 'polarbias[sklearn]'"
+    ) from missing
+
+
+class _Linear(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """What the estimators have in common: data in, `_solve`, coefficients out."""
+
+    fit_intercept: bool
+
+    def __sklearn_tags__(self) -> Any:
+        """Sparse matrices are taken, and made dense."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit the coefficients.
+
+        Parameters
+        ----------
+        X
+            Features, shape ``(n_samples, n_features)``; sparse matrices are made dense.
+        y
+            Targets, shape ``(n_samples,)``.
+        sample_weight
+            Weights of the squared errors, shape ``(n_samples,)``; they matter where no coefficients fit all targets.
+        """
+        self._validate_params()
+        checked = validate_data(self, X, y, accept_sparse=["csr", "csc"], y_numeric=True, dtype=np.float64)
+        features, targets = checked[0], np.asarray(checked[1])
+        features = features.toarray() if hasattr(features, "toarray") else np.asarray(features)
+        weights = _check_sample_weight(sample_weight, features, ensure_non_negative=True)
+        share = weights / weights.sum()
+        middle = share @ features if self.fit_intercept else np.zeros(features.shape[1])
+        level = float(share @ targets) if self.fit_intercept else 0.0
+        rows = np.sqrt(share)  # so that the squared norm of a residual is the mean squared error
+        kept = rows > 0
+        self.coef_ = self._solve((features - middle)[kept] * rows[kept, None], (targets - level)[kept] * rows[kept])
+        self.intercept_ = level - float(middle @ self.coef_)
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return X @ coef_ + intercept_, shape ``(n_samples,)``."""
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False, dtype=np.float64)
+        return np.asarray(X @ self.coef_ + self.intercept_)
+
+    def _solve(self, A: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Return the coefficients, and set the attributes that say how they were found."""
+        raise NotImplementedError
+
+
+def _reached(A: np.ndarray, b: np.ndarray, nonnegative: bool) -> np.ndarray:
+    """Return the point next to b that A x (with x >= 0) reaches."""
+    x = nnls(A, b)[0] if nonnegative else np.linalg.lstsq(A, b)[0]
+    return np.asarray(A @ x)
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, ConvergenceWarning, stacklevel=4)
+
+
+class BasisPursuit(_Linear):
+    r"""Linear regression by the coefficients of minimal l1 norm among all with the least squared error.
+
+    .. math:: \min_w \lVert w \rVert_1 \quad \text{subject to} \quad X w = \hat y,
+
+    with y^ the least-squares projection of the targets, which is y itself wherever coefficients fit it.
+
+    Parameters
+    ----------
+    nonnegative
+        Whether coefficients must not be negative.
+    fit_intercept
+        Whether to fit a constant, which costs nothing.
+    tol
+        See `polarbias.basis_pursuit`.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,)
+    intercept_ : float
+    dual_ : ndarray of shape (n_samples with weight,)
+        Proof that no smaller norm is possible, for the centred, weighted data.
+    gap_ : float
+        How much smaller at most it could be, relative.
+    n_iter_ : int
+        Factorizations.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Where the features have names.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polarbias.estimator import BasisPursuit
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((20, 50))
+    >>> BasisPursuit().fit(X, 1 + 3 * X[:, 7]).coef_[7].round(9)
+    np.float64(3.0)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "nonnegative": ["boolean"],
+        "fit_intercept": ["boolean"],
+        "tol": [Interval(Real, 0, 1, closed="neither")],
+    }
+
+    def __init__(self, *, nonnegative: bool = False, fit_intercept: bool = True, tol: float = 1e-9) -> None:
+        """Keep the parameters."""
+        self.nonnegative = nonnegative
+        self.fit_intercept = fit_intercept
+        self.tol = tol
+
+    def _solve(self, A: np.ndarray, b: np.ndarray) -> np.ndarray:
+        found = basis_pursuit(A, _reached(A, b, self.nonnegative), nonnegative=self.nonnegative, tol=self.tol)
+        if found.status is not PursuitStatus.OPTIMAL:
+            _warn(found.message)
+        self.dual_, self.gap_, self.n_iter_ = found.dual, found.gap, max(found.steps, 1)
+        return found.x
+
+
+class BasisPursuitDenoise(_Linear):
+    r"""Linear regression by the coefficients of minimal l1 norm with an error of at most ``sigma`` per sample.
+
+    .. math:: \min_w \lVert w \rVert_1 \quad \text{subject to} \quad
+              \tfrac{1}{n} \lVert X w + w_0 - y \rVert_2^2 \le \sigma^2 .
+
+    Parameters
+    ----------
+    sigma
+        Root mean square error that is allowed, in units of y: the standard deviation of the noise. If no coefficients
+        come that near, those with the least error and minimal norm are returned.
+    nonnegative, fit_intercept, tol
+        See `BasisPursuit`.
+
+    Attributes
+    ----------
+    coef_, intercept_, dual_, gap_, n_iter_, n_features_in_, feature_names_in_
+        See `BasisPursuit`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polarbias.estimator import BasisPursuitDenoise
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((20, 50))
+    >>> y = 3 * X[:, 7] + 0.1 * rng.standard_normal(20)
+    >>> model = BasisPursuitDenoise(sigma=0.1).fit(X, y)
+    >>> int(abs(model.coef_).argmax()), bool(((model.predict(X) - y) ** 2).mean() <= 0.1**2 * (1 + 1e-8))
+    (7, True)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "sigma": [Interval(Real, 0, None, closed="left")],
+        **BasisPursuit._parameter_constraints,
+    }
+
+    def __init__(
+        self, sigma: float = 0.1, *, nonnegative: bool = False, fit_intercept: bool = True, tol: float = 1e-9
+    ) -> None:
+        """Keep the parameters."""
+        self.sigma = sigma
+        self.nonnegative = nonnegative
+        self.fit_intercept = fit_intercept
+        self.tol = tol
+
+    def _solve(self, A: np.ndarray, b: np.ndarray) -> np.ndarray:
+        sigma, nearest = float(self.sigma), _reached(A, b, self.nonnegative)
+        if np.linalg.norm(nearest - b) >= sigma:
+            found = basis_pursuit(A, nearest, nonnegative=self.nonnegative, tol=self.tol)
+        else:
+            found = basis_pursuit_denoise(A, b, sigma, nonnegative=self.nonnegative, tol=self.tol)
+        if found.status is not PursuitStatus.OPTIMAL:
+            _warn(found.message)
+        self.dual_, self.gap_, self.n_iter_ = found.dual, found.gap, max(found.steps, 1)
+        return found.x
+
+
+class DiagonalLinearRegressor(_Linear):
+    r"""Linear regression by a diagonal linear network: the coefficients that gradient descent from r0 ends at.
+
+    The signed model of the paper, w = x+^L - x-^L with one polar coordinate for both halves, or w = x^L.
+
+    Parameters
+    ----------
+    depth
+        L; at depth 1 the network is linear and its bias the l2 norm.
+    ratio
+        Learning-rate ratio eta_r of weight normalization, constant: the smaller, the closer to the minimal l1 norm.
+    init_scale
+        r0, norm of the start, all of whose entries are equal, for targets scaled to root mean square 1.
+    positive
+        Whether coefficients must not be negative (depth 2 and above).
+    weight_normalization
+        Whether to train in polar coordinates.
+    method
+        "limit": where gradient flow ends, exactly; "descent": gradient descent itself with Armijo's line search.
+    early_stopping
+        Of descent: None trains to loss ``tol``; a number stops at this root mean square error, the noise's standard
+        deviation; "validation" keeps a tenth of the samples aside and takes the record with the least error on them.
+    max_steps
+        Most steps of descent.
+    tol
+        Loss at which descent ends: mean squared error over 2 L, of targets scaled to root mean square 1.
+    random_state
+        Seed of the validation split.
+    fit_intercept
+        Whether to fit a constant.
+
+    Attributes
+    ----------
+    coef_, intercept_, n_features_in_, feature_names_in_
+        See `BasisPursuit`.
+    n_iter_ : int
+        Steps of descent, or factorizations.
+
+    References
+    ----------
+    arXiv:2305.05448v1, equations (10)-(13) and (22).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from polarbias.estimator import DiagonalLinearRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((20, 50))
+    >>> DiagonalLinearRegressor(ratio=0.01).fit(X, 1 + 3 * X[:, 7]).coef_[7].round(6)
+    np.float64(3.0)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "depth": [Interval(Integral, 1, None, closed="left")],
+        "ratio": [Interval(Real, 0, None, closed="neither")],
+        "init_scale": [Interval(Real, 0, None, closed="neither")],
+        "positive": ["boolean"],
+        "weight_normalization": ["boolean"],
+        "method": [StrOptions({"limit", "descent"})],
+        "early_stopping": [None, StrOptions({"validation"}), Interval(Real, 0, None, closed="neither")],
+        "max_steps": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "random_state": ["random_state"],
+        "fit_intercept": ["boolean"],
+    }
+
+    def __init__(  # noqa: PLR0913 -- one per option of the model
+        self,
+        depth: int = 2,
+        ratio: float = 0.1,
+        init_scale: float = 0.1,
+        *,
+        positive: bool = False,
+        weight_normalization: bool = True,
+        method: str = "limit",
+        early_stopping: str | float | None = None,
+        max_steps: int = 10_000,
+        tol: float = 1e-12,
+        random_state: Any = None,
+        fit_intercept: bool = True,
+    ) -> None:
+        """Keep the parameters."""
+        self.depth = depth
+        self.ratio = ratio
+        self.init_scale = init_scale
+        self.positive = positive
+        self.weight_normalization = weight_normalization
+        self.method = method
+        self.early_stopping = early_stopping
+        self.max_steps = max_steps
+        self.tol = tol
+        self.random_state = random_state
+        self.fit_intercept = fit_intercept
+
+    def _solve(self, A: np.ndarray, b: np.ndarray) -> np.ndarray:
+        size = float(np.linalg.norm(b))
+        if not size:
+            self.n_iter_ = 1
+            return np.zeros(A.shape[1])
+        return (self._limit if self.method == "limit" else self._descended)(A, b / size, size) * size
+
+    def _model(self, n: int) -> tuple[Any, Any]:
+        """Return the network and its start."""
+        from polarbias.parameterization import HadamardDifference, HadamardPower, WeightNormalization
+
+        both = not self.positive and self.depth > 1
+        network: Any = (HadamardDifference if both else HadamardPower)(int(self.depth))
+        if self.weight_normalization:
+            network = WeightNormalization(network, float(self.ratio))
+        return network, network.init(float(self.init_scale), np.ones(n * (1 + both)))
+
+    def _limit(self, A: np.ndarray, b: np.ndarray, size: float) -> np.ndarray:
+        from polarbias.limit import flow_limit
+
+        del size
+        target = _reached(A, b, self.positive)
+        if np.linalg.norm(target) <= 1e-12:
+            self.n_iter_ = 1
+            return np.zeros(A.shape[1])
+        found = flow_limit(LinearProblem(A, target), *self._model(A.shape[1]))
+        if not found.converged:
+            _warn(found.message)
+        self.n_iter_ = max(int(found.steps), 1)
+        return np.asarray(found.x)
+
+    def _descended(self, A: np.ndarray, b: np.ndarray, size: float) -> np.ndarray:
+        from polarbias.descent import gradient_descent
+        from polarbias.solution import Status
+
+        network, theta0 = self._model(A.shape[1])
+        tol, aside = float(self.tol), None
+        if self.early_stopping == "validation":
+            A, aside, b, wanted = train_test_split(A, b, test_size=0.1, random_state=self.random_state)
+        elif self.early_stopping is not None:
+            tol = (float(self.early_stopping) / size) ** 2 / (2 * network.degree)
+        run = gradient_descent(
+            LinearProblem(A, b), network, theta0, max_steps=int(self.max_steps), tol=tol, keep_x=aside is not None
+        )
+        self.n_iter_ = max(int(run.steps), 1)
+        if aside is None:
+            if run.status not in (Status.CONVERGED, Status.LINE_SEARCH_FAILED):
+                _warn(run.message)
+            return np.asarray(run.x)
+        signals = run.trajectory.x
+        best = int(np.argmin(((signals @ aside.T - wanted) ** 2).sum(-1)))
+        self.n_iter_ = max(int(run.trajectory.step[best]), 1)
+        return np.asarray(signals[best])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import sparse
+from scipy import fft, sparse
 from scipy.optimize import linprog, nnls
 
 import polarbias as pb
@@ -283,6 +283,38 @@ def test_sparse_matrices_and_other_types():
     np.testing.assert_array_equal(whole.x, [1, 0, 2])
 
 
+@pytest.mark.parametrize("nonnegative", [False, True])
+def test_operators(nonnegative):
+    """A partial cosine transform, which is never formed."""
+    rng = np.random.default_rng(8)
+    n, m, s = 1000, 300, 30
+    rows = np.sort(rng.permutation(n)[:m])
+
+    def whole(y):
+        image = np.zeros(n)
+        image[rows] = y
+        return image
+
+    A = sparse.linalg.LinearOperator(
+        (m, n),
+        matvec=lambda x: fft.dct(x.ravel(), norm="ortho")[rows],
+        rmatvec=lambda y: fft.idct(whole(y.ravel()), norm="ortho"),
+        dtype=np.float64,
+    )
+    x = np.zeros(n)
+    x[rng.permutation(n)[:s]] = rng.uniform(0.5, 2, s) * (1 if nonnegative else rng.choice([-1, 1], s))
+    dense = fft.dct(np.eye(n), axis=0, norm="ortho")[rows]
+    found = pb.basis_pursuit(A, A @ x, nonnegative=nonnegative)
+    assert_optimal(dense, dense @ x, found, nonnegative=nonnegative)
+    np.testing.assert_allclose(found.x, x, atol=1e-9)
+    weights = rng.uniform(0.5, 2, n)
+    weights[x == 0] = np.where(rng.random(n - s) < 0.1, np.inf, weights[x == 0])
+    assert_optimal(dense, dense @ x, pb.basis_pursuit(A, A @ x, weights=weights), weights)
+    noisy = A @ x + 0.01 * rng.standard_normal(m)
+    found = pb.basis_pursuit_denoise(A, noisy, 0.15, nonnegative=nonnegative)
+    assert_denoised(dense, noisy, 0.15, found, nonnegative=nonnegative)
+
+
 def test_warm_starts_save_steps():
     A, _, b = gaussian(6, 60, 240, 10)
     cold = pb.basis_pursuit(A, b)
@@ -342,8 +374,8 @@ def test_the_certificate_speaks_for_itself():
         (([[1.0, 2.0]], [1.0]), {"weights": [1.0]}, "weights must be 2 numbers"),
         (([[1.0, 2.0]], [1.0]), {"weights": [1.0, -1.0]}, "weights must be 2 numbers"),
         (([[1.0, 2.0]], [1.0]), {"tol": 0}, "tol must be"),
-        ((np.ones((2, 1, 3)), np.ones((2, 1))), {}, "one dense or sparse"),
-        ((sparse.linalg.aslinearoperator(np.eye(2)), [1.0, 1.0]), {}, "one dense or sparse"),
+        ((np.ones((2, 1, 3)), np.ones((2, 1))), {}, "one matrix of shape"),
+        ((sparse.linalg.aslinearoperator(np.eye(2)), [1.0, 1.0]), {"weights": [0.0, 1.0]}, "need a dense A"),
         (([[1.0, 2.0]], [1.0]), {"warm_start": pb.basis_pursuit([[1.0]], [1.0])}, "warm_start"),
     ],
 )

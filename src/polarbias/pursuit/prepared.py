@@ -9,12 +9,19 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import linalg, optimize
+from scipy.sparse.linalg import aslinearoperator
 
+from polarbias.errors import InvalidInput
+from polarbias.operator import MOST_ENTRIES
 from polarbias.problem import LinearProblem
+from polarbias.pursuit.columns import DenseColumns, FreeColumns
 from polarbias.pursuit.task import Point, Task
 
 ROUNDING = 1e-13
 """Share of b that counts as rounding where it is projected."""
+
+PROBES = 8
+"""Random vectors from whose images the size of an operator's columns is estimated."""
 
 
 class Prepared:
@@ -28,9 +35,35 @@ class Prepared:
 
     def __init__(self, problem: LinearProblem, weights: np.ndarray, nonnegative: bool, sigma: float) -> None:
         """Choose the columns and scale them."""
+        self._problem, self._nonnegative, self._b = problem, nonnegative, np.asarray(problem.b, np.float64)
+        self._unpaid = np.zeros(0, int)
+        self._basis: np.ndarray | None = None
+        self.task: Task | None = None
+        if problem.is_dense or (hasattr(problem.A, "toarray") and problem.m * problem.n <= MOST_ENTRIES):
+            self._prepare_matrix(weights, sigma)
+        else:
+            self._prepare_operator(weights, sigma)
+
+    def _prepare_operator(self, weights: np.ndarray, sigma: float) -> None:
+        if not (weights > 0).all():
+            raise InvalidInput("weights of 0 need a dense A, or a sparse one of moderate size; this is an operator.")
+        operator, self._taken = aslinearoperator(self._problem.A), np.flatnonzero(np.isfinite(weights))
+        signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(PROBES, self._problem.m))
+        squares = np.mean([operator.rmatvec(sign)[self._taken] ** 2 for sign in signs], axis=0)
+        unit = float(np.sqrt(np.mean(squares / weights[self._taken] ** 2))) if self._taken.size else 0.0
+        self._unit = unit or 1.0
+        self._scale = weights[self._taken] * self._unit
+        self._length = float(np.linalg.norm(self._b))
+        if self._length > sigma and self._taken.size:
+            sizes = np.ones(self._problem.n)
+            sizes[self._taken] = self._scale
+            columns = FreeColumns(operator, sizes, self._taken)
+            bound = np.ones(self._taken.size)
+            self.task = Task(columns, self._b / self._length, bound, self._nonnegative, sigma / self._length)
+
+    def _prepare_matrix(self, weights: np.ndarray, sigma: float) -> None:
+        problem, nonnegative, b = self._problem, self._nonnegative, self._b
         A = np.asarray(problem.A if problem.is_dense else problem.A.toarray(), np.float64)
-        b = np.asarray(problem.b, np.float64)
-        self._problem, self._nonnegative, self._b = problem, nonnegative, b
         used = np.isfinite(weights) & np.any(A, axis=0)
         self._unpaid = np.flatnonzero(used & (weights == 0))
         self._unpaid_columns = A[:, self._unpaid]
@@ -51,10 +84,9 @@ class Prepared:
         self._unit = unit or 1.0
         self._scale = np.where(paid, w * self._unit, np.where(norms > 0, norms, 1.0))
         self._length = float(np.linalg.norm(b))
-        self.task: Task | None = None
         if self._length > max(ROUNDING * float(np.linalg.norm(self._b)), sigma) and not self._free_is_enough(sigma):
-            columns = columns / self._scale[:, None]
-            self.task = Task(columns, b / self._length, np.where(paid, 1.0, 0.0), nonnegative, sigma / self._length)
+            scaled = DenseColumns(columns / self._scale[:, None])
+            self.task = Task(scaled, b / self._length, np.where(paid, 1.0, 0.0), nonnegative, sigma / self._length)
 
     @property
     def n(self) -> int:
@@ -72,7 +104,7 @@ class Prepared:
         """Return a pair of the problem as one of the task."""
         assert self.task is not None
         y = (y if self._basis is None else self._basis.T @ y) * self._unit
-        return Point(x[self._taken] * self._scale / self._length, y, self.task.columns @ y)
+        return Point(x[self._taken] * self._scale / self._length, y, self.task.columns.slopes(y))
 
     def restored(self, point: Point | None) -> tuple[np.ndarray, np.ndarray]:
         """Return a point of the task as a pair of the problem; None stands for zeros."""

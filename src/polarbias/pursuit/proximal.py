@@ -22,8 +22,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy import linalg, optimize
+from scipy import optimize
 
+from polarbias.pursuit.columns import Columns
 from polarbias.pursuit.task import Point, Task
 
 SOLVED = 1e-11
@@ -80,8 +81,8 @@ def proximal_step(
         v = point.x + length * slopes
         x = task.shrunk(v, length)
         active = np.flatnonzero(x)
-        columns = task.columns[active]
-        residual = task.b - x[active] @ columns
+        columns = task.columns.part(active)
+        residual = task.b - columns.image(x[active])
         size = float(np.linalg.norm(y))
         if task.sigma:
             residual = residual - (task.sigma / size) * y
@@ -89,7 +90,7 @@ def proximal_step(
         if solved or made == newton_steps or active.size > most_active or stop():
             break
         direction = _newton_direction(columns, residual / length, y, size, task.sigma / length)
-        along = task.columns @ direction
+        along = task.columns.slopes(direction)
         moved = _exact_step(task, v, length, along, y, direction)
         if moved <= 0:
             break
@@ -98,35 +99,15 @@ def proximal_step(
     return Point(x, y, slopes), made, solved
 
 
-def _newton_direction(
-    columns: np.ndarray, residual: np.ndarray, y: np.ndarray, size: float, sigma: float
-) -> np.ndarray:
-    """Return Newton's direction, by the smaller of two Gram matrices.
-
-    The matrix is A_J A_J^T + sigma (I - u u^T) / ||y|| + damping I with u = y / ||y||.
-    """
-    curvature = sigma / size if sigma else 0.0
-    unit = y / size if sigma else np.zeros_like(y)
-    k, m = columns.shape
-    diagonal = DAMPING + curvature
-    if not k:
-        solved = np.array([residual, unit]) / diagonal
-    elif k <= m:
-        factor = _factor(columns @ columns.T, diagonal)
-        both = np.array([residual, unit])
-        spanned = linalg.cho_solve(factor, columns @ both.T, check_finite=False)
-        solved = (both - spanned.T @ columns) / diagonal
-    else:
-        factor = _factor(columns.T @ columns, diagonal)
-        solved = linalg.cho_solve(factor, np.array([residual, unit]).T, check_finite=False).T
+def _newton_direction(columns: Columns, residual: np.ndarray, y: np.ndarray, size: float, sigma: float) -> np.ndarray:
+    """Return Newton's direction, for the matrix A_J A_J^T + sigma (I - u u^T) / ||y|| + damping I, u = y / ||y||."""
+    if not sigma:
+        return columns.normal(DAMPING)(residual)
+    curvature, unit = sigma / size, y / size
+    solved = columns.normal(DAMPING + curvature)(np.stack([residual, unit], axis=-1)).T
     # Sherman and Morrison's formula takes the curvature along y out again.
     along = float(unit @ solved[0]) * curvature / (1 - curvature * float(unit @ solved[1]))
     return np.asarray(solved[0] + along * solved[1])
-
-
-def _factor(gram: np.ndarray, diagonal: float) -> tuple[np.ndarray, bool]:
-    gram[np.diag_indices_from(gram)] += diagonal
-    return linalg.cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)  # type: ignore[no-any-return]
 
 
 def _exact_step(

@@ -43,7 +43,8 @@ def basis_pursuit(  # noqa: PLR0913 -- the options of one solver; each is indepe
     Parameters
     ----------
     A
-        Matrix, shape ``(M, N)``: an array or a SciPy sparse matrix.
+        Matrix, shape ``(M, N)``: an array, a SciPy sparse matrix, or a linear operator with ``matvec`` and
+        ``rmatvec`` (of SciPy, PyLops, ...), whose columns should be of similar size.
     b
         Right-hand side, shape ``(M,)``.
     nonnegative
@@ -151,8 +152,8 @@ def _pursuit(  # noqa: PLR0913 -- as above
     max_steps: int,
     max_time: float | None,
 ) -> Pursuit:
-    if problem.batch_shape or not (problem.is_dense or hasattr(problem.A, "toarray")):
-        raise InvalidInput("A must be one dense or sparse matrix of shape (M, N).")
+    if problem.batch_shape:
+        raise InvalidInput(f"A must be one matrix of shape (M, N), got shape {problem.A.shape}.")
     w = checked_weights(weights, problem.n)
     if not (isinstance(tol, Real) and 0 < tol < 1):
         raise InvalidInput(f"tol must be a number between 0 and 1, got {tol!r}.")

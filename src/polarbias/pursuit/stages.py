@@ -12,6 +12,7 @@ from polarbias.errors import NotReachable
 from polarbias.operator import REACHED, DenseOperator
 from polarbias.problem import LinearProblem
 from polarbias.pursuit.barrier import Iterate, barrier_steps
+from polarbias.pursuit.columns import DenseColumns
 from polarbias.pursuit.monitor import Monitor
 from polarbias.pursuit.proximal import Unbounded, proximal_step
 from polarbias.pursuit.task import Point, Task
@@ -61,6 +62,8 @@ def solve(task: Task, start: Point | None, monitor: Monitor, keep: Keep) -> Poin
         See `Monitor.solves`.
     """
     begin = _first(task) if start is None or not start.y.any() else start
+    if not isinstance(task.columns, DenseColumns):
+        return _proximal(task, begin, FIRST_LENGTH / task.m**0.5, (MOST_NEWTON_STEPS, np.inf), monitor, keep)
     found = _proximal(task, begin, FIRST_LENGTH / task.m**0.5, (_affordable(task), CROWDED), monitor, keep)
     if task.sigma and found is None:
         _check_reach(task)
@@ -88,7 +91,7 @@ def _affordable(task: Task) -> int:
 
 def _first(task: Task) -> Point:
     """Return x = 0 and the largest multiple of b within the bounds, or b itself."""
-    slopes = task.columns @ task.b
+    slopes = task.columns.slopes(task.b)
     size = slopes if task.nonnegative else np.abs(slopes)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = task.bound / size
@@ -121,8 +124,9 @@ def _proximal(
 
 def _interior(task: Task, graded: bool, monitor: Monitor, keep: Keep) -> tuple[Point | None, Point | None]:
     """Return a solution if one is found, and the last interior point."""
+    assert isinstance(task.columns, DenseColumns)
     try:
-        operator = DenseOperator(LinearProblem(task.columns.T, task.b), not task.nonnegative)
+        operator = DenseOperator(LinearProblem(task.columns.array.T, task.b), not task.nonnegative)
     except NotReachable as reason:
         raise Unbounded(np.asarray(reason.separating)) from reason
     found: list[Point] = []
@@ -134,7 +138,7 @@ def _interior(task: Task, graded: bool, monitor: Monitor, keep: Keep) -> tuple[P
             plus, minus = np.split(p, 2)
             p, s = plus - minus, np.minimum(*np.split(s, 2))
         y = operator.rows(iterate.y)
-        point = Point(p, y, task.columns @ y)
+        point = Point(p, y, task.columns.slopes(y))
         seen.append(point)
         keep(point)
         monitor.steps += 1
@@ -155,12 +159,13 @@ def _interior(task: Task, graded: bool, monitor: Monitor, keep: Keep) -> tuple[P
 
 def _check_reach(task: Task) -> None:
     """Raise `Unbounded` if no signal comes to within sigma of b."""
+    assert isinstance(task.columns, DenseColumns)
+    A = task.columns.array.T
     if not task.sigma:
-        y, distance = separating_vector(np.asarray(task.columns.T), task.b, signed=not task.nonnegative)
+        y, distance = separating_vector(A, task.b, signed=not task.nonnegative)
         if distance > REACHED:
             raise Unbounded(y)
         return
-    A = np.asarray(task.columns.T)
     x = optimize.nnls(A, task.b)[0] if task.nonnegative else np.linalg.lstsq(A, task.b)[0]
     missed = task.b - A @ x
     if np.linalg.norm(missed) > task.sigma * (1 + REACHED):

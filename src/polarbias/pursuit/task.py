@@ -13,15 +13,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from polarbias.pursuit.columns import Columns
+
 
 @dataclass(frozen=True)
 class Task:
-    r"""min sum bound \|x\| subject to columns^T x = b; its dual is max b^T y subject to \|columns y\| <= bound.
+    r"""min sum bound \|x\| subject to A x = b; its dual is max b^T y subject to \|A^T y\| <= bound.
 
     Attributes
     ----------
     columns
-        A^T, shape ``(N, M)``, contiguous: columns of A are taken one by one.
+        Those of A.
     b
         Right-hand side, shape ``(M,)``.
     bound
@@ -32,7 +34,7 @@ class Task:
         Largest \|\|A x - b\|\|; where it is not 0, the dual's objective is b^T y - sigma \|\|y\|\|.
     """
 
-    columns: np.ndarray
+    columns: Columns
     b: np.ndarray
     bound: np.ndarray
     nonnegative: bool
@@ -55,6 +57,11 @@ class Task:
             return np.asarray(np.maximum(v - threshold, 0.0))
         return np.asarray(v - np.clip(v, -threshold, threshold))
 
+    def image(self, x: np.ndarray) -> np.ndarray:
+        """Return A x, from those columns that count."""
+        support = np.flatnonzero(x)
+        return self.columns.part(support).image(x[support])
+
     def excess(self, slopes: np.ndarray) -> float:
         """Return how far A^T y is above its bounds, at most; negative inside."""
         size = slopes if self.nonnegative else np.abs(slopes)
@@ -62,7 +69,7 @@ class Task:
 
     def part(self, chosen: np.ndarray) -> Task:
         """Return the task of some columns."""
-        return replace(self, columns=self.columns[chosen], bound=self.bound[chosen])
+        return replace(self, columns=self.columns.part(chosen), bound=self.bound[chosen])
 
 
 @dataclass
@@ -78,8 +85,7 @@ class Point:
         value = float(task.bound @ np.abs(self.x))
         excess = max(task.excess(self.slopes), 0.0)
         lower = float(task.b @ self.y - task.sigma * np.linalg.norm(self.y)) / (1 + excess)
-        support = np.flatnonzero(self.x)
-        missed = float(np.linalg.norm(task.b - self.x[support] @ task.columns[support]))
+        missed = float(np.linalg.norm(task.b - task.image(self.x)))
         residual = max(missed - task.sigma, 0.0) / (task.sigma or float(np.linalg.norm(task.b)))
         gap = (value - lower) / value if value else (np.inf if lower else 0.0)
         return gap, residual, excess

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import linalg
 
+from polarbias.pursuit.columns import Columns, DenseColumns
 from polarbias.pursuit.task import Point, Task
 
 ROUNDS = 2
@@ -42,33 +43,29 @@ def polished(task: Task, point: Point, support: np.ndarray) -> Point | None:
 def _solved(task: Task, point: Point, support: np.ndarray) -> Point | None:
     """Return the point that solves both systems on a support, or None if they are singular or signs change."""
     signs = np.sign(point.x[support])
-    columns = task.columns[support]
+    slopes = task.bound[support] * signs
+    columns = task.columns.part(support)
     x, y = point.x[support], point.y
     try:
         if task.sigma:
-            x, y = _on_the_sphere(task, columns, task.bound[support] * signs)
+            x, y = _on_the_sphere(task, columns, slopes)
         elif support.size <= task.m:
-            factor = linalg.cho_factor(columns @ columns.T, lower=True, check_finite=False)
+            solve = columns.gram()
             for _ in range(ROUNDS):
-                x = x + linalg.cho_solve(factor, columns @ (task.b - x @ columns), check_finite=False)
-                y = (
-                    y
-                    + linalg.cho_solve(factor, task.bound[support] * signs - columns @ y, check_finite=False) @ columns
-                )
+                x = x + solve(columns.slopes(task.b - columns.image(x)))
+                y = y + columns.image(solve(slopes - columns.slopes(y)))
         else:
-            factor = linalg.cho_factor(columns.T @ columns, lower=True, check_finite=False)
+            solve = columns.normal(0.0)
             for _ in range(ROUNDS):
-                x = x + columns @ linalg.cho_solve(factor, task.b - x @ columns, check_finite=False)
-                y = y + linalg.cho_solve(
-                    factor, (task.bound[support] * signs - columns @ y) @ columns, check_finite=False
-                )
+                x = x + columns.slopes(solve(task.b - columns.image(x)))
+                y = y + solve(columns.image(slopes - columns.slopes(y)))
     except linalg.LinAlgError:
         return None
     if not (np.isfinite(x).all() and np.isfinite(y).all() and (x * signs >= 0).all()):
         return None
     whole = np.zeros(task.n)
     whole[support] = x
-    return Point(whole, y, task.columns @ y)
+    return Point(whole, y, task.columns.slopes(y))
 
 
 def independent(task: Task, x: np.ndarray, support: np.ndarray) -> np.ndarray:
@@ -76,9 +73,11 @@ def independent(task: Task, x: np.ndarray, support: np.ndarray) -> np.ndarray:
 
     A x does not change, nor, where a dual vector has its bounds as slopes on the support, does the norm.
     """
+    if not isinstance(task.columns, DenseColumns):
+        return support
     support, values = support.copy(), x[support]
     while support.size > 1:
-        r, pivots = linalg.qr(task.columns[support].T, mode="r", pivoting=True, check_finite=False)
+        r, pivots = linalg.qr(task.columns.array[support].T, mode="r", pivoting=True, check_finite=False)
         size = np.abs(np.diagonal(r))
         rank = int((size > DEPENDENT * size[0]).sum())
         if rank == support.size or not rank:
@@ -98,22 +97,22 @@ def independent(task: Task, x: np.ndarray, support: np.ndarray) -> np.ndarray:
     return support
 
 
-def _on_the_sphere(task: Task, columns: np.ndarray, slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _on_the_sphere(task: Task, columns: Columns, slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     r"""Return x on the support and y with A_S^T y = slopes, y parallel to b - A x, and that of length sigma.
 
     .. math:: x = G^{-1} (A_S^\top b - \lambda\, \mathrm{slopes}), \quad G = A_S^\top A_S, \quad
               \sigma^2 = \lVert b - A_S G^{-1} A_S^\top b \rVert^2
               + \lambda^2\, \mathrm{slopes}^\top G^{-1}\, \mathrm{slopes}.
     """
-    factor = linalg.cho_factor(columns @ columns.T, lower=True, check_finite=False)
+    solve = columns.gram()
     nearest = np.zeros(slopes.size)
     for _ in range(ROUNDS):
-        nearest = nearest + linalg.cho_solve(factor, columns @ (task.b - nearest @ columns), check_finite=False)
-    change = linalg.cho_solve(factor, slopes, check_finite=False)
-    change = change + linalg.cho_solve(factor, slopes - columns @ (change @ columns), check_finite=False)
-    missed = task.b - nearest @ columns
+        nearest = nearest + solve(columns.slopes(task.b - columns.image(nearest)))
+    change = solve(slopes)
+    change = change + solve(slopes - columns.slopes(columns.image(change)))
+    missed = task.b - columns.image(nearest)
     left = task.sigma**2 - missed @ missed
     if not left > 0:
         raise linalg.LinAlgError("sigma is out of reach on this support")
     by = float(np.sqrt(left / (slopes @ change)))
-    return nearest - by * change, missed / by + change @ columns
+    return nearest - by * change, missed / by + columns.image(change)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from polarbias.pursuit.columns import DenseColumns
 from polarbias.pursuit.monitor import Monitor
 from polarbias.pursuit.proximal import Unbounded
 from polarbias.pursuit.stages import Keep, solve
@@ -21,9 +22,9 @@ def solve_by_columns(task: Task, start: Point | None, monitor: Monitor, keep: Ke
 
     A dual vector of some columns that keeps the bounds of all others is one of the whole problem.
     """
-    if task.n * task.m <= WHOLE:
+    if not isinstance(task.columns, DenseColumns) or task.n * task.m <= WHOLE:
         return solve(task, start, monitor, keep)
-    slopes = task.columns @ task.b if start is None else start.slopes
+    slopes = task.columns.slopes(task.b) if start is None else start.slopes
     chosen = _steepest(task, slopes, FIRST * task.m)
     if start is not None:
         chosen = np.union1d(chosen, np.flatnonzero(start.x))
@@ -34,7 +35,7 @@ def solve_by_columns(task: Task, start: Point | None, monitor: Monitor, keep: Ke
             found = solve(part, begin, monitor, lambda point: None)
         except Unbounded as reason:
             # The direction proves that these columns do not reach b; those on b's side of it could help.
-            slopes = task.columns @ reason.direction
+            slopes = task.columns.slopes(reason.direction)
             size = slopes if task.nonnegative else np.abs(slopes)
             size[chosen] = 0
             new = _largest(size, task.m, 1e-12 * float(np.linalg.norm(reason.direction)))
@@ -46,7 +47,7 @@ def solve_by_columns(task: Task, start: Point | None, monitor: Monitor, keep: Ke
             return None
         x = np.zeros(task.n)
         x[chosen] = found.x
-        start = Point(x, found.y, task.columns @ found.y)
+        start = Point(x, found.y, task.columns.slopes(found.y))
         keep(start)
         if monitor.solves(task, start):
             return start

@@ -1,0 +1,142 @@
+"""The columns of A as the solvers of basis pursuit use them: all for products, a few for normal equations."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+from scipy import linalg
+from scipy.sparse.linalg import LinearOperator, cg
+
+Solve = Callable[[np.ndarray], np.ndarray]
+
+
+class Columns(ABC):
+    """Some columns of a matrix, k of them with M entries each."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int]:
+        """Number of columns and of their entries."""
+
+    @abstractmethod
+    def part(self, chosen: np.ndarray) -> Self:
+        """Return some of the columns."""
+
+    @abstractmethod
+    def slopes(self, y: np.ndarray) -> np.ndarray:
+        """Return the columns' inner products with y, shape ``(k,)``."""
+
+    @abstractmethod
+    def image(self, x: np.ndarray) -> np.ndarray:
+        """Return the combination of all columns with coefficients x, shape ``(M,)``."""
+
+    @abstractmethod
+    def gram(self) -> Solve:
+        """Return the map v -> (A^T A)^-1 v, shapes ``(k,)``.
+
+        Raises
+        ------
+        LinAlgError
+            The columns are dependent.
+        """
+
+    @abstractmethod
+    def normal(self, diagonal: float) -> Solve:
+        """Return the map v -> (A A^T + diagonal I)^-1 v, shapes ``(M,)`` or ``(M, r)``."""
+
+
+class DenseColumns(Columns):
+    """Columns in an array of shape ``(k, M)``, contiguous."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        """Keep the array."""
+        self.array = array
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of the array."""
+        k, m = self.array.shape
+        return k, m
+
+    def part(self, chosen: np.ndarray) -> Self:
+        """Copy some of the columns."""
+        return type(self)(self.array[chosen])
+
+    def slopes(self, y: np.ndarray) -> np.ndarray:
+        """Multiply."""
+        return np.asarray(self.array @ y)
+
+    def image(self, x: np.ndarray) -> np.ndarray:
+        """Multiply."""
+        return np.asarray(x @ self.array)
+
+    def gram(self) -> Solve:
+        """Factor by Cholesky's method."""
+        factor = linalg.cho_factor(self.array @ self.array.T, lower=True, check_finite=False)
+        return lambda v: np.asarray(linalg.cho_solve(factor, v, check_finite=False))
+
+    def normal(self, diagonal: float) -> Solve:
+        """Factor the smaller of the two Gram matrices."""
+        k, m = self.shape
+        if not k:
+            return lambda v: np.asarray(v / diagonal)
+        if k <= m:
+            inner = _damped(self.array @ self.array.T, diagonal)
+            return lambda v: np.asarray(
+                (v - self.array.T @ linalg.cho_solve(inner, self.array @ v, check_finite=False)) / diagonal
+            )
+        outer = _damped(self.array.T @ self.array, diagonal)
+        return lambda v: np.asarray(linalg.cho_solve(outer, v, check_finite=False))
+
+
+def _damped(gram: np.ndarray, diagonal: float) -> Any:
+    gram[np.diag_indices_from(gram)] += diagonal
+    return linalg.cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
+
+
+class FreeColumns(Columns):
+    """Columns of an operator, divided by sizes, known by their products; systems by conjugate gradients."""
+
+    def __init__(self, operator: LinearOperator, sizes: np.ndarray, chosen: np.ndarray) -> None:
+        """Keep the operator, the sizes of all its columns and the indices of these."""
+        self._operator, self._sizes, self._chosen = operator, sizes, chosen
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of indices and of the operator's rows."""
+        return self._chosen.size, int(self._operator.shape[0])
+
+    def part(self, chosen: np.ndarray) -> Self:
+        """Choose among the indices."""
+        return type(self)(self._operator, self._sizes, self._chosen[chosen])
+
+    def slopes(self, y: np.ndarray) -> np.ndarray:
+        """Apply the adjoint."""
+        return np.asarray(self._operator.rmatvec(y)[self._chosen] / self._sizes[self._chosen])
+
+    def image(self, x: np.ndarray) -> np.ndarray:
+        """Apply the operator."""
+        whole = np.zeros(self._operator.shape[1])
+        whole[self._chosen] = x / self._sizes[self._chosen]
+        return np.asarray(self._operator.matvec(whole))
+
+    def gram(self) -> Solve:
+        """Solve to the accuracy of floats, as far as that goes."""
+        return self._solver(lambda x: self.slopes(self.image(x)), self.shape[0], 1e-13)
+
+    def normal(self, diagonal: float) -> Solve:
+        """Solve to 1e-4: directions need not be better."""
+        return self._solver(lambda y: self.image(self.slopes(y)) + diagonal * y, self.shape[1], 1e-4)
+
+    def _solver(self, product: Solve, size: int, accuracy: float) -> Solve:
+        matrix = LinearOperator((size, size), matvec=product, dtype=np.float64)
+
+        def solve(v: np.ndarray) -> np.ndarray:
+            if v.ndim == 1:
+                return np.asarray(cg(matrix, v, rtol=accuracy, maxiter=500)[0])
+            return np.stack([solve(column) for column in v.T], axis=-1)
+
+        return solve

@@ -1,4 +1,4 @@
-# Everything runs in .venv, which is made on first use. PYTHON chooses the interpreter, WORKERS the test processes.
+# Everything but the race runs in .venv, which is made on first use. PYTHON chooses the interpreter, WORKERS the test processes.
 PYTHON ?= python3
 WORKERS ?= 2
 ARGS ?=
@@ -8,12 +8,13 @@ PIP := $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python insta
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv reproduce test test-full lint format clean
+.PHONY: help venv reproduce test test-full lint format clean race
 
 help:
 	@echo 'make reproduce    compute, store and draw all figures;      ARGS="--profile paper" passes options on'
 	@echo 'make test         lint, type check, tests, documented examples, wheel: what CI runs'
 	@echo 'make test-full    the same with the long versions of the tests'
+	@echo 'make race         basis pursuit against its peers, in an environment of its own; ARGS="--sizes 500x5000"'
 	@echo 'make lint         ruff, mypy and the import contracts only'
 	@echo 'make format       rewrite the sources in the agreed format'
 	@echo 'make clean        remove .venv and caches; results stay'
@@ -55,10 +56,20 @@ test-full: lint
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'full or not full' --hypothesis-profile=full $(ARGS)
 	$(BIN)/python tests/check_wheel.py
 
+# Peers hold back versions of NumPy at times, so they are kept away from .venv.
+.race/installed: benchmarks/basis_pursuit/requirements.txt pyproject.toml
+	$(PYTHON) -m venv --clear --without-pip .race
+	$(PYTHON) -m pip --disable-pip-version-check --python .race/bin/python install --quiet \
+	  --requirement benchmarks/basis_pursuit/requirements.txt --editable .
+	@touch $@
+
+race: .race/installed
+	.race/bin/python benchmarks/basis_pursuit/race.py $(ARGS)
+
 format: .venv/installed-test
 	$(BIN)/ruff check --fix-only --exit-zero
 	$(BIN)/ruff format
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	rm -rf .venv .race .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""The README's examples, run as a reader would run them."""
+"""The examples of the README and the pages, run as a reader would run them."""
 
 import os
 import re
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 README = Path(__file__).parents[1] / "README.md"
+PAGES = [page for page in sorted((README.parent / "docs").glob("*.md")) if "```python" in page.read_text()]
 MARKS = {"setup", "long", "run"}
 SETUP = ("git clone", "cd ", "make", "pip install")
 
@@ -89,6 +90,13 @@ def test_python_blocks_run(tmp_path, with_long):
     script = tmp_path / "README.py"
     script.write_text(as_script(found))
     # Warnings count where the reader's own lines cause them, not inside the packages they load.
+    run([sys.executable, "-W", "error:::__main__", str(script)], tmp_path)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_python_blocks_of_pages_run(tmp_path, page):
+    script = tmp_path / "page.py"
+    script.write_text(as_script([block for block in blocks(page.read_text()) if block.language == "python"]))
     run([sys.executable, "-W", "error:::__main__", str(script)], tmp_path)
 
 

@@ -94,7 +94,13 @@ def certify(
     x, y = real_array(x, "x").astype(np.float64), real_array(y, "y").astype(np.float64)
     if x.shape != (problem.n,) or y.shape != (problem.m,):
         raise InvalidInput(f"x and y must have shapes ({problem.n},) and ({problem.m},), got {x.shape} and {y.shape}.")
-    w = checked_weights(weights, problem.n)
+    return proof(problem, x, y, checked_weights(weights, problem.n), nonnegative, sigma)
+
+
+def proof(
+    problem: LinearProblem, x: np.ndarray, y: np.ndarray, w: np.ndarray, nonnegative: bool, sigma: float
+) -> Certificate:
+    """Return what `certify` does, of arguments that are known to fit."""
     with np.errstate(invalid="ignore"):
         value = float(np.where(x == 0, 0.0, w * np.abs(x)).sum())
     if nonnegative and (x < 0).any():

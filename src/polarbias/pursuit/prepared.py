@@ -64,14 +64,19 @@ class Prepared:
     def _prepare_matrix(self, weights: np.ndarray, sigma: float) -> None:
         problem, nonnegative, b = self._problem, self._nonnegative, self._b
         A = np.asarray(problem.A if problem.is_dense else problem.A.toarray(), np.float64)
-        used = np.isfinite(weights) & np.any(A, axis=0)
+        columns = np.array(A.T, order="C")
+        norms = np.sqrt(np.einsum("nm,nm->n", columns, columns))
+        used = np.isfinite(weights) & (norms > 0)
         self._unpaid = np.flatnonzero(used & (weights == 0))
         self._unpaid_columns = A[:, self._unpaid]
         eliminated = bool(self._unpaid.size) and not nonnegative
-        self._taken = np.flatnonzero(used & (weights > 0)) if eliminated else np.flatnonzero(used)
-        columns, w = np.array(A[:, self._taken].T, order="C"), weights[self._taken]
-        self._basis = _complement(self._unpaid_columns) if eliminated else None
-        norms = np.linalg.norm(columns, axis=1)
+        if eliminated:
+            used &= weights > 0
+            self._basis = _complement(self._unpaid_columns)
+        self._taken = np.flatnonzero(used)
+        w = weights[self._taken]
+        if self._taken.size < columns.shape[0]:
+            columns, norms = columns[self._taken], norms[self._taken]
         if self._basis is not None:
             projected, b = columns @ self._basis, self._basis.T @ b
             left = np.linalg.norm(projected, axis=1)
@@ -85,8 +90,10 @@ class Prepared:
         self._scale = np.where(paid, w * self._unit, np.where(norms > 0, norms, 1.0))
         self._length = float(np.linalg.norm(b))
         if self._length > max(ROUNDING * float(np.linalg.norm(self._b)), sigma) and not self._free_is_enough(sigma):
-            scaled = DenseColumns(columns / self._scale[:, None])
-            self.task = Task(scaled, b / self._length, np.where(paid, 1.0, 0.0), nonnegative, sigma / self._length)
+            columns /= self._scale[:, None]
+            self.task = Task(
+                DenseColumns(columns), b / self._length, np.where(paid, 1.0, 0.0), nonnegative, sigma / self._length
+            )
 
     @property
     def n(self) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from polarbias.certificate import certify, checked_weights
+from polarbias.certificate import checked_weights, proof
 from polarbias.errors import InvalidInput
 from polarbias.problem import LinearProblem
 from polarbias.pursuit.monitor import Enough, Monitor
@@ -165,15 +165,15 @@ def _pursuit(  # noqa: PLR0913 -- as above
     monitor = Monitor(INNER * float(tol), int(max_steps), max_time, callback)
     with suited(problem.m):
         x, y, infeasible = _pursue(Prepared(problem, w, nonnegative, sigma), monitor, warm_start)
-    proof = certify(problem.A, problem.b, x, y, weights=w, nonnegative=nonnegative, sigma=sigma)
+    found = proof(problem, x, y, w, nonnegative, sigma)
     if infeasible:
         status = PursuitStatus.INFEASIBLE
-    elif proof.within(float(tol)):
+    elif found.within(float(tol)):
         status = PursuitStatus.OPTIMAL
     else:
         status = monitor.ended or PursuitStatus.INACCURATE
     return Pursuit(
-        x, y, proof.value, proof.gap, proof.residual, proof.excess, status, monitor.steps, tuple(monitor.history)
+        x, y, found.value, found.gap, found.residual, found.excess, status, monitor.steps, tuple(monitor.history)
     )
 
 

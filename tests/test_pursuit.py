@@ -315,6 +315,34 @@ def test_operators(nonnegative):
     assert_denoised(dense, noisy, 0.15, found, nonnegative=nonnegative)
 
 
+def test_many_right_hand_sides():
+    A, _, b = gaussian(3, 20, 60, 4)
+    B = np.stack([b, -2 * b, np.zeros(20)])
+    found = pb.basis_pursuit(A, B)
+    assert found.batch_shape == (3,)
+    assert found.x.shape == (3, 60)
+    assert found.dual.shape == (3, 20)
+    assert len(found) == 3
+    assert repr(found) == "Pursuit(batch_shape=(3,), 3 x optimal)"
+    np.testing.assert_allclose(found.x[1], -2 * found.x[0], rtol=1e-9, atol=1e-12)
+    for k, one in enumerate(found):
+        alone = pb.basis_pursuit(A, B[k])
+        np.testing.assert_array_equal(one.x, alone.x)
+        assert (one.status, one.steps, one.value) == (alone.status, alone.steps, alone.value)
+        assert one.history[-1:] == found.history[k][-1:]
+        assert set(found.support[k]) == set(alone.support)
+    again = pb.basis_pursuit(A, B, warm_start=found)
+    assert again.steps.sum() < found.steps.sum()
+    noisy = pb.basis_pursuit_denoise(A, B[:2], 0.1)
+    assert_denoised(A, B[1], 0.1, noisy[1])
+    with pytest.raises(TypeError, match="cannot be indexed"):
+        found[0][0]
+    with pytest.raises(pb.InvalidInput, match="must hold 2 answers"):
+        pb.basis_pursuit(A, B[:2], warm_start=found)
+    with pytest.raises(pb.InvalidInput, match="no right-hand side"):
+        pb.basis_pursuit(A, np.zeros((0, 20)))
+
+
 def test_warm_starts_save_steps():
     A, _, b = gaussian(6, 60, 240, 10)
     cold = pb.basis_pursuit(A, b)
@@ -374,7 +402,7 @@ def test_the_certificate_speaks_for_itself():
         (([[1.0, 2.0]], [1.0]), {"weights": [1.0]}, "weights must be 2 numbers"),
         (([[1.0, 2.0]], [1.0]), {"weights": [1.0, -1.0]}, "weights must be 2 numbers"),
         (([[1.0, 2.0]], [1.0]), {"tol": 0}, "tol must be"),
-        ((np.ones((2, 1, 3)), np.ones((2, 1))), {}, "one matrix of shape"),
+        ((np.ones((2, 1, 3)), np.ones((2, 1))), {}, "b must have shape"),
         ((sparse.linalg.aslinearoperator(np.eye(2)), [1.0, 1.0]), {"weights": [0.0, 1.0]}, "need a dense A"),
         (([[1.0, 2.0]], [1.0]), {"warm_start": pb.basis_pursuit([[1.0]], [1.0])}, "warm_start"),
     ],

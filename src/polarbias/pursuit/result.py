@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -50,7 +51,7 @@ class PursuitProgress(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Pursuit:
-    r"""A minimal l1 solution with its certificate.
+    r"""A minimal l1 solution with its certificate, or K of them: then each attribute has a leading axis of K.
 
     Attributes
     ----------
@@ -77,27 +78,63 @@ class Pursuit:
 
     x: np.ndarray
     dual: np.ndarray
-    value: float
-    gap: float
-    residual: float
-    excess: float
-    status: PursuitStatus
-    steps: int
-    history: tuple[PursuitProgress, ...]
+    value: Any
+    gap: Any
+    residual: Any
+    excess: Any
+    status: Any
+    steps: Any
+    history: tuple[Any, ...]
 
     @property
-    def support(self) -> np.ndarray:
-        """Indices of the entries that are not 0."""
-        return np.flatnonzero(self.x)
+    def batch_shape(self) -> tuple[int, ...]:
+        """``()``, or ``(K,)``."""
+        return self.x.shape[:-1]
+
+    def __len__(self) -> int:
+        """K."""
+        if not self.batch_shape:
+            raise TypeError("one answer has no length")
+        return len(self.x)
+
+    def __getitem__(self, index: int) -> Pursuit:
+        """Return one of K answers."""
+        if not self.batch_shape:
+            raise TypeError("one answer cannot be indexed")
+        values = {field.name: getattr(self, field.name)[index] for field in fields(self)}
+        values |= {name: values[name].item() for name in ("value", "gap", "residual", "excess", "steps")}
+        return Pursuit(**{**values, "status": PursuitStatus(int(values["status"]))})
+
+    def __iter__(self) -> Iterator[Pursuit]:
+        """Go through K answers."""
+        return (self[index] for index in range(len(self)))
 
     @property
-    def message(self) -> str:
-        """The status in a sentence."""
-        return self.status.message
+    def support(self) -> Any:
+        """Indices of the entries that are not 0; a tuple of K such arrays."""
+        return tuple(answer.support for answer in self) if self.batch_shape else np.flatnonzero(self.x)
+
+    @property
+    def message(self) -> Any:
+        """The status in a sentence; a tuple of K."""
+        return tuple(answer.message for answer in self) if self.batch_shape else self.status.message
 
     def __repr__(self) -> str:
-        """Status, size and certificate."""
+        """Status, size and certificate; of K answers how many ended how."""
+        if self.batch_shape:
+            kinds, counts = np.unique(self.status, return_counts=True)
+            listed = (
+                f"{count} x {PursuitStatus(kind).name.lower()}" for kind, count in zip(kinds, counts, strict=True)
+            )
+            return f"Pursuit(batch_shape={self.batch_shape}, {', '.join(listed)})"
         return (
             f"Pursuit({self.status.name.lower()}, value={self.value:.6g}, {self.support.size} of {self.x.size} entries,"
             f" gap={self.gap:.1e}, residual={self.residual:.1e}, steps={self.steps})"
         )
+
+
+def stacked(answers: Sequence[Pursuit]) -> Pursuit:
+    """Return answers for one matrix as one object."""
+    columns = {field.name: [getattr(answer, field.name) for answer in answers] for field in fields(Pursuit)}
+    history = tuple(columns.pop("history"))
+    return Pursuit(**{name: np.array(values) for name, values in columns.items()}, history=history)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any
 
@@ -15,7 +15,7 @@ from polarbias.problem import LinearProblem
 from polarbias.pursuit.monitor import Enough, Monitor
 from polarbias.pursuit.prepared import Prepared
 from polarbias.pursuit.proximal import Unbounded
-from polarbias.pursuit.result import Pursuit, PursuitProgress, PursuitStatus
+from polarbias.pursuit.result import Pursuit, PursuitProgress, PursuitStatus, stacked
 from polarbias.pursuit.task import Point
 from polarbias.pursuit.working_set import solve_by_columns
 from polarbias.threads import suited
@@ -46,7 +46,7 @@ def basis_pursuit(  # noqa: PLR0913 -- the options of one solver; each is indepe
         Matrix, shape ``(M, N)``: an array, a SciPy sparse matrix, or a linear operator with ``matvec`` and
         ``rmatvec`` (of SciPy, PyLops, ...), whose columns should be of similar size.
     b
-        Right-hand side, shape ``(M,)``.
+        Right-hand side, shape ``(M,)``, or K of them, shape ``(K, M)``, solved one by one.
     nonnegative
         Whether x >= 0 is asked for.
     weights
@@ -58,15 +58,15 @@ def basis_pursuit(  # noqa: PLR0913 -- the options of one solver; each is indepe
     callback
         Called after each stage's steps with a `PursuitProgress`; a true return value ends the pursuit.
     max_steps
-        Factorizations after which it ends.
+        Factorizations, for each right-hand side, after which it ends.
     max_time
-        Seconds after which it ends.
+        Seconds, for each, after which it ends.
 
     Returns
     -------
     Pursuit
-        With ``status``; every status but optimal comes with the best pair so far, and never a wrong "optimal": the
-        status is what `certify` says of the answer, with the data as they were given.
+        Of K right-hand sides with a leading axis. Every ``status`` but optimal comes with the best pair so far, and
+        there is never a wrong "optimal": the status is what `certify` says of the answer, with the data as given.
 
     Raises
     ------
@@ -83,8 +83,17 @@ def basis_pursuit(  # noqa: PLR0913 -- the options of one solver; each is indepe
     >>> pb.basis_pursuit([[1.0, 2.0, 0.0], [0.0, 1.0, 1.0]], [2.0, 1.0]).x
     array([0., 1., 0.])
     """
-    return _pursuit(
-        LinearProblem(A, np.asarray(b)), 0.0, nonnegative, weights, tol, warm_start, callback, max_steps, max_time
+    return basis_pursuit_denoise(
+        A,
+        b,
+        0.0,
+        nonnegative=nonnegative,
+        weights=weights,
+        tol=tol,
+        warm_start=warm_start,
+        callback=callback,
+        max_steps=max_steps,
+        max_time=max_time,
     )
 
 
@@ -128,17 +137,20 @@ def basis_pursuit_denoise(  # noqa: PLR0913 -- as above
     """
     if isinstance(sigma, bool) or not (isinstance(sigma, Real) and 0 <= sigma < np.inf):
         raise InvalidInput(f"sigma must be a finite number of at least 0, got {sigma!r}.")
-    return _pursuit(
-        LinearProblem(A, np.asarray(b)),
-        float(sigma),
-        nonnegative,
-        weights,
-        tol,
-        warm_start,
-        callback,
-        max_steps,
-        max_time,
-    )
+    if isinstance(b, Sequence | np.ndarray) and np.ndim(b) == 2:
+        rows = list(np.asarray(b))
+        if not rows:
+            raise InvalidInput("b has no right-hand side; give an array of shape (M,) or (K, M).")
+        if warm_start is not None and warm_start.batch_shape != (len(rows),):
+            raise InvalidInput(f"warm_start must hold {len(rows)} answers, one for each right-hand side.")
+        starts = [None] * len(rows) if warm_start is None else list(warm_start)
+    else:
+        rows, starts = [np.asarray(b)], [warm_start]
+    answers = [
+        _pursuit(LinearProblem(A, row), float(sigma), nonnegative, weights, tol, start, callback, max_steps, max_time)
+        for row, start in zip(rows, starts, strict=True)
+    ]
+    return answers[0] if np.ndim(b) < 2 else stacked(answers)
 
 
 def _pursuit(  # noqa: PLR0913 -- as above

@@ -13,6 +13,7 @@ from polarbias.operator import REACHED, DenseOperator
 from polarbias.problem import LinearProblem
 from polarbias.pursuit.barrier import Iterate, barrier_steps
 from polarbias.pursuit.columns import DenseColumns
+from polarbias.pursuit.greedy import greedy
 from polarbias.pursuit.monitor import Monitor
 from polarbias.pursuit.proximal import Unbounded, proximal_step
 from polarbias.pursuit.task import Point, Task
@@ -62,6 +63,14 @@ def solve(task: Task, start: Point | None, monitor: Monitor, keep: Keep) -> Poin
         See `Monitor.solves`.
     """
     begin = _first(task) if start is None or not start.y.any() else start
+    if start is None and isinstance(task.columns, DenseColumns) and not task.sigma:
+        chosen = greedy(task)
+        if chosen is not None:
+            monitor.steps += 1
+            keep(chosen)
+            if monitor.solves(task, chosen):
+                return chosen
+            begin = chosen
     if not isinstance(task.columns, DenseColumns):
         return _proximal(task, begin, FIRST_LENGTH / task.m**0.5, (MOST_NEWTON_STEPS, np.inf), monitor, keep)
     found = _proximal(task, begin, FIRST_LENGTH / task.m**0.5, (_affordable(task), CROWDED), monitor, keep)

@@ -1,0 +1,45 @@
+"""Where descent loses its bias: the exact limit of the flow from the state after k steps of Figure 3's first trial.
+
+    python benchmarks/lost_bias.py
+
+Gradient flow keeps its limit; whatever the limit's error gains from step 0 to step k was lost in the steps before k,
+and more steps cannot bring it back. States whose limit is not found are left out.
+"""
+
+import warnings
+
+import numpy as np
+
+import polarbias as pb
+from polarbias.processor import on
+
+STEPS = (0, 10, 1000, 10_000)
+
+
+def main():
+    problem = pb.gaussian_problem(0, 150, 1000, experiment=3, trial=0)
+    least = pb.minimal_l1(problem).value
+    direction = pb.folded_gaussian_direction(0, 1000, experiment=3, trial=0)
+    print("eta     " + "".join(f"{steps:>16,} steps" for steps in STEPS) + "   (error of the limit, ||u||)")
+    for ratio in (10, 3, 1, 0.3, 0.1, 0.03, 0.01):
+        network = pb.WeightNormalization(pb.HadamardPower(2), ratio)
+        start = network.init(1.0, direction)
+        cells = []
+        for steps in STEPS:
+            theta = start
+            if steps:
+                theta = pb.gradient_descent(problem, network, start, max_steps=steps, tol=0).theta
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    limit = pb.flow_limit(problem, network, theta)
+                error = f"{np.abs(limit.x).sum() - least:.1e}" if limit.converged else "?"
+            except pb.InvalidInput:
+                error = "?"
+            cells.append(f"{error:>14} ({np.linalg.norm(theta.u):.2f})")
+        print(f"{ratio:<8}" + " ".join(cells), flush=True)
+
+
+if __name__ == "__main__":
+    with on("cpu"):
+        main()

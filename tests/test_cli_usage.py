@@ -30,7 +30,8 @@ def test_help_has_an_example_that_parses(command, flag, tmp_path, monkeypatch):
 
 
 def test_help_names_every_command_and_option():
-    assert main.commands.keys() == {"reproduce", "run", "sweep", "plot", "limit", "verify", "questions"}
+    names = {"reproduce", "run", "sweep", "plot", "pack", "limit", "solve", "verify", "questions"}
+    assert main.commands.keys() == names
     text = call("--help").output
     for name, command in main.commands.items():
         assert re.search(rf"^  {name} +\w", text, re.MULTILINE)

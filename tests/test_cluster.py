@@ -216,12 +216,12 @@ def test_a_cell_whose_workers_die_is_given_up_and_explained(tmp_path, reference,
     watcher = Acting(3, lambda: both.kill("first"))
     with pytest.raises(ClusterError, match=r"^1 worker died while it computed figure4-.*was tcp://.*memory") as error:
         reproduce(PROFILE, tmp_path, [4], watching=watcher.watching, execution=DaskExecution(both.address))
-    # Lost is what was under way to the worker, a cell or two; the others were not held up.
+    # Lost is what was under way to the worker, and what had yet to be fetched from it; the others were not held up.
     lost = len(CELLS) - len(stored(tmp_path))
     assert lost == (
         1 if "likewise" not in str(error.value) else 1 + int(re.search(r"likewise (\d)", str(error.value))[1])
     )
-    assert 1 <= lost <= 3
+    assert 1 <= lost < len(CELLS)
     assert reproduce(PROFILE, tmp_path, [4], watching=quiet).tally.computed == lost
     assert_same_tables(tmp_path, reference)
 

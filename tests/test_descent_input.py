@@ -144,7 +144,7 @@ def test_things_of_another_kind_are_refused():
 def test_a_homogeneous_problem_is_solved_by_zero_and_never_collapses():
     network = pb.WeightNormalization(pb.HadamardPower(2), 0.1)
     run = pb.gradient_descent(
-        pb.LinearProblem([[1.0, 2.0]], [0.0]), network, network.init(1.0, [1.0, 1.0]), tol=0, max_steps=2000
+        pb.LinearProblem([[1.0, 2.0]], [0.0]), network, network.init(1.0, [1.0, 1.0]), tol=0, max_steps=4000
     )
     assert run.status == pb.Status.MAX_STEPS
     assert run.loss < 1e-100

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from polarbias import whole_file
 from polarbias.errors import InvalidInput, StoreMismatch
 from polarbias.experiments import store as store_module
 from polarbias.experiments.store import SCHEMA, Store, read_metadata, read_spec
@@ -300,7 +301,7 @@ def test_a_folder_that_became_unwritable(filled, monkeypatch, code):
     def refuse(*args, **kwargs):
         raise OSError(code, "the reason")
 
-    monkeypatch.setattr(store_module.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(whole_file.tempfile, "mkstemp", refuse)
     for write in (lambda: filled.write(KEY, *tables(), {}), lambda: filled.write_plan({})):
         with pytest.raises(InvalidInput, match=r"cannot write .*results.*the reason.*another folder"):
             write()

@@ -16,7 +16,7 @@ from scipy.optimize import nnls
 
 from polarbias.errors import PolarbiasError
 from polarbias.problem import LinearProblem
-from polarbias.pursuit import PursuitStatus, basis_pursuit, basis_pursuit_denoise
+from polarbias.pursuit import Pursuit, PursuitStatus, basis_pursuit, basis_pursuit_denoise
 
 try:
     from sklearn.base import BaseEstimator, RegressorMixin
@@ -77,6 +77,13 @@ class _Linear(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Return the coefficients, and set the attributes that say how they were found."""
         raise NotImplementedError
 
+    def _taken(self, found: Pursuit) -> np.ndarray:
+        """Return the coefficients of a pursuit, keep its proof, and warn if it is none."""
+        if found.status is not PursuitStatus.OPTIMAL:
+            _warn(found.message)
+        self.dual_, self.gap_, self.n_iter_ = found.dual, found.gap, max(found.steps, 1)
+        return found.x
+
 
 def _reached(A: np.ndarray, b: np.ndarray, nonnegative: bool) -> np.ndarray:
     """Return the point next to b that A x (with x >= 0) reaches."""
@@ -85,7 +92,7 @@ def _reached(A: np.ndarray, b: np.ndarray, nonnegative: bool) -> np.ndarray:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, ConvergenceWarning, stacklevel=4)
+    warnings.warn(message, ConvergenceWarning, stacklevel=5)
 
 
 class BasisPursuit(_Linear):
@@ -142,10 +149,7 @@ class BasisPursuit(_Linear):
 
     def _solve(self, A: np.ndarray, b: np.ndarray) -> np.ndarray:
         found = basis_pursuit(A, _reached(A, b, self.nonnegative), nonnegative=self.nonnegative, tol=self.tol)
-        if found.status is not PursuitStatus.OPTIMAL:
-            _warn(found.message)
-        self.dual_, self.gap_, self.n_iter_ = found.dual, found.gap, max(found.steps, 1)
-        return found.x
+        return self._taken(found)
 
 
 class BasisPursuitDenoise(_Linear):
@@ -199,10 +203,7 @@ class BasisPursuitDenoise(_Linear):
             found = basis_pursuit(A, nearest, nonnegative=self.nonnegative, tol=self.tol)
         else:
             found = basis_pursuit_denoise(A, b, sigma, nonnegative=self.nonnegative, tol=self.tol)
-        if found.status is not PursuitStatus.OPTIMAL:
-            _warn(found.message)
-        self.dual_, self.gap_, self.n_iter_ = found.dual, found.gap, max(found.steps, 1)
-        return found.x
+        return self._taken(found)
 
 
 class DiagonalLinearRegressor(_Linear):

@@ -14,7 +14,7 @@ from scipy.optimize import linprog, nnls
 
 import polarbias as pb
 from polarbias import PursuitStatus as Status
-from polarbias.pursuit import working_set
+from polarbias.pursuit import stages
 
 
 def linear_program(A, b, weights=None, nonnegative=False):
@@ -180,19 +180,24 @@ def test_noise_at_the_papers_size_and_at_its_ends():
             pb.basis_pursuit_denoise(A, b, sigma)
 
 
-def test_large_problems_by_their_columns(monkeypatch):
-    monkeypatch.setattr(working_set, "WHOLE", 0)
-    for seed in range(3):
-        for nonnegative in (False, True):
-            A, _, b = gaussian(seed, 20, 200, 6, nonnegative)
-            found = pb.basis_pursuit(A, b, nonnegative=nonnegative)
-            assert_optimal(A, b, found, nonnegative=nonnegative)
-    A = -np.abs(A)
-    assert pb.basis_pursuit(A, np.abs(b), nonnegative=True).status is Status.INFEASIBLE
-    A[:, -1] = np.abs(b)  # the only column that reaches b, and by no means the first to be tried
-    A[:, :100] += 10 * np.abs(b)[:, None]
-    found = pb.basis_pursuit(A, np.abs(b), nonnegative=True)
-    assert_optimal(A, np.abs(b), found, nonnegative=True)
+def test_a_column_that_is_last_to_be_looked_at():
+    rng = np.random.default_rng(0)
+    A, b = -np.abs(rng.standard_normal((20, 200))), np.abs(rng.standard_normal(20))
+    assert pb.basis_pursuit(A, b, nonnegative=True).status is Status.INFEASIBLE
+    A[:, -1] = b  # the only column that reaches b, and by no means the first to be tried
+    A[:, :100] += 10 * b[:, None]
+    assert_optimal(A, b, pb.basis_pursuit(A, b, nonnegative=True), nonnegative=True)
+
+
+@pytest.mark.parametrize("nonnegative", [False, True])
+def test_the_careful_way_where_the_fast_one_fails(monkeypatch, nonnegative):
+    monkeypatch.setattr(stages, "greedy", lambda task, monitor: None)
+    monkeypatch.setattr(stages, "cholesky", lambda columns, weights: lambda v: np.full_like(v, np.nan))
+    for seed, s in enumerate((2, 6, 100)):
+        A, _, b = gaussian(seed, 20, 100, s, nonnegative)
+        A, b = np.vstack([A, A[0] - A[1]]), np.append(b, b[0] - b[1])
+        assert_optimal(A, b, pb.basis_pursuit(A, b, nonnegative=nonnegative), nonnegative=nonnegative)
+    assert pb.basis_pursuit(A, b + np.eye(21)[0], nonnegative=nonnegative).status is Status.INFEASIBLE
 
 
 @pytest.mark.parametrize("margin", [1e-2, 1e-5, 1e-7])

@@ -1,11 +1,14 @@
 """Times basis pursuit solvers on all families and prints one table; `make race` sets up what it needs.
 
-    python benchmarks/basis_pursuit/race.py [--sizes 150x1000 500x5000] [--limit 60] [--threads 1 0]
+    python benchmarks/basis_pursuit/race.py [--sizes 150x1000 ...] [--operators 2000x16000 ...] [--limit 60]
+        [--threads 1 0] [--out race.jsonl] [--plot race.png]
 
-Solvers and data sets are files of `solvers/` and `families.py` in benchopt's form. Every run has a process of its own,
-which is ended at the time limit, builds the problem, calls the solver twice and reports both times and the errors: the
-larger of | ||x||_1 - optimum | / optimum and ||A x - b|| / ||b||. The optimum is certified to 1e-9. Of a solver with
-settings the fastest that reaches an accuracy counts. Three seeds, medians; threads 0 leaves BLAS its default.
+Solvers and data sets are files of `solvers/` and `families.py` in benchopt's form. A process of its own builds each
+problem for each solver and calls it up to three times; a call that takes longer than the limit ends it. What is
+reported are the shortest and the first time and the error: the larger of | ||x||_1 - optimum | / optimum and
+||A x - b|| / ||b||. The optimum is certified to 1e-9. Of a solver with settings the fastest that reaches an accuracy
+counts; a setting that was too slow once is not tried again on other seeds and larger sizes of a family. Three seeds,
+medians; threads 0 leaves BLAS its default. With --out, records that the file holds are not computed again.
 """
 
 import argparse
@@ -13,6 +16,7 @@ import importlib.util
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +29,10 @@ HERE = Path(__file__).parent
 ACCURACIES = (1e-6, 1e-9)
 OURS = "polarbias"
 OPERATORS = ("partial DCT",)
+IDENTITY = ("family", "m", "n", "seed", "solver", "setting", "threads")
+REPEATS = 3
+ENOUGH = 2.0
+"""Seconds after which a call is not repeated."""
 
 
 def solver_class(name):
@@ -46,125 +54,174 @@ def settings(solver):
 
 
 def one(job):
-    """Run one solver on one problem in this process and print what came out."""
+    """Run a solver's settings on one problem in this process and print what came out of each."""
     sys.path.insert(0, str(HERE))
-    from families import FAMILIES
+    from families import FAMILIES, optimum
 
     A, b, nonnegative = FAMILIES[job["family"]](np.random.default_rng(job["seed"]), job["m"], job["n"])
     if job["solver"] is None:
-        from families import optimum
-
-        began = perf_counter()
-        print(json.dumps({"optimum": optimum(A, b, nonnegative), "seconds": perf_counter() - began}))
+        print(json.dumps({"optimum": optimum(A, b, nonnegative)}))
         return
     kind = solver_class(job["solver"])
-    solver = kind()
-    for name, value in job["setting"].items():
-        setattr(solver, name, value)
-    skipped, reason = kind.skip(solver, A, b, nonnegative) if "skip" in vars(kind) else (False, "")
-    if skipped:
-        print(json.dumps({"skipped": reason}))
-        return
-    solver.set_objective(A, b, nonnegative)
-    times = []
-    for _ in range(job["repeats"]):
-        began = perf_counter()
-        solver.run(1)
-        times.append(perf_counter() - began)
-    x = np.asarray(solver.get_result()["x"], float).ravel()
-    error = max(
-        abs(np.abs(x).sum() - job["optimum"]) / job["optimum"],
-        np.linalg.norm(A @ x - b) / np.linalg.norm(b),
-        max(0.0, -x.min()) * x.size / job["optimum"] if nonnegative else 0.0,
-    )
-    print(json.dumps({"first": times[0], "seconds": min(times), "error": float(error)}))
+    for setting in job["settings"]:
+        solver = kind()
+        for name, value in setting.items():
+            setattr(solver, name, value)
+        skipped, reason = kind.skip(solver, A, b, nonnegative) if "skip" in vars(kind) else (False, "")
+        if skipped:
+            print(json.dumps({"skipped": reason}), flush=True)
+            continue
+        solver.set_objective(A, b, nonnegative)
+        times = []
+        while len(times) < REPEATS and sum(times) < ENOUGH:
+            signal.alarm(int(job["limit"]))  # its default action ends the process, inside compiled code as well
+            began = perf_counter()
+            solver.run(1)
+            times.append(perf_counter() - began)
+            signal.alarm(0)
+        x = np.asarray(solver.get_result()["x"], float).ravel()
+        error = max(
+            abs(np.abs(x).sum() - job["optimum"]) / job["optimum"],
+            np.linalg.norm(A @ x - b) / np.linalg.norm(b),
+            max(0.0, -x.min()) * x.size / job["optimum"] if nonnegative else 0.0,
+        )
+        print(json.dumps({"first": times[0], "seconds": min(times), "error": float(error)}), flush=True)
 
 
-def run(job, limit, threads):
-    environment = dict(os.environ)
+def run(job, threads):
+    """Return what each of a job's settings gave."""
+    environment, results = dict(os.environ), []
     if threads:
         environment |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
-    command = [sys.executable, __file__, "--one", json.dumps(job)]
-    try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=limit)
-    except subprocess.TimeoutExpired:
-        return {"failed": f"over {limit:g} s"}
-    lines = done.stdout.strip().splitlines()
-    if done.returncode or not lines:
-        return {"failed": (done.stderr.strip().splitlines() or ["no output"])[-1][:80]}
-    return json.loads(lines[-1])
+    while len(results) < len(job["settings"]):
+        left = {**job, "settings": job["settings"][len(results) :]}
+        command = [sys.executable, __file__, "--one", json.dumps(left)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        results += [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        if done.returncode:
+            slow = done.returncode == -signal.SIGALRM
+            last = (done.stderr.strip().splitlines() or ["no output"])[-1][:80]
+            results.append({"failed": f"over {job['limit']:g} s" if slow else last})
+    return results
 
 
-def race(families, sizes, seeds, solvers, limit, threads):
-    """Yield what every run gave."""
-    for family, (m, n), seed in itertools.product(families, sizes, seeds):
+def race(problems, solvers, limit, threads, known):
+    """Yield what every run gave; ``known`` records are not run again."""
+    slow = set()
+    for family, (m, n), seed in problems:
         problem = {"family": family, "m": m, "n": n, "seed": seed}
-        known = run({**problem, "solver": None}, 10 * limit, threads[0])
-        if not known.get("optimum"):
-            yield {**problem, "solver": OURS, "failed": f"no certified optimum: {known}"}
-            continue
-        for name in solvers:
-            for setting, count in itertools.product(settings(solver_class(name)), threads):
-                job = {**problem, "solver": name, "setting": setting, "optimum": known["optimum"], "repeats": 3}
-                yield {**job, "threads": count, **run(job, limit, count)}
+        optimum = None
+        for name, count in itertools.product(solvers, threads):
+            wanted = []
+            for setting in settings(solver_class(name)):
+                record = {**problem, "solver": name, "setting": setting, "threads": count}
+                found = known.get(json.dumps(record))
+                if found is None and (family, name, json.dumps(setting)) in slow:
+                    found = {"failed": "over the limit before"}
+                if found is None:
+                    wanted.append(record)
+                else:
+                    yield {**record, **found}
+            if not wanted:
+                continue
+            if optimum is None:
+                (answer,) = run({**problem, "solver": None, "settings": [None], "limit": 10 * limit}, threads[0])
+                optimum = answer.get("optimum") or np.nan
+            job = {**problem, "solver": name, "settings": [record["setting"] for record in wanted]}
+            job |= {"optimum": optimum, "limit": limit}
+            for record, result in zip(wanted, run(job, count), strict=True):
+                if "over" in result.get("failed", ""):
+                    slow.add((family, name, json.dumps(record["setting"])))
+                yield {**record, **result}
 
 
-def times_of(records, accuracy):
-    """Return, per family, size, seed and solver, the shortest time of a run that reaches an accuracy."""
-    best = {}
-    for record in records:
-        if record.get("error", np.inf) <= accuracy:
-            key = record["family"], f"{record['m']}x{record['n']}", record["seed"], record["solver"]
-            best[key] = min(best.get(key, np.inf), record["seconds"])
-    return best
+def medians(records, accuracy):
+    """Return, per family, size and solver, the median over seeds of the shortest time that reaches an accuracy."""
+    best, seeds = {}, {}
+    for r in records:
+        cell = r["family"], r["m"], r["n"]
+        seeds.setdefault(cell, set()).add(r["seed"])
+        if r.get("error", np.inf) <= accuracy:
+            times = best.setdefault((*cell, r["solver"]), {})
+            times[r["seed"]] = min(times.get(r["seed"], np.inf), r["seconds"])
+    return {key: median(times.values()) for key, times in best.items() if set(times) == seeds[key[:3]]}
 
 
 def table(records, solvers):
-    failed = {(r["family"], f"{r['m']}x{r['n']}", r["solver"]): r["failed"] for r in records if "failed" in r}
-    print(
-        f"\n{'family':18} {'size':>11} {'accuracy':>8} " + " ".join(f"{name:>10}" for name in solvers) + "   ours/best"
-    )
-    overall = {accuracy: [] for accuracy in ACCURACIES}
+    slow = {(r["family"], r["m"], r["n"], r["solver"]) for r in records if "over" in r.get("failed", "")}
+    cells = list(dict.fromkeys((r["family"], r["m"], r["n"]) for r in records))
     for accuracy in ACCURACIES:
-        best = times_of(records, accuracy)
-        groups = dict.fromkeys((r["family"], f"{r['m']}x{r['n']}") for r in records)
-        for family, size in groups:
-            seeds = sorted({key[2] for key in best if key[:2] == (family, size)})
-            cells, medians = [], {}
-            for name in solvers:
-                found = [best[family, size, seed, name] for seed in seeds if (family, size, seed, name) in best]
-                if found and len(found) == len(seeds):
-                    medians[name] = median(found)
-                    cells.append(f"{1e3 * medians[name]:8.1f}ms")
-                else:
-                    cells.append(f"{'time' if 'over' in failed.get((family, size, name), '') else '-':>10}")
-            peers = [value for name, value in medians.items() if name != OURS]
-            ratio = medians[OURS] / min(peers) if peers and OURS in medians else None
+        found, ratios = medians(records, accuracy), {}
+        print(f"\nmedian seconds to {accuracy:g}")
+        print("| family | size | " + " | ".join(solvers) + " | ours / fastest peer |")
+        print("|---|---|" + "---|" * (len(solvers) + 1))
+        for family, m, n in cells:
+            times = {name: found[family, m, n, name] for name in solvers if (family, m, n, name) in found}
+            peers = [value for name, value in times.items() if name != OURS]
+            ratio = times[OURS] / min(peers) if peers and OURS in times else None
             if ratio is not None:
-                overall[accuracy].append(ratio)
-            print(
-                f"{family:18} {size:>11} {accuracy:8.0e} "
-                + " ".join(f"{cell:>10}" for cell in cells)
-                + ("" if ratio is None else f"   {ratio:9.2f}")
-            )
-    for accuracy, ratios in overall.items():
+                ratios.setdefault(family, []).append(ratio)
+            shown = [
+                f"{times[name]:.2g}" if name in times else "time" if (family, m, n, name) in slow else "-"
+                for name in solvers
+            ]
+            last = "no peer" if not peers else "-" if ratio is None else f"{ratio:.2f}"
+            print(f"| {family} | {m} x {n} | " + " | ".join(shown) + f" | {last} |")
         if ratios:
-            mean, worst = geometric_mean(ratios), max(ratios)
-            print(f"time over the fastest peer's at {accuracy:.0e}: geometric mean {mean:.2f}, worst {worst:.2f}")
-    starts = [r["first"] - r["seconds"] for r in records if r["solver"] == OURS and "first" in r]
+            per_family = {family: geometric_mean(values) for family, values in ratios.items()}
+            worst = max(per_family, key=per_family.get)
+            print(
+                f"time over the fastest peer's: geometric mean {geometric_mean(itertools.chain(*ratios.values())):.2f};"
+                f" worst family {worst}, {per_family[worst]:.2f}; worst cell {max(max(v) for v in ratios.values()):.2f}"
+            )
+    ours = [r for r in records if r["solver"] == OURS]
+    starts = [r["first"] - r["seconds"] for r in ours if "first" in r]
     if starts:
-        print(f"polarbias: first calls take at most {1e3 * max(starts):.0f} ms longer than later ones")
+        right = sum(r.get("error", np.inf) <= ACCURACIES[-1] for r in ours)
+        print(f"polarbias: {right} of {len(ours)} runs within {ACCURACIES[-1]:g}, first calls at most", end=" ")
+        print(f"{1e3 * max(starts):.0f} ms longer than the shortest")
+
+
+def plot(records, path):
+    """Draw times to the first accuracy over N, dense Gaussian families and operators, with fitted exponents."""
+    from matplotlib.figure import Figure
+
+    found = medians(records, ACCURACIES[0])
+    families = [name for name in ("gaussian .05", "gaussian .5", *OPERATORS) if any(key[0] == name for key in found)]
+    figure = Figure(figsize=(4.2 * len(families), 3.8), layout="constrained")
+    axes = figure.subplots(1, len(families), squeeze=False)[0]
+    solvers = sorted({key[3] for key in found}, key=lambda name: (name != OURS, name))
+    for ax, family in zip(axes, families, strict=True):
+        for index, name in enumerate(solvers):
+            points = sorted((key[2], time) for key, time in found.items() if key[0] == family and key[3] == name)
+            if not points:
+                continue
+            n, times = np.array(points).T
+            label = name
+            if len(points) > 1:
+                label += f", N^{np.polyfit(np.log(n), np.log(times), 1)[0]:.1f}"
+            ax.loglog(n, times, "o-", color=f"C{index}", lw=2.5 if name == OURS else 1.2, label=label)
+        ax.set(title=family, xlabel="N", ylabel=f"seconds to {ACCURACIES[0]:g}")
+        ax.grid(alpha=0.3)
+        ax.legend(fontsize=8)
+    figure.savefig(path, dpi=150)
+
+
+def sizes(texts):
+    return [tuple(map(int, text.split("x"))) for text in texts]
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--sizes", nargs="+", default=["150x1000"])
+    parser.add_argument("--sizes", nargs="*", default=["150x1000", "500x5000", "2000x20000"])
+    parser.add_argument("--operators", nargs="*", default=["2000x16000", "16000x128000", "125000x1000000"])
     parser.add_argument("--families", nargs="+")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--solvers", nargs="+")
-    parser.add_argument("--limit", type=float, default=60.0)
-    parser.add_argument("--threads", type=int, nargs="+", default=[1])
+    parser.add_argument("--limit", type=int, default=60)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 0])
     parser.add_argument("--out", type=Path, help="JSON lines, one per run")
+    parser.add_argument("--plot", type=Path)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
@@ -174,27 +231,31 @@ def main():
     from families import FAMILIES
 
     solvers = given.solvers or sorted((path.stem for path in (HERE / "solvers").glob("*.py")), key=lambda s: s != OURS)
-    sizes = [tuple(map(int, size.split("x"))) for size in given.sizes]
+    families = given.families or list(FAMILIES)
+    problems = [
+        *itertools.product([f for f in families if f not in OPERATORS], sizes(given.sizes), range(given.seeds)),
+        *itertools.product([f for f in families if f in OPERATORS], sizes(given.operators), range(given.seeds)),
+    ]
+    problems.sort(key=lambda problem: problem[1][0] * problem[1][1])
+    known = {}
+    if given.out and given.out.exists():
+        for line in given.out.read_text().splitlines():
+            record = json.loads(line)
+            known[json.dumps({name: record.pop(name) for name in IDENTITY})] = record
     records = []
-    for record in race(given.families or FAMILIES, sizes, range(given.seeds), solvers, given.limit, given.threads):
+    for record in race(problems, solvers, given.limit, given.threads, known):
         records.append(record)
+        identity = {name: record[name] for name in IDENTITY}
+        if json.dumps(identity) in known:
+            continue
         if given.out:
             with given.out.open("a") as file:
                 file.write(json.dumps(record) + "\n")
-        told = (
-            record.get("failed") or record.get("skipped") or f"{record['seconds']:.4f} s, error {record['error']:.1e}"
-        )
-        print(
-            record["family"],
-            record["m"],
-            record["n"],
-            record["seed"],
-            record["solver"],
-            record.get("setting"),
-            told,
-            flush=True,
-        )
+        told = record.get("failed") or record.get("skipped")
+        print(*identity.values(), told or f"{record['seconds']:.4f} s, error {record['error']:.1e}", flush=True)
     table(records, solvers)
+    if given.plot:
+        plot(records, given.plot)
 
 
 if __name__ == "__main__":

@@ -91,6 +91,11 @@ class DenseOperator:
         """Number of independent rows."""
         return int(self._A.shape[0])
 
+    @property
+    def columns(self) -> np.ndarray:
+        """The columns of A in the rows of this operator, shape ``(N, rank)``."""
+        return self._columns
+
     def rows(self, y: np.ndarray) -> np.ndarray:
         """Return a dual vector of this operator as one of the rows of the problem, shape ``(M,)``."""
         return np.asarray((self._back @ y if self._back.size or not self.m else y) * self._row)

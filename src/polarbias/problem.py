@@ -10,7 +10,7 @@ r"""The linear problem :math:`A X = b`, alone or in a batch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -156,6 +156,18 @@ class LinearProblem:
 
     def __post_init__(self) -> None:
         """Validate and freeze the arrays."""
+        self._set(_frozen)
+
+    @classmethod
+    def borrowed(cls, A: Any, b: ArrayLike) -> LinearProblem:
+        """Return a valid problem whose dense arrays are the caller's own, for the time of one call."""
+        problem = object.__new__(cls)
+        for name, value in (("A", A), ("b", b), ("x_true", None)):
+            object.__setattr__(problem, name, value)
+        problem._set(lambda array: array)
+        return problem
+
+    def _set(self, kept: Callable[[np.ndarray], np.ndarray]) -> None:
         A: Any
         if _is_sparse(self.A):
             A = _frozen_csr(self.A)
@@ -168,14 +180,14 @@ class LinearProblem:
             raise InvalidProblem(f"A must have shape (..., M, N) with M, N >= 1, got {A.shape}.")
         if b.shape != A.shape[:-1]:
             raise InvalidProblem(f"b must have shape {A.shape[:-1]} to go with A of shape {A.shape}, got {b.shape}.")
-        object.__setattr__(self, "A", _frozen(A) if isinstance(A, np.ndarray) else A)
-        object.__setattr__(self, "b", _frozen(b))
+        object.__setattr__(self, "A", kept(A) if isinstance(A, np.ndarray) else A)
+        object.__setattr__(self, "b", kept(b))
         if self.x_true is not None:
             x_true = real_array(self.x_true, "x_true", InvalidProblem)
             expected = (*A.shape[:-2], A.shape[-1])
             if x_true.shape != expected:
                 raise InvalidProblem(f"x_true must have shape {expected} to go with A, got {x_true.shape}.")
-            object.__setattr__(self, "x_true", _frozen(x_true))
+            object.__setattr__(self, "x_true", kept(x_true))
 
     def __reduce__(self) -> tuple[type[LinearProblem], tuple[Any, ...]]:
         """Pickle and copy through the constructor: NumPy's own copies are writeable."""
@@ -253,6 +265,8 @@ class LinearProblem:
         if not self.is_dense:
             return self._indirect_product(array.astype(np.float64), adjoint=adjoint)
         A = np.swapaxes(self.A, -1, -2) if adjoint else self.A
+        if not self.batch_shape and array.ndim == 1:
+            return np.asarray(A @ array)
         if extra <= 0:
             return np.asarray(np.einsum("...mn,...n->...m", A, array))
         A = over_chains(A, len(self.batch_shape), extra - 1)

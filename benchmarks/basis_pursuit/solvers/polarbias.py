@@ -7,12 +7,12 @@ class Solver(BaseSolver):
     parameters = {"tol": [1e-9]}
 
     def set_objective(self, A, b, nonnegative):
-        self.A, self.b, self.nonnegative = A, b, nonnegative
+        from polarbias import basis_pursuit
+
+        self.A, self.b, self.nonnegative, self.solve = A, b, nonnegative, basis_pursuit
 
     def run(self, _):
-        import polarbias as pb
-
-        self.x = pb.basis_pursuit(self.A, self.b, nonnegative=self.nonnegative, tol=self.tol).x
+        self.x = self.solve(self.A, self.b, nonnegative=self.nonnegative, tol=self.tol).x
 
     def get_result(self):
         return {"x": self.x}

@@ -10,6 +10,9 @@ import numpy as np
 from scipy import linalg
 from scipy.sparse.linalg import LinearOperator, cg
 
+BLOCK = 64
+"""Columns that are copied at a time."""
+
 Solve = Callable[[np.ndarray], np.ndarray]
 
 
@@ -49,33 +52,47 @@ class Columns(ABC):
 
 
 class DenseColumns(Columns):
-    """Columns in an array of shape ``(k, M)``, contiguous."""
+    """Columns in an array of shape ``(k, M)``, in any order in memory, divided by sizes if these are given."""
 
-    def __init__(self, array: np.ndarray) -> None:
-        """Keep the array."""
-        self.array = array
+    def __init__(self, array: np.ndarray, sizes: np.ndarray | None = None) -> None:
+        """Keep the array, which may be the caller's own."""
+        self._array, self._sizes = array, sizes
 
     @property
     def shape(self) -> tuple[int, int]:
         """Shape of the array."""
-        k, m = self.array.shape
+        k, m = self._array.shape
         return k, m
 
     def part(self, chosen: np.ndarray) -> Self:
         """Copy some of the columns."""
-        return type(self)(self.array[chosen])
+        taken = self._array[chosen]
+        return type(self)(taken if self._sizes is None else taken / self._sizes[chosen, None])
+
+    def packed(self) -> np.ndarray:
+        """Return all columns as one contiguous array; they stay so, because what needs all at once needs it often."""
+        if self._sizes is not None:
+            array = np.empty(self._array.shape)
+            for first in range(
+                0, len(array), BLOCK
+            ):  # by blocks, because one of the two orders is the other's transpose
+                block = slice(first, first + BLOCK)
+                np.divide(self._array[block], self._sizes[block, None], out=array[block])
+            self._array, self._sizes = array, None
+        return self._array
 
     def slopes(self, y: np.ndarray) -> np.ndarray:
         """Multiply."""
-        return np.asarray(self.array @ y)
+        products = self._array @ y
+        return np.asarray(products if self._sizes is None else products / self._sizes)
 
     def image(self, x: np.ndarray) -> np.ndarray:
         """Multiply."""
-        return np.asarray(x @ self.array)
+        return np.asarray((x if self._sizes is None else x / self._sizes) @ self._array)
 
     def gram(self) -> Solve:
         """Factor by Cholesky's method."""
-        factor = linalg.cho_factor(self.array @ self.array.T, lower=True, check_finite=False)
+        factor = linalg.cho_factor(self._array @ self._array.T, lower=True, check_finite=False)
         return lambda v: np.asarray(linalg.cho_solve(factor, v, check_finite=False))
 
     def normal(self, diagonal: float) -> Solve:
@@ -84,11 +101,11 @@ class DenseColumns(Columns):
         if not k:
             return lambda v: np.asarray(v / diagonal)
         if k <= m:
-            inner = _damped(self.array @ self.array.T, diagonal)
+            inner = _damped(self._array @ self._array.T, diagonal)
             return lambda v: np.asarray(
-                (v - self.array.T @ linalg.cho_solve(inner, self.array @ v, check_finite=False)) / diagonal
+                (v - self._array.T @ linalg.cho_solve(inner, self._array @ v, check_finite=False)) / diagonal
             )
-        outer = _damped(self.array.T @ self.array, diagonal)
+        outer = _damped(self._array.T @ self._array, diagonal)
         return lambda v: np.asarray(linalg.cho_solve(outer, v, check_finite=False))
 
 

@@ -1,12 +1,13 @@
-r"""Orthogonal matching pursuit, and the one dual vector that can prove its answer at no cost.
+r"""A greedy guess of the support, many columns at a time, and a dual vector that proves it.
 
-Where few entries are not 0 the greedy choice of columns is often right. The dual vector of least norm with
-A_S^T y = sign(x_S) then is often within its bounds everywhere, and so proves it.
+Where few entries are not 0, the columns whose slopes stand out of what is left of b soon contain all columns of the
+truth, and least squares on them gives it exactly, zeros included. The dual vector of least norm with
+A_S^T y = sign(x_S) often is within its bounds, but for a few entries; these are held, too, until none is left.
 
 References
 ----------
-Pati, Rezaiifar, Krishnaprasad, Orthogonal matching pursuit (1993). Fuchs, On sparse representations in arbitrary
-redundant bases (2004).
+Donoho, Tsaig, Drori, Starck, Sparse solution of underdetermined systems of linear equations by stagewise orthogonal
+matching pursuit (2012). Fuchs, On sparse representations in arbitrary redundant bases (2004).
 """
 
 from __future__ import annotations
@@ -14,39 +15,87 @@ from __future__ import annotations
 import numpy as np
 from scipy import linalg
 
+from polarbias.pursuit.columns import Columns, Solve
+from polarbias.pursuit.monitor import Monitor
 from polarbias.pursuit.task import Point, Task
 
-SHARE = 0.125
-"""Entries that are chosen at most, as a share of M."""
+STANDOUT = 3.0
+"""Columns join whose slope is this many times what a random column's would be."""
+
+SHARE = 0.75
+"""Columns that are chosen at most, as a share of M."""
+
+ROUNDS = 10
 
 REACHED = 1e-11
-"""Residual, relative to b, at which no more entries are chosen."""
+"""Residual, relative to b, at which no more columns are chosen."""
+
+NOTHING = 1e-10
+"""Share of the largest entry at which an entry counts as 0."""
+
+HELD = 0.95
+"""Share of its bound at which a slope is held that would exceed it."""
+
+MOST_HELD = 0.95
+"""Slopes that are given, as a share of M, at most."""
 
 
-def greedy(task: Task) -> Point | None:
-    """Return x and the least dual vector on a greedily chosen support, or None if it does not reach b."""
+def greedy(task: Task, monitor: Monitor) -> Point | None:
+    """Return a signal that reaches b, with a dual vector, or None."""
+    chosen, residual = np.zeros(0, int), task.b
     most = int(SHARE * task.m)
-    factor, chosen = np.zeros((most, most)), np.zeros(most, int)
-    columns = np.zeros((most, task.m))
-    inner, residual = np.zeros(most), task.b
-    for k in range(most):
+    for _ in range(ROUNDS):
         slopes = task.columns.slopes(residual)
-        chosen[k] = int(np.argmax(slopes if task.nonnegative else np.abs(slopes)))
-        columns[k] = task.columns.part(chosen[k : k + 1]).array[0]  # type: ignore[attr-defined]
-        gram = columns[: k + 1] @ columns[k]
-        row = linalg.solve_triangular(factor[:k, :k], gram[:k], lower=True, check_finite=False) if k else gram[:0]
-        pivot = gram[k] - row @ row
-        if not pivot > 1e-12 * gram[k]:
+        size = slopes if task.nonnegative else np.abs(slopes)
+        size[chosen] = 0.0
+        level = min(STANDOUT * float(np.linalg.norm(residual)) / task.m**0.5, float(size.max()))
+        new = np.flatnonzero(size >= level)
+        chosen = np.concatenate([chosen, new[np.argsort(-size[new])][: most - chosen.size]])
+        columns = task.columns.part(chosen)
+        solve = _gram(columns, monitor)
+        if solve is None:
             return None
-        factor[k, :k], factor[k, k] = row, pivot**0.5
-        inner[k] = columns[k] @ task.b
-        x = linalg.cho_solve((factor[: k + 1, : k + 1], True), inner[: k + 1], check_finite=False)
-        residual = task.b - x @ columns[: k + 1]
+        x = solve(columns.slopes(task.b))
+        residual = task.b - columns.image(x)
         if np.linalg.norm(residual) <= REACHED:
-            support = chosen[: k + 1]
-            signs = task.bound[support] * np.sign(x)
-            y = linalg.cho_solve((factor[: k + 1, : k + 1], True), signs, check_finite=False) @ columns[: k + 1]
-            whole = np.zeros(task.n)
-            whole[support] = x
-            return Point(whole, y, task.columns.slopes(y))
+            kept = np.abs(x) > NOTHING * np.abs(x).max()
+            if task.nonnegative and (x[kept] < 0).any():
+                return None
+            return _proved(task, chosen[kept], np.sign(x[kept]), monitor)
+        if chosen.size == most or monitor.stop():
+            return None
     return None
+
+
+def _gram(columns: Columns, monitor: Monitor) -> Solve | None:
+    monitor.steps += 1
+    try:
+        return columns.gram()
+    except linalg.LinAlgError:
+        return None
+
+
+def _proved(task: Task, support: np.ndarray, signs: np.ndarray, monitor: Monitor) -> Point | None:
+    """Return the signal on a support with a dual vector: the least one, with more and more slopes held."""
+    columns, given = task.columns.part(support), task.bound[support] * signs
+    solve = _gram(columns, monitor)
+    if solve is None:
+        return None
+    whole = np.zeros(task.n)
+    whole[support] = x = solve(columns.slopes(task.b))
+    missed = float(np.linalg.norm(task.b - columns.image(x)))
+    held, point = support, None
+    while solve is not None:
+        y = columns.image(solve(given))
+        point = Point(whole, y, task.columns.slopes(y), missed)
+        size = point.slopes if task.nonnegative else np.abs(point.slopes)
+        beyond = size > task.bound * (1 + monitor.tol)
+        beyond[held] = False
+        new = np.flatnonzero(beyond)
+        if not new.size or held.size + new.size > MOST_HELD * task.m or monitor.stop():
+            break
+        held = np.concatenate([held, new])
+        given = np.concatenate([given, HELD * task.bound[new] * np.sign(point.slopes[new])])
+        columns = task.columns.part(held)
+        solve = _gram(columns, monitor)
+    return point

@@ -37,10 +37,11 @@ class Monitor:
     ) -> None:
         """Start the clock."""
         self.tol, self.steps = tol, 0
+        self.best: Point | None = None
         self.history: list[PursuitProgress] = []
         self.ended: PursuitStatus | None = None
         self._max_steps, self._max_time, self._callback = max_steps, max_time, callback
-        self._began = monotonic()
+        self._began, self._merit = monotonic(), np.inf
 
     def stop(self) -> bool:
         """Tell whether a limit of steps or time is reached."""
@@ -52,7 +53,7 @@ class Monitor:
         return self.ended is not None
 
     def solves(self, task: Task, point: Point) -> bool:
-        """Note a point; tell whether it is a solution.
+        """Note a point, keep it if it is the best so far, and tell whether it is a solution.
 
         Raises
         ------
@@ -62,7 +63,10 @@ class Monitor:
         gap, residual, excess = point.measure(task)
         active = int(np.count_nonzero(point.x))
         self.history.append(PursuitProgress(self.steps, monotonic() - self._began, active, gap, residual, excess))
-        if max(abs(gap), residual, excess) <= self.tol:
+        merit = max(abs(gap), residual, excess)
+        if merit < self._merit:
+            self.best, self._merit = point, merit
+        if merit <= self.tol:
             return True
         if self._callback is not None and self._callback(self.history[-1]):
             self.ended = PursuitStatus.INTERRUPTED

@@ -64,8 +64,7 @@ class Prepared:
     def _prepare_matrix(self, weights: np.ndarray, sigma: float) -> None:
         problem, nonnegative, b = self._problem, self._nonnegative, self._b
         A = np.asarray(problem.A if problem.is_dense else problem.A.toarray(), np.float64)
-        columns = np.array(A.T, order="C")
-        norms = np.sqrt(np.einsum("nm,nm->n", columns, columns))
+        columns, norms = A.T, np.sqrt(np.einsum("mn,mn->n", A, A))
         used = np.isfinite(weights) & (norms > 0)
         self._unpaid = np.flatnonzero(used & (weights == 0))
         self._unpaid_columns = A[:, self._unpaid]
@@ -75,7 +74,7 @@ class Prepared:
             self._basis = _complement(self._unpaid_columns)
         self._taken = np.flatnonzero(used)
         w = weights[self._taken]
-        if self._taken.size < columns.shape[0]:
+        if self._taken.size < problem.n:
             columns, norms = columns[self._taken], norms[self._taken]
         if self._basis is not None:
             projected, b = columns @ self._basis, self._basis.T @ b
@@ -90,10 +89,8 @@ class Prepared:
         self._scale = np.where(paid, w * self._unit, np.where(norms > 0, norms, 1.0))
         self._length = float(np.linalg.norm(b))
         if self._length > max(ROUNDING * float(np.linalg.norm(self._b)), sigma) and not self._free_is_enough(sigma):
-            columns /= self._scale[:, None]
-            self.task = Task(
-                DenseColumns(columns), b / self._length, np.where(paid, 1.0, 0.0), nonnegative, sigma / self._length
-            )
+            dense, bound = DenseColumns(columns, self._scale), np.where(paid, 1.0, 0.0)
+            self.task = Task(dense, b / self._length, bound, nonnegative, sigma / self._length)
 
     @property
     def n(self) -> int:

@@ -51,7 +51,7 @@ class Unbounded(Exception):
 
 
 def proximal_step(
-    task: Task, point: Point, length: float, newton_steps: int, most_active: int, stop: Callable[[], bool]
+    task: Task, point: Point, length: float, newton_steps: int, stop: Callable[[], bool]
 ) -> tuple[Point, int, bool]:
     """Make a proximal point step; return its end, Newton's steps, and whether it was solved.
 
@@ -65,8 +65,6 @@ def proximal_step(
         s.
     newton_steps
         Most steps of Newton's method.
-    most_active
-        Give up where more entries are active.
     stop
         Asked before each Newton step.
 
@@ -87,7 +85,7 @@ def proximal_step(
         if task.sigma:
             residual = residual - (task.sigma / size) * y
         solved = bool(np.linalg.norm(residual) <= SOLVED * scale)
-        if solved or made == newton_steps or active.size > most_active or stop():
+        if solved or made == newton_steps or stop():
             break
         direction = _newton_direction(columns, residual / length, y, size, task.sigma / length)
         along = task.columns.slopes(direction)

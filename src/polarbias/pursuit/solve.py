@@ -16,8 +16,7 @@ from polarbias.pursuit.monitor import Enough, Monitor
 from polarbias.pursuit.prepared import Prepared
 from polarbias.pursuit.proximal import Unbounded
 from polarbias.pursuit.result import Pursuit, PursuitProgress, PursuitStatus, stacked
-from polarbias.pursuit.task import Point
-from polarbias.pursuit.working_set import solve_by_columns
+from polarbias.pursuit.stages import solve
 from polarbias.threads import suited
 
 INNER = 0.1
@@ -147,7 +146,17 @@ def basis_pursuit_denoise(  # noqa: PLR0913 -- as above
     else:
         rows, starts = [np.asarray(b)], [warm_start]
     answers = [
-        _pursuit(LinearProblem(A, row), float(sigma), nonnegative, weights, tol, start, callback, max_steps, max_time)
+        _pursuit(
+            LinearProblem.borrowed(A, row),
+            float(sigma),
+            nonnegative,
+            weights,
+            tol,
+            start,
+            callback,
+            max_steps,
+            max_time,
+        )
         for row, start in zip(rows, starts, strict=True)
     ]
     return answers[0] if np.ndim(b) < 2 else stacked(answers)
@@ -194,17 +203,8 @@ def _pursue(prepared: Prepared, monitor: Monitor, warm: Pursuit | None) -> tuple
     task = prepared.task
     if task is None:
         return *prepared.restored(None), False
-    best, merit = None, np.inf
-
-    def keep(point: Point) -> None:
-        nonlocal best, merit
-        found = max(map(abs, point.measure(task)))
-        if found < merit:
-            best, merit = point, found
-
     try:
-        start = None if warm is None else prepared.point(warm.x, warm.dual)
-        best = solve_by_columns(task, start, monitor, keep) or best
+        solve(task, None if warm is None else prepared.point(warm.x, warm.dual), monitor)
     except Unbounded as reason:
         y = prepared.dual(reason.direction)
         return np.zeros(prepared.n), y / np.linalg.norm(y), True
@@ -212,4 +212,4 @@ def _pursue(prepared: Prepared, monitor: Monitor, warm: Pursuit | None) -> tuple
         pass
     except KeyboardInterrupt:
         monitor.ended = PursuitStatus.INTERRUPTED
-    return *prepared.restored(best), False
+    return *prepared.restored(monitor.best), False

@@ -1,8 +1,8 @@
-"""The stages of a pursuit: proximal steps where few entries are active, an interior point method where many are."""
+"""The stages of a pursuit: a greedy guess, an interior point method, and proximal steps for noise and operators."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import numpy as np
 from scipy import optimize
@@ -11,13 +11,13 @@ from polarbias.certificate import separating_vector
 from polarbias.errors import NotReachable
 from polarbias.operator import REACHED, DenseOperator
 from polarbias.problem import LinearProblem
-from polarbias.pursuit.barrier import Iterate, barrier_steps
+from polarbias.pursuit.barrier import Factor, Iterate, Program, barrier_steps, cholesky, orthogonal
 from polarbias.pursuit.columns import DenseColumns
 from polarbias.pursuit.greedy import greedy
 from polarbias.pursuit.monitor import Monitor
 from polarbias.pursuit.proximal import Unbounded, proximal_step
 from polarbias.pursuit.task import Point, Task
-from polarbias.pursuit.vertex import polished
+from polarbias.pursuit.vertex import polished, vertex
 
 FIRST_LENGTH = 30.0
 """Length of the first proximal step, in units of the size of an entry if all M rows had one of their own."""
@@ -27,33 +27,28 @@ LONGER = 10.0
 
 PROXIMAL_STEPS = 8
 
-BARRIER_STEPS = 15
-"""Steps that the interior point method usually needs."""
-
-BANDWIDTH = 10.0
-"""Time of an operation of a product of matrix and vector over that of one of a factorization."""
-
-STAKE = 0.5
-"""Share of the interior point method's cost that may be spent on proximal steps before it gets its turn."""
-
 MOST_NEWTON_STEPS = 500
 
-CROWDED = 0.4
-"""Active entries, as a share of M, from which on it is."""
+BARRIER_STEPS = 60
 
-CLOSE = 1e-3
-"""Gap and residual of an interior point from which on its support is worth a try."""
+NEAR = 3
+"""Columns that Newton's matrix of the interior point method is built from, in units of M."""
+
+SETTLED = 0.1
+"""Gap of an interior point from which on a guess of the support is worth a try."""
+
+CLOSE = 1e-4
+"""The same for a guess with more than M / 2 entries, whose cost is no trifle."""
+
+FULL = 0.9
+"""Entries above their slack, as a share of M, from which on a vertex is expected."""
 
 NEGLIGIBLE = 1e-10
 """Share of the largest entry at which an entry counts as rounding when the support is guessed."""
 
-Keep = Callable[[Point], object]
 
-
-def solve(task: Task, start: Point | None, monitor: Monitor, keep: Keep) -> Point | None:
-    """Return a solution, or None if no stage finds one.
-
-    ``keep`` sees every point that is measured.
+def solve(task: Task, start: Point | None, monitor: Monitor) -> None:
+    """Show the monitor better and better points until one is a solution, or nothing helps.
 
     Raises
     ------
@@ -62,40 +57,43 @@ def solve(task: Task, start: Point | None, monitor: Monitor, keep: Keep) -> Poin
     Enough
         See `Monitor.solves`.
     """
-    begin = _first(task) if start is None or not start.y.any() else start
-    if start is None and isinstance(task.columns, DenseColumns) and not task.sigma:
-        chosen = greedy(task)
-        if chosen is not None:
-            monitor.steps += 1
-            keep(chosen)
-            if monitor.solves(task, chosen):
-                return chosen
-            begin = chosen
-    if not isinstance(task.columns, DenseColumns):
-        return _proximal(task, begin, FIRST_LENGTH / task.m**0.5, (MOST_NEWTON_STEPS, np.inf), monitor, keep)
-    found = _proximal(task, begin, FIRST_LENGTH / task.m**0.5, (_affordable(task), CROWDED), monitor, keep)
-    if task.sigma and found is None:
-        _check_reach(task)
-        # The ball's curvature keeps Newton's matrices regular, so that proximal steps need no other start.
-        return _proximal(task, begin, FIRST_LENGTH / task.m**0.5, (MOST_NEWTON_STEPS, np.inf), monitor, keep)
-    last = None
-    for graded in (False, True):
-        if found is None:
-            found, last = _interior(task, graded, monitor, keep)
-    if found is None and last is not None:
-        length = 1e3 * float(np.abs(last.x).max())
-        found = _proximal(task, last, length, (MOST_NEWTON_STEPS, np.inf), monitor, keep)
-    if found is None:
-        _check_reach(task)
-    return found
+    if not task.n:
+        raise Unbounded(task.b)
+    if start is not None and _solved(task, _on_support(task, start), monitor):
+        return
+    if task.sigma or not isinstance(task.columns, DenseColumns):
+        begin = start if start is not None and start.y.any() else _first(task)
+        solved = _proximal(task, begin, FIRST_LENGTH / task.m**0.5, monitor)
+        if not solved and isinstance(task.columns, DenseColumns):
+            _check_reach(task)
+        return
+    known = greedy(task, monitor) if start is None else None
+    if known is not None and monitor.solves(task, known):
+        return
+    program = Program(task.columns.packed(), task.b, task.bound, task.nonnegative)
+    y = task.b if start is None or not start.y.any() else start.y
+    if _interior(task, program, y, cholesky, NEAR * task.m, known, monitor):
+        return
+    _check_reach(task)
+    # The careful way: rows made independent, all columns, and factors that keep the digits of small weights.
+    try:
+        rows = DenseOperator(LinearProblem(task.columns.packed().T, task.b), signed=False)
+    except NotReachable as reason:
+        raise Unbounded(np.asarray(reason.separating)) from reason
+    program = Program(rows.columns, rows.b, task.bound, task.nonnegative)
+    if _interior(task, program, None, orthogonal, task.n, None, monitor, rows) or monitor.best is None:
+        return
+    _proximal(task, monitor.best, 1e3 * float(np.abs(monitor.best.x).max()), monitor)
 
 
-def _affordable(task: Task) -> int:
-    """Return the Newton steps of the proximal method that cost as much as its stake."""
-    products = BANDWIDTH * 4 * task.m * task.n
-    factorization = (CROWDED * task.m / 2) ** 2 * task.m
-    barrier = BARRIER_STEPS * (task.m**2 * task.n + products)
-    return max(10, min(MOST_NEWTON_STEPS, int(STAKE * barrier / (products + factorization))))
+def _solved(task: Task, point: Point | None, monitor: Monitor) -> bool:
+    return point is not None and monitor.solves(task, point)
+
+
+def _on_support(task: Task, point: Point) -> Point | None:
+    """Return what least squares makes of a point, on the entries that are not rounding."""
+    size = np.abs(point.x)
+    return polished(task, point, np.flatnonzero(size > NEGLIGIBLE * size.max()))
 
 
 def _first(task: Task) -> Point:
@@ -109,67 +107,71 @@ def _first(task: Task) -> Point:
     return Point(np.zeros(task.n), factor * task.b, factor * slopes)
 
 
-def _proximal(
-    task: Task, point: Point, length: float, limits: tuple[float, float], monitor: Monitor, keep: Keep
-) -> Point | None:
-    left, crowded = limits
+def _proximal(task: Task, point: Point, length: float, monitor: Monitor) -> bool:
+    left = MOST_NEWTON_STEPS
     for _ in range(PROXIMAL_STEPS):
-        most = int(min(crowded * task.m, task.n))
-        point, made, solved = proximal_step(task, point, length, int(left), most, monitor.stop)
+        point, made, solved = proximal_step(task, point, length, left, monitor.stop)
         left -= made
         monitor.steps += made
-        size = np.abs(point.x)
-        better = polished(task, point, np.flatnonzero(size > NEGLIGIBLE * size.max())) if solved else None
-        for candidate in (better, point):
-            if candidate is not None:
-                keep(candidate)
-                if monitor.solves(task, candidate):
-                    return candidate
+        if (solved and _solved(task, _on_support(task, point), monitor)) or monitor.solves(task, point):
+            return True
         if not solved:
-            return None
+            return False
         length *= LONGER
-    return None
+    return False
 
 
-def _interior(task: Task, graded: bool, monitor: Monitor, keep: Keep) -> tuple[Point | None, Point | None]:
-    """Return a solution if one is found, and the last interior point."""
-    assert isinstance(task.columns, DenseColumns)
-    try:
-        operator = DenseOperator(LinearProblem(task.columns.array.T, task.b), not task.nonnegative)
-    except NotReachable as reason:
-        raise Unbounded(np.asarray(reason.separating)) from reason
-    found: list[Point] = []
-    seen: list[Point] = []
+def _interior(
+    task: Task,
+    program: Program,
+    y: np.ndarray | None,
+    factor: Factor,
+    most_columns: int,
+    known: Point | None,
+    monitor: Monitor,
+    rows: DenseOperator | None = None,
+) -> bool:
+    """Tell whether a solution was found, by the method or from one of its iterates.
+
+    ``known`` is a point whose x may be right, ``rows`` leads from the program's rows to the task's.
+    """
+    solved = False
 
     def look(iterate: Iterate) -> bool:
-        p, s = iterate.p, iterate.s
-        if not task.nonnegative:
-            plus, minus = np.split(p, 2)
-            p, s = plus - minus, np.minimum(*np.split(s, 2))
-        y = operator.rows(iterate.y)
-        point = Point(p, y, task.columns.slopes(y))
-        seen.append(point)
-        keep(point)
+        nonlocal solved
         monitor.steps += 1
-        if monitor.solves(task, point):
-            found.append(point)
-        elif max(iterate.gap, iterate.residual) < CLOSE:
-            better = polished(task, point, np.flatnonzero(np.abs(p) > s))
-            if better is not None:
-                keep(better)
-                if monitor.solves(task, better):
-                    found.append(better)
-        return bool(found)
+        if rows is None:
+            point = Point(iterate.x, iterate.y, iterate.slopes, iterate.missed)
+        else:
+            y = rows.rows(iterate.y)
+            point = Point(iterate.x, y, task.columns.slopes(y))
+        candidates = _candidates(task, point, iterate, known)  # first, because they are sparse
+        solved = any(_solved(task, candidate, monitor) for candidate in candidates) or monitor.solves(task, point)
+        return solved
 
-    bound = task.bound if task.nonnegative else np.tile(task.bound, 2)
-    barrier_steps(operator, bound, 60, look, graded)
-    return (found[0] if found else None), (seen[-1] if seen else None)
+    barrier_steps(program, y, factor, most_columns, BARRIER_STEPS, look)
+    return solved
+
+
+def _candidates(task: Task, point: Point, iterate: Iterate, known: Point | None) -> Iterator[Point | None]:
+    """Yield exact points that an interior point suggests."""
+    if known is not None and _value(task, known) - float(task.b @ point.y) <= 2 * iterate.gap * _value(task, point):
+        yield polished(task, Point(known.x, point.y, point.slopes), np.flatnonzero(known.x))
+    support = np.flatnonzero(np.abs(point.x) > iterate.slack)
+    if support.size <= task.m and iterate.gap < (CLOSE if 2 * support.size > task.m else SETTLED):
+        yield polished(task, point, support)
+    if iterate.gap < CLOSE and support.size > FULL * task.m:
+        yield vertex(task, point.x, iterate.slack)
+
+
+def _value(task: Task, point: Point) -> float:
+    return float(task.bound @ np.abs(point.x))
 
 
 def _check_reach(task: Task) -> None:
     """Raise `Unbounded` if no signal comes to within sigma of b."""
     assert isinstance(task.columns, DenseColumns)
-    A = task.columns.array.T
+    A = task.columns.packed().T
     if not task.sigma:
         y, distance = separating_vector(A, task.b, signed=not task.nonnegative)
         if distance > REACHED:

@@ -9,7 +9,7 @@ has weights 1 and the solution w_n x_n. Columns of weight 0 stay as they are, wi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -67,10 +67,6 @@ class Task:
         size = slopes if self.nonnegative else np.abs(slopes)
         return float((size - self.bound).max())
 
-    def part(self, chosen: np.ndarray) -> Task:
-        """Return the task of some columns."""
-        return replace(self, columns=self.columns.part(chosen), bound=self.bound[chosen])
-
 
 @dataclass
 class Point:
@@ -79,13 +75,15 @@ class Point:
     x: np.ndarray
     y: np.ndarray
     slopes: np.ndarray  # A^T y
+    missed: float | None = None  # ||b - A x||
 
     def measure(self, task: Task) -> tuple[float, float, float]:
         """Return relative gap, residual above sigma (relative to it, or to b if it is 0), and excess of the bounds."""
         value = float(task.bound @ np.abs(self.x))
         excess = max(task.excess(self.slopes), 0.0)
         lower = float(task.b @ self.y - task.sigma * np.linalg.norm(self.y)) / (1 + excess)
-        missed = float(np.linalg.norm(task.b - task.image(self.x)))
-        residual = max(missed - task.sigma, 0.0) / (task.sigma or float(np.linalg.norm(task.b)))
+        if self.missed is None:
+            self.missed = float(np.linalg.norm(task.b - task.image(self.x)))
+        residual = max(self.missed - task.sigma, 0.0) / (task.sigma or float(np.linalg.norm(task.b)))
         gap = (value - lower) / value if value else (np.inf if lower else 0.0)
         return gap, residual, excess

@@ -29,43 +29,69 @@ def polished(task: Task, point: Point, support: np.ndarray) -> Point | None:
     point
         Its x gives the signs, its y what is not determined.
     support
-        Indices, shape ``(k,)``.
+        Indices, shape ``(k,)``; of dependent columns some are left out.
     """
     if not support.size:
         return None
-    found = _solved(task, point, support)
-    if found is None:
-        fewer = independent(task, point.x, support)
-        found = _solved(task, point, fewer) if fewer.size < support.size else None
-    return found
+    try:
+        return _solved(task, point, support)
+    except linalg.LinAlgError:
+        pass
+    try:
+        return _solved(task, point, independent(task, point.x, support))
+    except linalg.LinAlgError:
+        return None
 
 
 def _solved(task: Task, point: Point, support: np.ndarray) -> Point | None:
-    """Return the point that solves both systems on a support, or None if they are singular or signs change."""
+    """Return the point that solves both systems on a support, or None if signs change."""
     signs = np.sign(point.x[support])
     slopes = task.bound[support] * signs
     columns = task.columns.part(support)
     x, y = point.x[support], point.y
-    try:
-        if task.sigma:
-            x, y = _on_the_sphere(task, columns, slopes)
-        elif support.size <= task.m:
-            solve = columns.gram()
-            for _ in range(ROUNDS):
-                x = x + solve(columns.slopes(task.b - columns.image(x)))
-                y = y + columns.image(solve(slopes - columns.slopes(y)))
-        else:
-            solve = columns.normal(0.0)
-            for _ in range(ROUNDS):
-                x = x + columns.slopes(solve(task.b - columns.image(x)))
-                y = y + solve(columns.image(slopes - columns.slopes(y)))
-    except linalg.LinAlgError:
-        return None
+    if task.sigma:
+        x, y = _on_the_sphere(task, columns, slopes)
+    elif support.size <= task.m:
+        solve = columns.gram()
+        for _ in range(ROUNDS):
+            x = x + solve(columns.slopes(task.b - columns.image(x)))
+            y = y + columns.image(solve(slopes - columns.slopes(y)))
+    else:
+        solve = columns.normal(0.0)
+        for _ in range(ROUNDS):
+            x = x + columns.slopes(solve(task.b - columns.image(x)))
+            y = y + solve(columns.image(slopes - columns.slopes(y)))
     if not (np.isfinite(x).all() and np.isfinite(y).all() and (x * signs >= 0).all()):
         return None
     whole = np.zeros(task.n)
     whole[support] = x
+    return Point(whole, y, task.columns.slopes(y), float(np.linalg.norm(task.b - columns.image(x))))
+
+
+def vertex(task: Task, x: np.ndarray, slack: np.ndarray) -> Point | None:
+    """Return the basic solution of the M columns whose entries are largest in units of their bound's slack, or None.
+
+    Every basis of signed signals is feasible: its signs follow from b.
+    """
+    if not isinstance(task.columns, DenseColumns) or task.n < task.m:
+        return None
+    weight = np.abs(x) / np.maximum(slack, 1e-300)
+    basis = np.argpartition(-weight, task.m - 1)[: task.m]
+    factor, info = _lu(task.columns.part(basis).packed())
+    if info:
+        return None
+    whole = np.zeros(task.n)
+    whole[basis] = values = linalg.lu_solve(factor, task.b, trans=1, check_finite=False)
+    if not np.isfinite(values).all() or (task.nonnegative and values.min() < 0):
+        return None
+    y = linalg.lu_solve(factor, task.bound[basis] * np.sign(values), check_finite=False)
     return Point(whole, y, task.columns.slopes(y))
+
+
+def _lu(matrix: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], int]:
+    """Return the LU factors of a matrix, and a positive number if it is singular."""
+    factor, pivots, info = linalg.lapack.dgetrf(matrix)
+    return (factor, pivots), int(info)
 
 
 def independent(task: Task, x: np.ndarray, support: np.ndarray) -> np.ndarray:
@@ -77,7 +103,7 @@ def independent(task: Task, x: np.ndarray, support: np.ndarray) -> np.ndarray:
         return support
     support, values = support.copy(), x[support]
     while support.size > 1:
-        r, pivots = linalg.qr(task.columns.array[support].T, mode="r", pivoting=True, check_finite=False)
+        r, pivots = linalg.qr(task.columns.part(support).packed().T, mode="r", pivoting=True, check_finite=False)
         size = np.abs(np.diagonal(r))
         rank = int((size > DEPENDENT * size[0]).sum())
         if rank == support.size or not rank:

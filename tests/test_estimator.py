@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from scipy import sparse
 from sklearn.base import clone
@@ -128,9 +129,10 @@ def test_pipelines_grids_frames_and_sparse_features(data):
         cv=3,
     ).fit(X, y)
     assert search.best_params_ == {"basispursuitdenoise__sigma": 0.01}
-    frame = pd.DataFrame(X, columns=[f"x{k}" for k in range(80)])
-    model = BasisPursuit().fit(frame, y)
-    assert list(model.feature_names_in_) == list(frame.columns)
+    for frame in (pd.DataFrame(X, columns=[f"x{k}" for k in range(80)]), pl.DataFrame(X, [f"x{k}" for k in range(80)])):
+        model = BasisPursuit().fit(frame, y)
+        assert list(model.feature_names_in_) == list(frame.columns)
+        np.testing.assert_allclose(model.predict(frame), y, atol=1e-6)
     thin = np.where(np.abs(X) > 1, X, 0)
     np.testing.assert_allclose(
         clone(model).fit(sparse.csr_array(thin), y).coef_, clone(model).fit(thin, y).coef_, rtol=1e-9, atol=1e-12

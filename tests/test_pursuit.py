@@ -92,8 +92,8 @@ def test_the_papers_size(s, nonnegative):
         assert found.support.size == 150
 
 
-@given(st.integers(0, 10**9))
-def test_whatever_shape_rank_scale_and_weights(seed):
+def check_without_noise(seed):
+    """Solve a small problem of whatever shape, rank, scale and weights, and compare."""
     rng = np.random.default_rng(seed)
     m, n, nonnegative, kind = rng.integers(1, 13), rng.integers(1, 30), bool(rng.integers(2)), rng.integers(6)
     A = rng.standard_normal((m, n)) if kind < 3 else rng.integers(-2, 3, (m, n)).astype(float)
@@ -130,8 +130,7 @@ def test_whatever_shape_rank_scale_and_weights(seed):
     assert (slopes <= 1e-8 * np.linalg.norm(A[:, kept], axis=0) * np.linalg.norm(found.dual) + 1e-300).all()
 
 
-@given(st.integers(0, 10**9))
-def test_noise_of_any_size(seed):
+def check_with_noise(seed):
     rng = np.random.default_rng(seed)
     m, n, nonnegative = rng.integers(1, 13), rng.integers(1, 30), bool(rng.integers(2))
     A = rng.standard_normal((m, n))
@@ -160,6 +159,24 @@ def test_noise_of_any_size(seed):
         assert (slopes <= 1e-8 * np.linalg.norm(kept, axis=0) * np.linalg.norm(found.dual) + 1e-300).all()
     elif nearest < sigma * (1 - 1e-6):
         assert_denoised(A, b, sigma, found, weights, nonnegative)
+
+
+@given(st.integers(0, 10**9))
+def test_any_small_problem(seed):
+    check_without_noise(seed)
+
+
+@given(st.integers(0, 10**9))
+def test_noise_of_any_size(seed):
+    check_with_noise(seed)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("check", [check_without_noise, check_with_noise])
+@pytest.mark.parametrize("first", range(0, 5000, 1000))
+def test_five_thousand_problems(check, first):
+    for seed in range(first, first + 1000):
+        check(seed)
 
 
 def test_noise_at_the_papers_size_and_at_its_ends():

@@ -5,11 +5,11 @@ from benchopt import BaseSolver
 
 
 class Solver(BaseSolver):
-    """celer's Lasso at a vanishing penalty, relative to the smallest one whose solution is 0."""
+    """celer's Lasso down a path to a vanishing penalty, relative to the smallest one whose solution is 0."""
 
     name = "celer"
     sampling_strategy = "run_once"
-    parameters = {"penalty": [1e-4, 1e-6, 1e-8]}
+    parameters = {"penalty, tol": [(1e-7, 1e-12), (1e-8, 1e-13), (1e-9, 1e-14)]}
 
     def skip(self, A, b, nonnegative):
         return not (hasattr(A, "toarray") or isinstance(A, np.ndarray)), "needs a matrix"
@@ -19,13 +19,17 @@ class Solver(BaseSolver):
         self.b, self.nonnegative = b, nonnegative
 
     def run(self, _):
-        from celer import Lasso
+        from celer import celer_path
 
-        alpha = self.penalty * np.abs(self.A.T @ self.b).max() / self.b.size
+        largest = np.abs(self.A.T @ self.b).max() / self.b.size
+        steps = 1 + 3 * round(-np.log10(self.penalty))  # three a decade, each from the one before
+        penalties = largest * np.geomspace(1, self.penalty, steps)[1:]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            model = Lasso(alpha=alpha, fit_intercept=False, positive=self.nonnegative, tol=1e-12, max_iter=1000)
-            self.x = model.fit(self.A, self.b).coef_
+            found = celer_path(
+                self.A, self.b, "lasso", alphas=penalties, tol=self.tol, positive=self.nonnegative, max_epochs=5000
+            )
+            self.x = found[1][:, -1]
 
     def get_result(self):
         return {"x": self.x}

@@ -37,8 +37,8 @@ class Columns(ABC):
         """Return the combination of all columns with coefficients x, shape ``(M,)``."""
 
     @abstractmethod
-    def gram(self) -> Solve:
-        """Return the map v -> (A^T A)^-1 v, shapes ``(k,)``.
+    def gram(self, accuracy: float = 1e-13) -> Solve:
+        """Return the map v -> (A^T A)^-1 v, shapes ``(k,)``, to a relative residual of ``accuracy`` at least.
 
         Raises
         ------
@@ -90,7 +90,7 @@ class DenseColumns(Columns):
         """Multiply."""
         return np.asarray((x if self._sizes is None else x / self._sizes) @ self._array)
 
-    def gram(self) -> Solve:
+    def gram(self, accuracy: float = 1e-13) -> Solve:
         """Factor by Cholesky's method."""
         factor = linalg.cho_factor(self._array @ self._array.T, lower=True, check_finite=False)
         return lambda v: np.asarray(linalg.cho_solve(factor, v, check_finite=False))
@@ -140,9 +140,9 @@ class FreeColumns(Columns):
         whole[self._chosen] = x / self._sizes[self._chosen]
         return np.asarray(self._operator.matvec(whole))
 
-    def gram(self) -> Solve:
-        """Solve to the accuracy of floats, as far as that goes."""
-        return self._solver(lambda x: self.slopes(self.image(x)), self.shape[0], 1e-13)
+    def gram(self, accuracy: float = 1e-13) -> Solve:
+        """Solve by conjugate gradients, as far as that goes."""
+        return self._solver(lambda x: self.slopes(self.image(x)), self.shape[0], accuracy)
 
     def normal(self, diagonal: float) -> Solve:
         """Solve to 1e-4: directions need not be better."""

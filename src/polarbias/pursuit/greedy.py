@@ -26,6 +26,10 @@ SHARE = 0.75
 """Columns that are chosen at most, as a share of M."""
 
 ROUNDS = 10
+"""Times that columns join at most."""
+
+ROUGH, EXACT = 1e-2, 1e-13
+"""Relative residuals to which conjugate gradients solve; factorizations are exact anyway."""
 
 REACHED = 1e-11
 """Residual, relative to b, at which no more columns are chosen."""
@@ -42,35 +46,39 @@ MOST_HELD = 0.95
 
 def greedy(task: Task, monitor: Monitor) -> Point | None:
     """Return a signal that reaches b, with a dual vector, or None."""
-    chosen, residual = np.zeros(0, int), task.b
+    chosen, x, residual = np.zeros(0, int), np.zeros(0), task.b
     most = int(SHARE * task.m)
-    for _ in range(ROUNDS):
+    left = ROUNDS
+    while left and not monitor.stop():
         slopes = task.columns.slopes(residual)
         size = slopes if task.nonnegative else np.abs(slopes)
+        unsolved = float(np.abs(slopes[chosen]).max(initial=0.0))  # what a rough solution has left
         size[chosen] = 0.0
-        level = min(STANDOUT * float(np.linalg.norm(residual)) / task.m**0.5, float(size.max()))
+        level = min(STANDOUT * float(np.linalg.norm(residual)) / task.m**0.5, max(unsolved, float(size.max())))
         new = np.flatnonzero(size >= level)
+        left -= bool(new.size)
         chosen = np.concatenate([chosen, new[np.argsort(-size[new])][: most - chosen.size]])
         columns = task.columns.part(chosen)
-        solve = _gram(columns, monitor)
+        solve = _gram(columns, monitor, ROUGH)
         if solve is None:
             return None
-        x = solve(columns.slopes(task.b))
-        residual = task.b - columns.image(x)
-        if np.linalg.norm(residual) <= REACHED:
+        x = np.pad(x, (0, chosen.size - x.size)) + solve(columns.slopes(residual))
+        before, residual = float(np.linalg.norm(residual)), task.b - columns.image(x)
+        missed = float(np.linalg.norm(residual))
+        if missed <= REACHED:
             kept = np.abs(x) > NOTHING * np.abs(x).max()
             if task.nonnegative and (x[kept] < 0).any():
                 return None
             return _proved(task, chosen[kept], np.sign(x[kept]), monitor)
-        if chosen.size == most or monitor.stop():
+        if chosen.size == most or (not new.size and missed > before / 2):
             return None
     return None
 
 
-def _gram(columns: Columns, monitor: Monitor) -> Solve | None:
+def _gram(columns: Columns, monitor: Monitor, accuracy: float = EXACT) -> Solve | None:
     monitor.steps += 1
     try:
-        return columns.gram()
+        return columns.gram(accuracy)
     except linalg.LinAlgError:
         return None
 

@@ -64,7 +64,7 @@ class Monitor:
         active = int(np.count_nonzero(point.x))
         self.history.append(PursuitProgress(self.steps, monotonic() - self._began, active, gap, residual, excess))
         merit = max(abs(gap), residual, excess)
-        if merit < self._merit:
+        if merit < max(self._merit, self.tol):  # among solutions the last one: what is tried last is sparse
             self.best, self._merit = point, merit
         if merit <= self.tol:
             return True

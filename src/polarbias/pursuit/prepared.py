@@ -12,13 +12,15 @@ from scipy import linalg, optimize
 from scipy.sparse.linalg import aslinearoperator
 
 from polarbias.errors import InvalidInput
-from polarbias.operator import MOST_ENTRIES
 from polarbias.problem import LinearProblem
 from polarbias.pursuit.columns import DenseColumns, FreeColumns
 from polarbias.pursuit.task import Point, Task
 
 ROUNDING = 1e-13
 """Share of b that counts as rounding where it is projected."""
+
+DENSE = 100_000_000
+"""Entries up to which a sparse matrix is worked on as a dense one: 0.8 GB."""
 
 PROBES = 8
 """Random vectors from whose images the size of an operator's columns is estimated."""
@@ -39,7 +41,7 @@ class Prepared:
         self._unpaid = np.zeros(0, int)
         self._basis: np.ndarray | None = None
         self.task: Task | None = None
-        if problem.is_dense or (hasattr(problem.A, "toarray") and problem.m * problem.n <= MOST_ENTRIES):
+        if problem.is_dense or (hasattr(problem.A, "toarray") and problem.m * problem.n <= DENSE):
             self._prepare_matrix(weights, sigma)
         else:
             self._prepare_operator(weights, sigma)

@@ -17,7 +17,7 @@ from polarbias.pursuit.greedy import greedy
 from polarbias.pursuit.monitor import Monitor
 from polarbias.pursuit.proximal import Unbounded, proximal_step
 from polarbias.pursuit.task import Point, Task
-from polarbias.pursuit.vertex import polished, vertex
+from polarbias.pursuit.vertex import in_the_ball, polished, vertex
 
 FIRST_LENGTH = 30.0
 """Length of the first proximal step, in units of the size of an entry if all M rows had one of their own."""
@@ -43,6 +43,9 @@ CLOSE = 1e-4
 FULL = 0.9
 """Entries above their slack, as a share of M, from which on a vertex is expected."""
 
+ENOUGH = 3
+"""Interior points within tol, full of tiny entries, after which a sparse solution is not waited for any longer."""
+
 NEGLIGIBLE = 1e-10
 """Share of the largest entry at which an entry counts as rounding when the support is guessed."""
 
@@ -61,14 +64,14 @@ def solve(task: Task, start: Point | None, monitor: Monitor) -> None:
         raise Unbounded(task.b)
     if start is not None and _solved(task, _on_support(task, start), monitor):
         return
+    known = greedy(task, monitor) if start is None and not task.sigma else None
+    if _solved(task, known, monitor):
+        return
     if task.sigma or not isinstance(task.columns, DenseColumns):
-        begin = start if start is not None and start.y.any() else _first(task)
+        begin = known or (start if start is not None and start.y.any() else _first(task))
         solved = _proximal(task, begin, FIRST_LENGTH / task.m**0.5, monitor)
         if not solved and isinstance(task.columns, DenseColumns):
             _check_reach(task)
-        return
-    known = greedy(task, monitor) if start is None else None
-    if known is not None and monitor.solves(task, known):
         return
     program = Program(task.columns.packed(), task.b, task.bound, task.nonnegative)
     y = task.b if start is None or not start.y.any() else start.y
@@ -115,6 +118,8 @@ def _proximal(task: Task, point: Point, length: float, monitor: Monitor) -> bool
         monitor.steps += made
         if (solved and _solved(task, _on_support(task, point), monitor)) or monitor.solves(task, point):
             return True
+        if solved and task.sigma and monitor.solves(task, in_the_ball(task, point)):
+            return True
         if not solved:
             return False
         length *= LONGER
@@ -135,22 +140,24 @@ def _interior(
 
     ``known`` is a point whose x may be right, ``rows`` leads from the program's rows to the task's.
     """
-    solved = False
+    within = 0
 
     def look(iterate: Iterate) -> bool:
-        nonlocal solved
+        nonlocal within
         monitor.steps += 1
         if rows is None:
             point = Point(iterate.x, iterate.y, iterate.slopes, iterate.missed)
         else:
             y = rows.rows(iterate.y)
             point = Point(iterate.x, y, task.columns.slopes(y))
-        candidates = _candidates(task, point, iterate, known)  # first, because they are sparse
-        solved = any(_solved(task, candidate, monitor) for candidate in candidates) or monitor.solves(task, point)
-        return solved
+        if any(_solved(task, candidate, monitor) for candidate in _candidates(task, point, iterate, known)):
+            within = ENOUGH
+        else:
+            within += monitor.solves(task, point)
+        return within >= ENOUGH
 
     barrier_steps(program, y, factor, most_columns, BARRIER_STEPS, look)
-    return solved
+    return within > 0
 
 
 def _candidates(task: Task, point: Point, iterate: Iterate, known: Point | None) -> Iterator[Point | None]:

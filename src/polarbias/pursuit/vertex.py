@@ -15,6 +15,9 @@ from polarbias.pursuit.task import Point, Task
 ROUNDS = 2
 """Rounds of iterative refinement."""
 
+NEARLY = 1e-10
+"""Shift of a normal matrix that may be singular."""
+
 DEPENDENT = 1e-12
 """Pivot of a QR factorization, relative to the first, at which a column depends on those before it."""
 
@@ -66,6 +69,17 @@ def _solved(task: Task, point: Point, support: np.ndarray) -> Point | None:
     whole = np.zeros(task.n)
     whole[support] = x
     return Point(whole, y, task.columns.slopes(y), float(np.linalg.norm(task.b - columns.image(x))))
+
+
+def in_the_ball(task: Task, point: Point) -> Point:
+    """Return the point with x moved as little as brings A x to within sigma of b, on its support."""
+    support = np.flatnonzero(point.x)
+    columns, whole = task.columns.part(support), point.x.copy()
+    missed = task.b - columns.image(whole[support])
+    beyond = 1 - task.sigma / float(np.linalg.norm(missed))
+    if beyond > 0:
+        whole[support] += columns.slopes(columns.normal(NEARLY)(beyond * missed))
+    return Point(whole, point.y, point.slopes)
 
 
 def vertex(task: Task, x: np.ndarray, slack: np.ndarray) -> Point | None:

@@ -209,7 +209,7 @@ def test_a_column_that_is_last_to_be_looked_at():
 @pytest.mark.parametrize("nonnegative", [False, True])
 def test_the_careful_way_where_the_fast_one_fails(monkeypatch, nonnegative):
     monkeypatch.setattr(stages, "greedy", lambda task, monitor: None)
-    monkeypatch.setattr(stages, "cholesky", lambda columns, weights: lambda v: np.full_like(v, np.nan))
+    monkeypatch.setattr(stages, "cholesky", lambda columns, weights, ball: lambda v: np.full_like(v, np.nan))
     for seed, s in enumerate((2, 6, 100)):
         A, _, b = gaussian(seed, 20, 100, s, nonnegative)
         A, b = np.vstack([A, A[0] - A[1]]), np.append(b, b[0] - b[1])

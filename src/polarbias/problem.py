@@ -158,15 +158,6 @@ class LinearProblem:
         """Validate and freeze the arrays."""
         self._set(_frozen)
 
-    @classmethod
-    def borrowed(cls, A: Any, b: ArrayLike) -> LinearProblem:
-        """Return a valid problem whose dense arrays are the caller's own, for the time of one call."""
-        problem = object.__new__(cls)
-        for name, value in (("A", A), ("b", b), ("x_true", None)):
-            object.__setattr__(problem, name, value)
-        problem._set(lambda array: array)
-        return problem
-
     def _set(self, kept: Callable[[np.ndarray], np.ndarray]) -> None:
         A: Any
         if _is_sparse(self.A):
@@ -319,6 +310,15 @@ class LinearProblem:
             return hstack([self.A, -self.A], format="csr")
         identity = eye_array(self.n, format="csr")
         return self.A @ aslinearoperator(hstack([identity, -identity], format="csr"))
+
+
+def borrowed(A: Any, b: ArrayLike) -> LinearProblem:
+    """Return a valid problem whose dense arrays are the caller's own, for the time of one call."""
+    problem = object.__new__(LinearProblem)
+    for name, value in (("A", A), ("b", b), ("x_true", None)):
+        object.__setattr__(problem, name, value)
+    problem._set(lambda array: array)
+    return problem
 
 
 def require_problem(problem: object) -> None:

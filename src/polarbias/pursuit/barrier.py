@@ -5,7 +5,8 @@ Mehrotra's predictor and corrector for
 .. math:: \min_p \langle c, p_+ + p_- \rangle \ \text{s.t.}\ A (p_+ - p_-) = b,\ p \ge 0, \qquad
           \max_y b^\top y \ \text{s.t.}\ s_\pm = c \mp A^\top y \ge 0,
 
-without p_- and s_- for nonnegative signals. y begins, and so remains, within its bounds, and few of N bounds are ever
+without p_- and s_- for nonnegative signals. Where ||A x - b|| <= sigma is asked for, sigma y / ||y|| is added to A x,
+and its derivative to Newton's matrix. y begins, and so remains, within its bounds, and few of N bounds are ever
 near: Newton's matrix is built from the columns whose bounds are nearest, a few times M of them, while step lengths
 respect all. So a step costs M^2 times some M, not times N.
 
@@ -20,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from scipy import linalg
@@ -55,10 +57,23 @@ PATIENCE = 4
 """Steps without progress after which more columns are taken."""
 
 LAST_PATIENCE = 15
-"""More such steps after which the method gives up."""
+"""More such steps after which the method gives up; none where the gap is small, and what is left is rounding."""
 
 Solve = Callable[[np.ndarray], np.ndarray]
-Factor = Callable[[np.ndarray, np.ndarray], Solve]
+
+
+class Ball(NamedTuple):
+    r"""Derivative of :math:`\sigma y / \lVert y \rVert`: curvature (I - u u^T), u = y / \|\|y\|\|."""
+
+    curvature: float
+    unit: np.ndarray
+
+    def image(self, v: np.ndarray) -> np.ndarray:
+        """Multiply."""
+        return np.asarray(self.curvature * (v - (self.unit @ v) * self.unit))
+
+
+Factor = Callable[[np.ndarray, np.ndarray, Ball | None], Solve]
 
 
 @dataclass
@@ -75,12 +90,13 @@ class Iterate:
 
 @dataclass
 class Program:
-    """What is to be solved: columns of A, shape ``(n, M)``, b, the costs c >= 0, and whether x >= 0."""
+    """What is to be solved: columns of A, shape ``(n, M)``, b, the costs c >= 0, whether x >= 0, and sigma."""
 
     columns: np.ndarray
     b: np.ndarray
     cost: np.ndarray
     nonnegative: bool
+    sigma: float = 0.0
 
     @property
     def signs(self) -> np.ndarray:
@@ -125,7 +141,7 @@ def barrier_steps(
     best, patience, taken = np.inf, PATIENCE, min(most_columns, len(columns))
     for _ in range(most):
         near = _nearest(slack, taken)
-        system = _Newton(program, near, primal[:, near], slack, missing)
+        system = _Newton(program, near, primal[:, near], slack, missing, y)
         system.set(factor, refine=best < REFINED)
         step = system.step(system.predicted())
         for _ in range(CORRECTIONS):
@@ -143,15 +159,15 @@ def barrier_steps(
         x = np.zeros(len(columns))
         x[near] = system.signs @ p
         value, missed = float(cost @ np.abs(x)), float(np.linalg.norm(b - x[near] @ system.columns))
-        gap = abs(value - float(b @ y)) / max(value, 1e-300)
-        merit = max(gap, missed / float(np.linalg.norm(b)))
+        gap = abs(value - float(b @ y - program.sigma * np.linalg.norm(y))) / max(value, 1e-300)
+        merit = max(gap, (missed - program.sigma) / float(np.linalg.norm(b)))
         if look(Iterate(x, missed, y, slopes, slack.min(0), gap)) or not np.isfinite(merit):
             return
         patience = PATIENCE if merit < 0.9 * best else patience - 1
         best = min(best, merit)
         if not patience and taken < len(columns):
             taken, patience = min(4 * taken, len(columns)), PATIENCE
-        if patience < -LAST_PATIENCE:
+        if patience < -LAST_PATIENCE or (patience <= 0 and best < REFINED**2):
             return
 
 
@@ -167,7 +183,7 @@ def _start(program: Program, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, Non
 def _safe_start(program: Program, factor: Factor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return y = 0, its slopes, and the parts of the least squares solution, lifted."""
     n, m = program.columns.shape
-    nearest = program.columns @ factor(program.columns, np.ones(n))(program.b)
+    nearest = program.columns @ factor(program.columns, np.ones(n), None)(program.b)
     size = max(float(np.abs(nearest).max()), 1e-300)
     return np.zeros(m), np.zeros(n), np.maximum(program.signs[:, None] * nearest, 0.0) + LIFT * size
 
@@ -202,25 +218,36 @@ class _Newton:
     """Newton's system on some columns: s dp + p ds = aim - p s, ds = missing -+ A^T dy, A (p + dp) = b."""
 
     def __init__(
-        self, program: Program, near: np.ndarray, p: np.ndarray, slack: np.ndarray, missing: np.ndarray
+        self,
+        program: Program,
+        near: np.ndarray,
+        p: np.ndarray,
+        slack: np.ndarray,
+        missing: np.ndarray,
+        y: np.ndarray,
     ) -> None:
         self._program, self._near, self._slack, self._all_missing = program, near, slack, missing
         self.signs = program.signs
         self.columns = program.columns if near.size == len(program.columns) else program.columns[near]
         self.p, self._s, self._missing = p, slack[:, near], missing[:, near]
         self._ratio = self.p / self._s
+        self._target, self._ball = program.b, None
+        if program.sigma:
+            size = float(np.linalg.norm(y))
+            self._ball = Ball(program.sigma / size, y / size)
+            self._target = program.b - program.sigma * self._ball.unit
 
     def set(self, factor: Factor, *, refine: bool) -> None:
         """Factor Newton's matrix."""
         weights = self._ratio.sum(0)
-        self._solve = factor(self.columns, weights)
+        self._solve = factor(self.columns, weights, self._ball)
         if refine:
-            self._solve = _refined(self._solve, self.columns, weights)
+            self._solve = _refined(self._solve, self.columns, weights, self._ball)
 
     def _dual(self, aim: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
         """Return dy, and p + dp without dy's part in it."""
         free = aim / self._s - self._ratio * self._missing
-        return self._solve(self._program.b - (self.signs @ free) @ self.columns), free
+        return self._solve(self._target - (self.signs @ free) @ self.columns), free
 
     def _primal(self, free: np.ndarray, change: np.ndarray) -> np.ndarray:
         return np.asarray(free - self.p + self._ratio * (self.signs[:, None] * change))
@@ -252,8 +279,8 @@ class _Newton:
         return _Step(dp, ds, dy, change, to_p, to_s, aim)
 
 
-def cholesky(columns: np.ndarray, weights: np.ndarray) -> Solve:
-    """Return the map v -> (sum of weights a a^T)^-1 v."""
+def cholesky(columns: np.ndarray, weights: np.ndarray, ball: Ball | None) -> Solve:
+    """Return the map v -> (sum of weights a a^T + ball)^-1 v."""
     k, m = columns.shape
     level = NEGLIGIBLE * np.partition(weights, k - m)[k - m] if k > m else 0.0
     kept = np.flatnonzero(weights >= level)
@@ -262,14 +289,16 @@ def cholesky(columns: np.ndarray, weights: np.ndarray) -> Solve:
     shift = SHIFT
     while shift < 1:
         matrix = linalg.blas.dsyrk(1.0, scaled.T, lower=1)
-        matrix[np.diag_indices_from(matrix)] += shift * float(np.trace(matrix))
+        matrix[np.diag_indices_from(matrix)] += shift * float(np.trace(matrix)) + (ball.curvature if ball else 0.0)
+        if ball:
+            matrix -= np.outer(ball.curvature * ball.unit, ball.unit)
         try:
             factor = linalg.cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
         except linalg.LinAlgError:
             shift *= 10
         else:
             solve = partial(linalg.cho_solve, factor, check_finite=False)
-            return solve if kept.size == k else _refined(solve, columns, weights)
+            return solve if kept.size == k else _refined(solve, columns, weights, ball)
     return _unsolved
 
 
@@ -277,8 +306,12 @@ def _unsolved(v: np.ndarray) -> np.ndarray:
     return np.full_like(v, np.nan)
 
 
-def orthogonal(columns: np.ndarray, weights: np.ndarray) -> Solve:
-    """Do what `cholesky` does by a QR factorization, rows in falling order: accurate for weights that differ much."""
+def orthogonal(columns: np.ndarray, weights: np.ndarray, ball: Ball | None) -> Solve:
+    """Do what `cholesky` does by a QR factorization, rows in falling order: accurate for weights that differ much.
+
+    There must be no ball.
+    """
+    assert ball is None
     order = np.argsort(-weights)
     scaled = columns[order] * np.sqrt(weights[order])[:, None]
     R, pivots = linalg.qr(scaled, mode="r", pivoting=True, check_finite=False)
@@ -295,9 +328,10 @@ def orthogonal(columns: np.ndarray, weights: np.ndarray) -> Solve:
     return solve
 
 
-def _refined(solve: Solve, columns: np.ndarray, weights: np.ndarray) -> Solve:
+def _refined(solve: Solve, columns: np.ndarray, weights: np.ndarray, ball: Ball | None) -> Solve:
     def twice(v: np.ndarray) -> np.ndarray:
         y = solve(v)
-        return y + solve(v - (weights * (columns @ y)) @ columns)
+        left = v - (weights * (columns @ y)) @ columns
+        return y + solve(left - ball.image(y) if ball else left)
 
     return twice

@@ -38,10 +38,11 @@ class Monitor:
         """Start the clock."""
         self.tol, self.steps = tol, 0
         self.best: Point | None = None
+        self.merit = np.inf  # the largest of gap, residual and excess of the best point
         self.history: list[PursuitProgress] = []
         self.ended: PursuitStatus | None = None
         self._max_steps, self._max_time, self._callback = max_steps, max_time, callback
-        self._began, self._merit = monotonic(), np.inf
+        self._began = monotonic()
 
     def stop(self) -> bool:
         """Tell whether a limit of steps or time is reached."""
@@ -64,8 +65,8 @@ class Monitor:
         active = int(np.count_nonzero(point.x))
         self.history.append(PursuitProgress(self.steps, monotonic() - self._began, active, gap, residual, excess))
         merit = max(abs(gap), residual, excess)
-        if merit < max(self._merit, self.tol):  # among solutions the last one: what is tried last is sparse
-            self.best, self._merit = point, merit
+        if merit < max(self.merit, self.tol):  # among solutions the last one: what is tried last is sparse
+            self.best, self.merit = point, merit
         if merit <= self.tol:
             return True
         if self._callback is not None and self._callback(self.history[-1]):

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from polarbias.certificate import checked_weights, proof
 from polarbias.errors import InvalidInput
-from polarbias.problem import LinearProblem
+from polarbias.problem import LinearProblem, borrowed
 from polarbias.pursuit.monitor import Enough, Monitor
 from polarbias.pursuit.prepared import Prepared
 from polarbias.pursuit.proximal import Unbounded
@@ -147,7 +147,7 @@ def basis_pursuit_denoise(  # noqa: PLR0913 -- as above
         rows, starts = [np.asarray(b)], [warm_start]
     answers = [
         _pursuit(
-            LinearProblem.borrowed(A, row),
+            borrowed(A, row),
             float(sigma),
             nonnegative,
             weights,

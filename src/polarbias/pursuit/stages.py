@@ -67,17 +67,17 @@ def solve(task: Task, start: Point | None, monitor: Monitor) -> None:
     known = greedy(task, monitor) if start is None and not task.sigma else None
     if _solved(task, known, monitor):
         return
+    begin = known or (start if start is not None and start.y.any() else _first(task))
+    if isinstance(task.columns, DenseColumns):
+        program = Program(task.columns.packed(), task.b, task.bound, task.nonnegative, task.sigma)
+        y = task.b if start is None or not start.y.any() else start.y
+        if _interior(task, program, y, cholesky, NEAR * task.m, known, monitor):
+            return
+        _check_reach(task)
+        begin = monitor.best if monitor.best and monitor.merit < CLOSE else begin
     if task.sigma or not isinstance(task.columns, DenseColumns):
-        begin = known or (start if start is not None and start.y.any() else _first(task))
-        solved = _proximal(task, begin, FIRST_LENGTH / task.m**0.5, monitor)
-        if not solved and isinstance(task.columns, DenseColumns):
-            _check_reach(task)
+        _proximal(task, begin, FIRST_LENGTH / task.m**0.5, monitor)
         return
-    program = Program(task.columns.packed(), task.b, task.bound, task.nonnegative)
-    y = task.b if start is None or not start.y.any() else start.y
-    if _interior(task, program, y, cholesky, NEAR * task.m, known, monitor):
-        return
-    _check_reach(task)
     # The careful way: rows made independent, all columns, and factors that keep the digits of small weights.
     try:
         rows = DenseOperator(LinearProblem(task.columns.packed().T, task.b), signed=False)

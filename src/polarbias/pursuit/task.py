@@ -15,6 +15,9 @@ import numpy as np
 
 from polarbias.pursuit.columns import Columns
 
+ROUNDING = 2e-15
+"""Share of b by which rounding may change a residual."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -39,6 +42,11 @@ class Task:
     bound: np.ndarray
     nonnegative: bool
     sigma: float = 0.0
+
+    @property
+    def radius(self) -> float:
+        """The largest distance from b at which rounding does not lead beyond sigma."""
+        return max(self.sigma / 2, self.sigma - ROUNDING * float(np.linalg.norm(self.b)))
 
     @property
     def m(self) -> int:

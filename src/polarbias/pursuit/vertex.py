@@ -76,7 +76,7 @@ def in_the_ball(task: Task, point: Point) -> Point:
     support = np.flatnonzero(point.x)
     columns, whole = task.columns.part(support), point.x.copy()
     missed = task.b - columns.image(whole[support])
-    beyond = 1 - task.sigma / float(np.linalg.norm(missed))
+    beyond = 1 - task.radius / float(np.linalg.norm(missed))
     if beyond > 0:
         whole[support] += columns.slopes(columns.normal(NEARLY)(beyond * missed))
     return Point(whole, point.y, point.slopes)
@@ -151,7 +151,7 @@ def _on_the_sphere(task: Task, columns: Columns, slopes: np.ndarray) -> tuple[np
     change = solve(slopes)
     change = change + solve(slopes - columns.slopes(columns.image(change)))
     missed = task.b - columns.image(nearest)
-    left = task.sigma**2 - missed @ missed
+    left = task.radius**2 - missed @ missed
     if not left > 0:
         raise linalg.LinAlgError("sigma is out of reach on this support")
     by = float(np.sqrt(left / (slopes @ change)))

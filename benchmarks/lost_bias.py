@@ -29,13 +29,10 @@ def main():
             theta = start
             if steps:
                 theta = pb.gradient_descent(problem, network, start, max_steps=steps, tol=0).theta
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    limit = pb.flow_limit(problem, network, theta)
-                error = f"{np.abs(limit.x).sum() - least:.1e}" if limit.converged else "?"
-            except pb.InvalidInput:
-                error = "?"
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                limit = pb.flow_limit(problem, network, theta)
+            error = f"{np.abs(limit.x).sum() - least:.1e}" if limit.converged else "?"
             cells.append(f"{error:>14} ({np.linalg.norm(theta.u):.2f})")
         print(f"{ratio:<8}" + " ".join(cells), flush=True)
 

@@ -392,3 +392,21 @@ def test_float32_data_are_solved_in_float64():
     solution = limit(single, right, u.astype(np.float32))
     assert solution.x.dtype == np.float64
     assert np.linalg.norm(single.astype(float) @ solution.x - right) <= 1e-10 * np.linalg.norm(right)
+
+
+@pytest.mark.parametrize("ratio", [0.1, 0.03])
+def test_directions_that_spread_widely_are_followed_or_called_inaccurate(ratio):
+    inaccurate = 0
+    for seed in range(6):
+        problem = pb.gaussian_problem(seed=seed, m=15, n=60)
+        network = pb.WeightNormalization(pb.HadamardPower(2), ratio)
+        direction = np.exp(-np.random.default_rng(seed).uniform(0, 200, 60))
+        found = pb.flow_limit(problem, network, network.init(1.0, direction))
+        if found.converged:
+            assert found.residual <= 1e-9 * np.linalg.norm(problem.b)
+            continue
+        inaccurate += 1
+        assert found.status == Status.INACCURATE
+        assert np.isfinite(found.x).all()
+        assert found.r > 0 or np.isnan(found.gap)
+    assert inaccurate < 6 or ratio < 0.1

@@ -33,6 +33,9 @@ from polarbias.threads import suited
 
 TINY = np.finfo(float).tiny
 
+LARGEST = 700.0
+"""Logarithm of an entry beyond which the curve of limits was lost."""
+
 
 @dataclass
 class _Limit:
@@ -83,7 +86,8 @@ def flow_limit(problem: LinearProblem, network: Any, theta0: Any) -> Solution:
             factorizations spent.
         ``status``
             converged; collapsed (the flow goes to X = 0, which is then ``x``); undecided (x is the limit unless the
-            flow collapses); or inaccurate.
+            flow collapses); or inaccurate (``x`` is 0 and ``gap`` NaN if nothing was found at all, as may happen from
+            directions that spread over 20 decades and more).
 
     Raises
     ------
@@ -140,12 +144,15 @@ class _Solver:
         if key not in self._curves:
             self._curves[key] = Curve(op, form.log_u0, form.depth), CollapseTest(problem, op)
         curve, collapse = self._curves[key]
-        point = curve.point(form)
+        with np.errstate(over="ignore", invalid="ignore"):  # a curve that is lost is noticed below
+            point = curve.point(form)
         if not point.converged:
             _require_reachable(problem, form.signed)
         known = collapse.safety(form)
         if known == Safety.COLLAPSES:
             return _zero(problem, form, Status.COLLAPSED, known, point.steps)
+        if not (np.isfinite(point.log_x).all() and point.log_x.max() < LARGEST):
+            return _zero(problem, form, Status.INACCURATE, known, point.steps)
         accurate = Status.CONVERGED if known.safe else Status.UNDECIDED
         return _Limit(
             form=form,
@@ -232,7 +239,7 @@ def _zero(problem: LinearProblem, form: PolarForm, status: Status, known: Safety
 def _gap(problem: LinearProblem, found: _Limit, x: np.ndarray) -> float:
     """Return <w, |X|> - <b, y>."""
     form = found.form
-    if form.depth == 1 or found.status == Status.COLLAPSED:
+    if form.depth == 1 or found.status == Status.COLLAPSED or (found.status == Status.INACCURATE and found.r == 0):
         return np.nan
     parts = np.concatenate([np.maximum(x, 0), np.maximum(-x, 0)]) if form.signed else x
     with np.errstate(over="ignore"):

@@ -62,21 +62,22 @@ def solve(task: Task, start: Point | None, monitor: Monitor) -> None:
     """
     if not task.n:
         raise Unbounded(task.b)
+    if start is not None and not start.y.any():
+        start = None
     if start is not None and _solved(task, _on_support(task, start), monitor):
         return
     known = greedy(task, monitor) if start is None and not task.sigma else None
     if _solved(task, known, monitor):
         return
-    begin = known or (start if start is not None and start.y.any() else _first(task))
+    y = task.b if start is None else start.y
     if isinstance(task.columns, DenseColumns):
         program = Program(task.columns.packed(), task.b, task.bound, task.nonnegative, task.sigma)
-        y = task.b if start is None or not start.y.any() else start.y
         if _interior(task, program, y, cholesky, NEAR * task.m, known, monitor):
             return
         _check_reach(task)
-        begin = monitor.best if monitor.best and monitor.merit < CLOSE else begin
     if task.sigma or not isinstance(task.columns, DenseColumns):
-        _proximal(task, begin, FIRST_LENGTH / task.m**0.5, monitor)
+        near = monitor.best if monitor.merit < CLOSE else known
+        _proximal(task, near or start or _first(task), FIRST_LENGTH / task.m**0.5, monitor)
         return
     # The careful way: rows made independent, all columns, and factors that keep the digits of small weights.
     try:

@@ -33,6 +33,7 @@ def no_drawings():
     """Save the time of drawing; processes that tests start draw."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("polarbias.experiments.reproduction.draw_all", lambda figures, results, folder: [])
+        patch.setattr("polarbias.experiments.reproduction.write_report", lambda path, *_: path)
         yield
 
 

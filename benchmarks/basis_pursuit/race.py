@@ -157,17 +157,17 @@ def medians(records, accuracy):
 
 
 def shortfall(records, cell, solver):
-    """Say how a solver failed on a cell: the accuracy that it has on all seeds, or what ended it."""
+    """Say how a solver failed on a cell: the accuracy that it reached, or what ended it."""
     mine = [r for r in records if (r["family"], r["m"], r["n"]) == cell and r["solver"] == solver]
+    if any("skipped" in r for r in mine):
+        return "-"
     errors = {}
     for r in mine:
         if "error" in r:
             errors[r["seed"]] = min(errors.get(r["seed"], np.inf), r["error"])
-    if errors and len(errors) == len({r["seed"] for r in mine}):
+    if errors:
         return f"({max(errors.values()):.0e})"
-    if any("over" in r.get("failed", "") for r in mine):
-        return "time"
-    return "failed" if any("failed" in r for r in mine) else "-"
+    return "time" if any("over" in r.get("failed", "") for r in mine) else "failed"
 
 
 def table(records, solvers):

@@ -75,6 +75,10 @@ class Radius:
         return float(self.form.f(s)) / s if s > 0 else np.inf
 
 
+SMALLEST = np.finfo(float).tiny / np.finfo(float).eps
+"""Least entry of parameters, as `polarbias.parameterization.base.above_underflow` has it."""
+
+
 @dataclass(frozen=True, eq=False)
 class MirrorState:
     r"""A chain at one value of its mirror variable; `start` makes the first, `moved` all others.
@@ -203,8 +207,11 @@ class MirrorState:
         return float(self.residual @ self.residual) / (2 * self.form.depth)
 
     def parameters(self, length: float) -> Any:
-        """Return the network's own parameters; under weight normalization, u of this length."""
-        unit = np.exp(self.log_pi / 2)
+        """Return the network's own parameters; under weight normalization, u of this length.
+
+        Entries that underflow are lifted: 0 is no point of the network, as an entry there never moves.
+        """
+        unit = np.maximum(np.exp(self.log_pi / 2), SMALLEST)
         if not self.form.plain:
             return Polar(np.asarray(self.r), length * unit)
         inner = HadamardDifference if self.form.signed else HadamardPower

@@ -1,6 +1,6 @@
 """The command line: one module per command, which loads what it needs when it is called."""
 
-from polarbias.cli.figures import pack, plot, reproduce
+from polarbias.cli.figures import pack, plot, report, reproduce
 from polarbias.cli.group import main
 from polarbias.cli.limit import limit
 from polarbias.cli.questions import questions
@@ -9,7 +9,7 @@ from polarbias.cli.solve import solve
 from polarbias.cli.sweep import sweep
 from polarbias.cli.verify import verify
 
-for command in (reproduce, run, sweep, plot, pack, limit, solve, verify, questions):
+for command in (reproduce, run, sweep, plot, report, pack, limit, solve, verify, questions):
     main.add_command(command)
 
 __all__ = ["main"]

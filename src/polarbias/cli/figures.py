@@ -1,4 +1,4 @@
-"""``polarbias reproduce``, ``plot`` and ``pack``."""
+"""``polarbias reproduce``, ``plot``, ``report`` and ``pack``."""
 
 from __future__ import annotations
 
@@ -73,6 +73,17 @@ def plot(folder: Path, out: Path | None) -> None:
     _report(experiments.redraw(folder, out), folder, out or folder)
 
 
+@click.command(epilog="Example: polarbias report docs/paper --out paper.html")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File.  [default: FOLDER/report.html]")
+def report(folder: Path, out: Path | None) -> None:
+    """Write the page that shows FOLDER, made by reproduce or pack: figures, statements, theorems, parameters."""
+    after_interruption("; the tables are as they were")
+    from polarbias import experiments
+
+    click.echo(f"the report is {experiments.report(folder, out)}")
+
+
 @click.command(epilog="Example: polarbias pack results/paper paper --records 60")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.argument("target", type=Folder())
@@ -106,5 +117,5 @@ def _report(outcome: Any, folder: Path, drawn: Path) -> None:
             f"cells computed: {tally.computed}, found: {tally.found}; "
             f"chain-steps computed: {tally.chain_steps:,} in {tally.seconds:.0f} s"
         )
-    made = outcome.files[0].name if len(outcome.files) == 1 else "figures, overview.png, statements.md"
+    made = outcome.files[0].name if len(outcome.files) == 1 else "figures, overview.png, statements.md, report.html"
     click.echo(f"{made} and the tables are in {folder}" if drawn == folder else f"{made} are in {drawn}")

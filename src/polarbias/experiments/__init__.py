@@ -2,7 +2,7 @@
 
 from polarbias.experiments.archive import pack
 from polarbias.experiments.grid import read_grid
-from polarbias.experiments.reproduction import FIGURES, Outcome, redraw, reproduce
+from polarbias.experiments.reproduction import FIGURES, Outcome, redraw, report, reproduce
 from polarbias.experiments.spec import PAPER, PROFILES, QUICK, Profile, adjusted
 from polarbias.experiments.sweep import sweep
 
@@ -17,6 +17,7 @@ __all__ = [
     "pack",
     "read_grid",
     "redraw",
+    "report",
     "reproduce",
     "sweep",
 ]

@@ -63,5 +63,12 @@ FIGURE = PaperFigure(
     6,
     "Not in the paper: exact limits over the scale of the start, for several depths",
     cells,
-    (Panel("a", draw_plain), Panel("b", draw_wn)),
+    (
+        Panel(
+            "a",
+            draw_plain,
+            "Exact limits without weight normalization. Above depth 2 the norm that small starts minimise has weights.",
+        ),
+        Panel("b", draw_wn, "Exact limits with weight normalization."),
+    ),
 )

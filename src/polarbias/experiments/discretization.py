@@ -95,5 +95,12 @@ FIGURE = PaperFigure(
     8,
     "Not in the paper: what finite steps add to the flow's error",
     cells,
-    (Panel("a", draw_errors), Panel("b", draw_differences)),
+    (
+        Panel(
+            "a",
+            draw_errors,
+            "Error of descent over constant steps; lines for a line search, mirror descent and the exact limit.",
+        ),
+        Panel("b", draw_differences, "How far each error is from that of the exact limit."),
+    ),
 )

@@ -74,5 +74,19 @@ FIGURE = PaperFigure(
     1,
     "With weight normalization, large starts still lead near the minimal l1 solution",
     cells,
-    (Panel("a", draw_error), Panel("b", draw_map)),
+    (
+        Panel(
+            "a",
+            draw_error,
+            "Error of descent over the scale of the start, several starts on one problem; dashed, the "
+            "exact limits of gradient flow. With weight normalization it stays small up to r0^2 = the "
+            "minimal l1 norm.",
+        ),
+        Panel(
+            "b",
+            draw_map,
+            "Error of the exact limit over the plane of scale and ratio, from the first start. "
+            "Hatched where the magnification factor is 1 or more.",
+        ),
+    ),
 )

@@ -52,5 +52,19 @@ FIGURE = PaperFigure(
     2,
     "Gaussian truth: the error over the scale of the start",
     cells,
-    (Panel("a", draw_error), Panel("b", draw_losses), Panel("c", draw_constant)),
+    (
+        Panel(
+            "a",
+            draw_error,
+            "Error over the scale of the start, with a line search. Hollow marks are means of which "
+            "some run used up its steps.",
+        ),
+        Panel("b", draw_losses, "Loss over accepted steps with weight normalization, one curve per scale."),
+        Panel(
+            "c",
+            draw_constant,
+            "The same errors with constant steps. Crosses mark runs far from every solution: their "
+            "small errors mean nothing.",
+        ),
+    ),
 )

@@ -66,5 +66,9 @@ FIGURE = PaperFigure(
     3,
     "Gaussian truth: a smaller learning-rate ratio is more accurate and slower",
     cells,
-    (Panel("a", draw_error), Panel("b", draw_losses), Panel("c", draw_steps)),
+    (
+        Panel("a", draw_error, "Error over the learning-rate ratio; dashed, the exact limits."),
+        Panel("b", draw_losses, "Loss over accepted steps, one curve per ratio."),
+        Panel("c", draw_steps, "Accepted steps to the loss at which runs end; triangles are lower bounds."),
+    ),
 )

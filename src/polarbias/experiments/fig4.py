@@ -45,5 +45,8 @@ FIGURE = PaperFigure(
     4,
     "Sparse truth: recovery over the scale of the start",
     cells,
-    (Panel("a", draw_error), Panel("b", draw_losses)),
+    (
+        Panel("a", draw_error, "Distance from the sparse truth over the scale of the start."),
+        Panel("b", draw_losses, "Loss over accepted steps with weight normalization, one curve per scale."),
+    ),
 )

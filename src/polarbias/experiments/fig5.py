@@ -37,5 +37,12 @@ FIGURE = PaperFigure(
     5,
     "Signed sparse truth: recovery over the scale of the start",
     cells,
-    (Panel("a", draw_error), Panel("b", draw_losses)),
+    (
+        Panel(
+            "a",
+            draw_error,
+            "Distance from the signed sparse truth: one coordinate for both halves, one for each, and none.",
+        ),
+        Panel("b", draw_losses, "Loss over accepted steps, one coordinate for both halves."),
+    ),
 )

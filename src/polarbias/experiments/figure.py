@@ -23,10 +23,11 @@ PNG_DPI = 160
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel: its letter and the function that draws it."""
+    """One panel: its letter, the function that draws it, and what it shows."""
 
     letter: str
     draw: Callable[[Axes, Results], None]
+    caption: str
 
 
 @dataclass(frozen=True)

@@ -110,5 +110,14 @@ FIGURE = PaperFigure(
     7,
     "Not in the paper: laws for the learning-rate ratio, exact limits and the steps of descent",
     cells,
-    (Panel("a", draw_scales), Panel("b", draw_coefficients), Panel("c", draw_trade)),
+    (
+        Panel("a", draw_scales, "Exact limits over the scale of the start."),
+        Panel("b", draw_coefficients, "Exact limits over the coefficient of the law."),
+        Panel(
+            "c",
+            draw_trade,
+            "What an error costs: steps of descent against the error of the exact limit, the "
+            "coefficient varies along a curve.",
+        ),
+    ),
 )

@@ -14,6 +14,7 @@ from polarbias.experiments import depth, discretization, fig1, fig2, fig3, fig4,
 from polarbias.experiments.archive import Archive, is_archive
 from polarbias.experiments.figure import PaperFigure, draw_all
 from polarbias.experiments.lock import exclusive
+from polarbias.experiments.report import write_report
 from polarbias.experiments.results import Results
 from polarbias.experiments.runner import Execution, Tally, Watching, run_cells
 from polarbias.experiments.single import redraw_single
@@ -81,7 +82,7 @@ def reproduce(
         store.write_plan({"figures": planned, "trials": most.trials})
         cells = [cell for figure in chosen for cell in figure.cells(profile)]
         tally = run_cells(cells, profile, store, watching, execution)
-        return replace(_show(_figures(planned), most, store, folder), tally=tally)
+        return replace(_show(_figures(planned), most, store, folder, folder), tally=tally)
 
 
 def redraw(folder: Path, target: Path | None = None) -> Outcome:
@@ -104,17 +105,39 @@ def redraw(folder: Path, target: Path | None = None) -> Outcome:
         raise StoreMismatch(
             f"{folder} holds a sweep, which has no figures of its own; its tables can be read as they are."
         )
+    return _show(*_stored(content, folder), folder, target or folder)
+
+
+def report(folder: Path, path: Path | None = None) -> Path:
+    """Write the report of a folder or an archive, by default to its ``report.html``, without computing any cell.
+
+    Raises
+    ------
+    StoreMismatch
+        The folder holds no reproduction, or nothing of it is finished.
+    InvalidInput
+        The file cannot be written.
+    """
+    content = read_spec(folder)
+    kind = content["specification"].get("kind")
+    if kind != "reproduction":
+        raise StoreMismatch(f"{folder} holds a {kind}; reports are of reproductions.")
+    path = path or folder / "report.html"
+    make_folder(path.parent)
+    figures, results = _finished_of(*_stored(content, folder), folder)
+    return write_report(path, folder, figures, results, judge_all(results))
+
+
+def _stored(content: dict[str, Any], folder: Path) -> tuple[list[PaperFigure], Profile, Tables]:
+    """Return what was asked for in a folder or an archive, and its tables."""
     figures, trials = _plan(content, folder)
     try:
-        profile = Profile.restored(specification["profile"], trials)
+        profile = Profile.restored(content["specification"]["profile"], trials)
     except (KeyError, TypeError, AttributeError) as broken:
         raise StoreMismatch(f"{folder / 'spec.json'} does not describe a reproduction; delete the folder.") from broken
-    tables: Tables
     if is_archive(folder):
-        tables = Archive(folder)
-    else:
-        tables = Store(folder, {"kind": "reproduction", "profile": profile.identity()})
-    return _show(figures, profile, tables, target or folder)
+        return figures, profile, Archive(folder)
+    return figures, profile, Store(folder, {"kind": "reproduction", "profile": profile.identity()})
 
 
 def _plan(content: dict[str, Any], folder: Path) -> tuple[list[PaperFigure], int]:
@@ -150,15 +173,23 @@ def _finished(figure: PaperFigure, profile: Profile, store: Tables) -> list[Cell
     return found
 
 
-def _show(figures: Sequence[PaperFigure], profile: Profile, store: Tables, folder: Path) -> Outcome:
+def _finished_of(
+    figures: Sequence[PaperFigure], profile: Profile, store: Tables, folder: Path
+) -> tuple[list[PaperFigure], Results]:
+    """Return the figures that are finished, and their tables."""
     cells = {figure.number: _finished(figure, profile, store) for figure in figures}
     whole = [figure for figure in figures if cells[figure.number]]
     if not whole:
         raise StoreMismatch(f"{folder} holds no finished figure yet; `polarbias reproduce --out {folder}` goes on.")
     keys = [cell.key for figure in whole for cell in cells[figure.number]]
-    results = Results(profile, *store.read(keys), store.read_limits(keys))
-    files = draw_all(whole, results, folder)
+    return whole, Results(profile, *store.read(keys), store.read_limits(keys))
+
+
+def _show(figures: Sequence[PaperFigure], profile: Profile, store: Tables, folder: Path, target: Path) -> Outcome:
+    whole, results = _finished_of(figures, profile, store, folder)
+    files = draw_all(whole, results, target)
     findings = judge_all(results)
-    document = folder / "statements.md"
+    document = target / "statements.md"
     write_whole(document, lambda path: path.write_text(as_markdown(findings, results)))
-    return Outcome(None, findings, [*files, document])
+    page = write_report(target / "report.html", folder, whole, results, findings)
+    return Outcome(None, findings, [*files, document, page])

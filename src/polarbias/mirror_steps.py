@@ -28,6 +28,7 @@ from polarbias.polar_form import PolarForm, polar_forms
 from polarbias.problem import LinearProblem
 from polarbias.ratio import ConstantRatio
 from polarbias.solution import Solution, Status, Trajectory
+from polarbias.threads import suited
 
 logger = logging.getLogger(__name__)
 
@@ -136,7 +137,8 @@ def mirror_descent(
             run.status = Status.INTERRUPTED
         else:
             bound = float(np.asarray(bounds)[at[: np.ndim(bounds)]])
-            run.go(_Steps(form) if step is None else _Steps(form, float(step)), max_steps, bound, callback)
+            with suited(one.m):
+                run.go(_Steps(form) if step is None else _Steps(form, float(step)), max_steps, bound, callback)
         interrupted = run.status == Status.INTERRUPTED
         run.record()
         runs.append(run)

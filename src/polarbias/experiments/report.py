@@ -21,7 +21,7 @@ from polarbias.experiments.results import Results
 from polarbias.experiments.spec import LIMIT, Profile
 from polarbias.experiments.statements import Finding
 from polarbias.experiments.store import FOLDERS, read_metadata
-from polarbias.limit import flow_limit
+from polarbias.flow import gradient_flow
 from polarbias.parameterization import HadamardPower, WeightNormalization
 from polarbias.plotting import STYLE, number
 from polarbias.theory.verify import verify
@@ -120,16 +120,16 @@ def _statements(findings: Iterable[Finding]) -> str:
 
 
 def _theorems(profile: Profile) -> str:
-    """Return every numbered result of the paper, held against one exact limit."""
+    """Return every numbered result of the paper, held against one flow."""
     problem = gaussian_problem(profile.seed, profile.m, profile.n, experiment=2)
     network = WeightNormalization(HadamardPower(2), profile.ratio)
     theta0 = network.init(profile.scale, folded_gaussian_direction(profile.seed, profile.n, experiment=2))
     rows = [
         (escape(row.statement), _verdict(row.verdict.value), escape(row.predicted), escape(row.observed))
-        for row in verify(problem, network, theta0, flow_limit(problem, network, theta0)).rows
+        for row in verify(problem, network, theta0, gradient_flow(problem, network, theta0)).rows
     ]
     note = (
-        f"<p class='faint'>Held against the exact limit of Figure 2's first trial at r0 = {profile.scale:g}. A row"
+        f"<p class='faint'>Held against gradient flow on Figure 2's first trial from r0 = {profile.scale:g}. A row"
         " whose hypotheses this start does not meet decides nothing; other starts: <code>polarbias verify</code>.</p>"
     )
     return note + _table(("result", "verdict", "predicts", "observed"), rows)

@@ -26,6 +26,7 @@ from polarbias.parameterization.base import norm
 from polarbias.polar_form import polar_forms
 from polarbias.problem import LinearProblem, require_dense
 from polarbias.solution import Solution, Status
+from polarbias.threads import suited
 
 MOST_STEPS = 1_000_000
 """Steps after which a chain ends."""
@@ -132,7 +133,7 @@ def gradient_flow(  # noqa: PLR0913 -- the options of one long run; each is inde
         chains = _reduced_chains(problem, network, theta0)
     ends: list[_End] = []
     stopped = False
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), suited(problem.m):
         warnings.simplefilter("ignore", UserWarning)  # the integrator's; its failures are seen by their status
         for at, integrate in chains:
             own = watch(index=at, bound=float(np.asarray(bounds)[at[: np.ndim(bounds)]]))

@@ -28,6 +28,9 @@ from polarbias.theory.invariants import moved_off_rows
 STRETCHES, NODES = 96, 6
 """A trajectory is looked at on this many stretches of equally many accepted steps, with as many Gauss nodes in each."""
 
+LONGEST = 40
+"""Accepted steps that a stretch may have; of longer trajectories there are more stretches."""
+
 LIMIT_ACCURACY = 1e-7
 """To what a limit without a trajectory is held, relative."""
 
@@ -222,7 +225,7 @@ class Evidence:
     @cached_property
     def _marks(self) -> np.ndarray:
         accepted = np.asarray(self.solution.trajectory.t, np.float64)
-        count = min(STRETCHES, accepted.size - 1)
+        count = min(max(STRETCHES, accepted.size // LONGEST), accepted.size - 1)
         return np.asarray(accepted[np.unique(np.linspace(0, accepted.size - 1, count + 1).round().astype(int))])
 
     def integral(self, values: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ from polarbias.theory.evidence import Evidence
 from polarbias.theory.lemmas import lemmas
 from polarbias.theory.theorems import theorems
 from polarbias.theory.verdict import Outcome, Verdict
+from polarbias.threads import suited
 
 _HEADER = ("statement", "hypotheses", "predicted", "observed", "verdict")
 
@@ -162,5 +163,5 @@ def verify(
     if not (isinstance(accuracy, Real) and 0 < accuracy <= 1e-2):
         raise InvalidInput(f"accuracy must be a number above 0 and up to 0.01, got {accuracy!r}.")
     evidence = Evidence(problem, network, theta0, solution, form, float(accuracy), minimum)
-    with np.errstate(under="ignore"):
+    with np.errstate(under="ignore"), suited(problem.m):
         return Verification((*lemmas(evidence), *equations(evidence), *divergences(evidence), *theorems(evidence)))

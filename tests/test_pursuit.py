@@ -14,7 +14,7 @@ from scipy.optimize import linprog, nnls
 
 import polarbias as pb
 from polarbias import PursuitStatus as Status
-from polarbias.pursuit import stages
+from polarbias.pursuit import prepared, stages
 
 
 def linear_program(A, b, weights=None, nonnegative=False):
@@ -92,8 +92,8 @@ def test_the_papers_size(s, nonnegative):
         assert found.support.size == 150
 
 
-def check_without_noise(seed):
-    """Solve a small problem of whatever shape, rank, scale and weights, and compare."""
+def check_without_noise(seed, form=np.asarray):
+    """Solve a small problem of whatever shape, rank, scale and weights, A in some form, and compare."""
     rng = np.random.default_rng(seed)
     m, n, nonnegative, kind = rng.integers(1, 13), rng.integers(1, 30), bool(rng.integers(2)), rng.integers(6)
     A = rng.standard_normal((m, n)) if kind < 3 else rng.integers(-2, 3, (m, n)).astype(float)
@@ -116,7 +116,7 @@ def check_without_noise(seed):
         weights = rng.random(n) + 0.1
         weights[rng.random(n) < 0.1] = 0
         weights[rng.random(n) < 0.1] = np.inf
-    found = pb.basis_pursuit(A, b, nonnegative=nonnegative, weights=weights)
+    found = pb.basis_pursuit(form(A), b, nonnegative=nonnegative, weights=weights)
     status, value = linear_program(A, b, weights, nonnegative)
     if status == 0:
         assert_optimal(A, b, found, weights, nonnegative)
@@ -130,7 +130,7 @@ def check_without_noise(seed):
     assert (slopes <= 1e-8 * np.linalg.norm(A[:, kept], axis=0) * np.linalg.norm(found.dual) + 1e-300).all()
 
 
-def check_with_noise(seed):
+def check_with_noise(seed, form=np.asarray):
     rng = np.random.default_rng(seed)
     m, n, nonnegative = rng.integers(1, 13), rng.integers(1, 30), bool(rng.integers(2))
     A = rng.standard_normal((m, n))
@@ -144,7 +144,7 @@ def check_with_noise(seed):
         weights = rng.random(n) + 0.1
         weights[rng.random(n) < 0.1] = 0
         weights[rng.random(n) < 0.1] = np.inf
-    found = pb.basis_pursuit_denoise(A, b, sigma, nonnegative=nonnegative, weights=weights)
+    found = pb.basis_pursuit_denoise(form(A), b, sigma, nonnegative=nonnegative, weights=weights)
     kept = A[:, np.isfinite(weights)]
     if not kept.size:
         nearest = float(np.linalg.norm(b))
@@ -169,6 +169,35 @@ def test_any_small_problem(seed):
 @given(st.integers(0, 10**9))
 def test_noise_of_any_size(seed):
     check_with_noise(seed)
+
+
+def sparsely(monkeypatch):
+    """Let even small sparse matrices be worked on as such."""
+    monkeypatch.setattr(prepared, "SMALL", 0)
+    monkeypatch.setattr(prepared, "THIN", 1.0)
+
+
+@pytest.mark.parametrize("check", [check_without_noise, check_with_noise])
+def test_sparse_matrices_of_any_kind(monkeypatch, check):
+    sparsely(monkeypatch)
+    for seed in range(150):
+        check(seed, sparse.csr_array)
+
+
+@pytest.mark.parametrize("nonnegative", [False, True])
+@pytest.mark.parametrize("s", [5, 30, 400])
+def test_a_sparse_matrix_is_as_good_as_a_dense_one(monkeypatch, s, nonnegative):
+    rng = np.random.default_rng(s)
+    A = sparse.random_array((60, 400), density=0.05, rng=rng, data_sampler=rng.standard_normal)
+    x = np.zeros(400)
+    x[rng.permutation(400)[:s]] = np.abs(rng.standard_normal(s))
+    b = A @ x
+    wanted = pb.basis_pursuit(A.toarray(), b, nonnegative=nonnegative)
+    sparsely(monkeypatch)
+    found = pb.basis_pursuit(A, b, nonnegative=nonnegative)
+    assert_optimal(A.toarray(), b, found, nonnegative=nonnegative)
+    assert found.value == pytest.approx(wanted.value, rel=1e-9)
+    assert found.support.size <= 60
 
 
 @pytest.mark.full

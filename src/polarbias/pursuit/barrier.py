@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import linalg
@@ -73,7 +73,7 @@ class Ball(NamedTuple):
         return np.asarray(self.curvature * (v - (self.unit @ v) * self.unit))
 
 
-Factor = Callable[[np.ndarray, np.ndarray, Ball | None], Solve]
+Factor = Callable[[Any, np.ndarray, Ball | None], Solve]
 
 
 @dataclass
@@ -92,7 +92,7 @@ class Iterate:
 class Program:
     """What is to be solved: columns of A, shape ``(n, M)``, b, the costs c >= 0, whether x >= 0, and sigma."""
 
-    columns: np.ndarray
+    columns: Any  # an array, or a sparse one
     b: np.ndarray
     cost: np.ndarray
     nonnegative: bool
@@ -138,7 +138,8 @@ def barrier_steps(
     if primal is None:
         guess = (signs @ (1 / slack)) @ columns
         primal = max(float(b @ guess) / max(float(guess @ guess), 1e-300), 1e-3 / slack.size) / slack
-    best, patience, taken = np.inf, PATIENCE, min(most_columns, len(columns))
+    n = columns.shape[0]
+    best, patience, taken = np.inf, PATIENCE, min(most_columns, n)
     for _ in range(most):
         near = _nearest(slack, taken)
         system = _Newton(program, near, primal[:, near], slack, missing, y)
@@ -156,7 +157,7 @@ def barrier_steps(
         missing = (1 - step.to_s) * missing
         primal = float((p * slack[:, near]).mean()) / slack
         primal[:, near] = p
-        x = np.zeros(len(columns))
+        x = np.zeros(n)
         x[near] = system.signs @ p
         value, missed = float(cost @ np.abs(x)), float(np.linalg.norm(b - x[near] @ system.columns))
         gap = abs(value - float(b @ y - program.sigma * np.linalg.norm(y))) / max(value, 1e-300)
@@ -165,8 +166,8 @@ def barrier_steps(
             return
         patience = PATIENCE if merit < 0.9 * best else patience - 1
         best = min(best, merit)
-        if not patience and taken < len(columns):
-            taken, patience = min(4 * taken, len(columns)), PATIENCE
+        if not patience and taken < n:
+            taken, patience = min(4 * taken, n), PATIENCE
         if patience < -LAST_PATIENCE or (patience <= 0 and best < REFINED**2):
             return
 
@@ -228,7 +229,7 @@ class _Newton:
     ) -> None:
         self._program, self._near, self._slack, self._all_missing = program, near, slack, missing
         self.signs = program.signs
-        self.columns = program.columns if near.size == len(program.columns) else program.columns[near]
+        self.columns = program.columns if near.size == program.columns.shape[0] else program.columns[near]
         self.p, self._s, self._missing = p, slack[:, near], missing[:, near]
         self._ratio = self.p / self._s
         self._target, self._ball = program.b, None
@@ -279,16 +280,14 @@ class _Newton:
         return _Step(dp, ds, dy, change, to_p, to_s, aim)
 
 
-def cholesky(columns: np.ndarray, weights: np.ndarray, ball: Ball | None) -> Solve:
+def cholesky(columns: Any, weights: np.ndarray, ball: Ball | None) -> Solve:
     """Return the map v -> (sum of weights a a^T + ball)^-1 v."""
     k, m = columns.shape
     level = NEGLIGIBLE * np.partition(weights, k - m)[k - m] if k > m else 0.0
     kept = np.flatnonzero(weights >= level)
-    scaled = columns[kept]
-    scaled *= np.sqrt(weights[kept])[:, None]
     shift = SHIFT
     while shift < 1:
-        matrix = linalg.blas.dsyrk(1.0, scaled.T, lower=1)
+        matrix = _weighted(columns[kept], weights[kept])
         matrix[np.diag_indices_from(matrix)] += shift * float(np.trace(matrix)) + (ball.curvature if ball else 0.0)
         if ball:
             matrix -= np.outer(ball.curvature * ball.unit, ball.unit)
@@ -300,6 +299,14 @@ def cholesky(columns: np.ndarray, weights: np.ndarray, ball: Ball | None) -> Sol
             solve = partial(linalg.cho_solve, factor, check_finite=False)
             return solve if kept.size == k else _refined(solve, columns, weights, ball)
     return _unsolved
+
+
+def _weighted(columns: Any, weights: np.ndarray) -> np.ndarray:
+    """Return the sum of weights a a^T, the lower half at least; an array of columns is overwritten."""
+    if isinstance(columns, np.ndarray):
+        columns *= np.sqrt(weights)[:, None]
+        return np.asarray(linalg.blas.dsyrk(1.0, columns.T, lower=1))
+    return np.asarray((columns.T @ columns.multiply(weights[:, None]).tocsr()).toarray(order="F"))
 
 
 def _unsolved(v: np.ndarray) -> np.ndarray:
@@ -328,7 +335,7 @@ def orthogonal(columns: np.ndarray, weights: np.ndarray, ball: Ball | None) -> S
     return solve
 
 
-def _refined(solve: Solve, columns: np.ndarray, weights: np.ndarray, ball: Ball | None) -> Solve:
+def _refined(solve: Solve, columns: Any, weights: np.ndarray, ball: Ball | None) -> Solve:
     def twice(v: np.ndarray) -> np.ndarray:
         y = solve(v)
         left = v - (weights * (columns @ y)) @ columns

@@ -51,7 +51,19 @@ class Columns(ABC):
         """Return the map v -> (A A^T + diagonal I)^-1 v, shapes ``(M,)`` or ``(M, r)``."""
 
 
-class DenseColumns(Columns):
+class ExplicitColumns(Columns):
+    """Columns whose entries are known."""
+
+    @abstractmethod
+    def packed(self) -> Any:
+        """Return all columns as an array or a sparse array of shape ``(k, M)`` that is quick to multiply with."""
+
+    @abstractmethod
+    def dense(self) -> np.ndarray:
+        """Return them as an array."""
+
+
+class DenseColumns(ExplicitColumns):
     """Columns in an array of shape ``(k, M)``, in any order in memory, divided by sizes if these are given."""
 
     def __init__(self, array: np.ndarray, sizes: np.ndarray | None = None) -> None:
@@ -80,6 +92,10 @@ class DenseColumns(Columns):
                 np.divide(self._array[block], self._sizes[block, None], out=array[block])
             self._array, self._sizes = array, None
         return self._array
+
+    def dense(self) -> np.ndarray:
+        """Return the array."""
+        return self.packed()
 
     def slopes(self, y: np.ndarray) -> np.ndarray:
         """Multiply."""
@@ -112,6 +128,50 @@ class DenseColumns(Columns):
 def _damped(gram: np.ndarray, diagonal: float) -> Any:
     gram[np.diag_indices_from(gram)] += diagonal
     return linalg.cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
+
+
+class SparseColumns(ExplicitColumns):
+    """Columns with few entries that are not 0, the rows of a SciPy ``csr_array`` of shape ``(k, M)``."""
+
+    def __init__(self, array: Any) -> None:
+        """Keep the array."""
+        self._array = array
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of the array."""
+        k, m = self._array.shape
+        return k, m
+
+    def part(self, chosen: np.ndarray) -> Self:
+        """Copy some of the columns."""
+        return type(self)(self._array[chosen])
+
+    def packed(self) -> Any:
+        """Return the sparse array."""
+        return self._array
+
+    def dense(self) -> np.ndarray:
+        """Return the columns with their zeros."""
+        return np.asarray(self._array.toarray())
+
+    def slopes(self, y: np.ndarray) -> np.ndarray:
+        """Multiply."""
+        return np.asarray(self._array @ y)
+
+    def image(self, x: np.ndarray) -> np.ndarray:
+        """Multiply."""
+        return np.asarray(self._array.T @ x)
+
+    def gram(self, accuracy: float = 1e-13) -> Solve:
+        """Factor by Cholesky's method, with zeros: few columns have a small matrix."""
+        factor = linalg.cho_factor((self._array @ self._array.T).toarray(), lower=True, check_finite=False)
+        return lambda v: np.asarray(linalg.cho_solve(factor, v, check_finite=False))
+
+    def normal(self, diagonal: float) -> Solve:
+        """Factor the matrix of size M."""
+        outer = _damped((self._array.T @ self._array).toarray(), diagonal)
+        return lambda v: np.asarray(linalg.cho_solve(outer, v, check_finite=False))
 
 
 class FreeColumns(Columns):

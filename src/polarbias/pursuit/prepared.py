@@ -7,13 +7,16 @@ columns are divided by their weights, and all of them and b by one number each.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import linalg, optimize
+from scipy.sparse import csr_array
 from scipy.sparse.linalg import aslinearoperator
 
 from polarbias.errors import InvalidInput
 from polarbias.problem import LinearProblem
-from polarbias.pursuit.columns import DenseColumns, FreeColumns
+from polarbias.pursuit.columns import DenseColumns, FreeColumns, SparseColumns
 from polarbias.pursuit.task import Point, Task
 
 ROUNDING = 1e-13
@@ -21,6 +24,12 @@ ROUNDING = 1e-13
 
 DENSE = 100_000_000
 """Entries up to which a sparse matrix is worked on as a dense one: 0.8 GB."""
+
+THIN = 0.1
+"""Share of entries that are not 0 up to which a sparse matrix is worked on as such."""
+
+SMALL = 500_000
+"""Entries up to which a dense matrix is quicker all the same."""
 
 PROBES = 8
 """Random vectors from whose images the size of an operator's columns is estimated."""
@@ -65,11 +74,18 @@ class Prepared:
 
     def _prepare_matrix(self, weights: np.ndarray, sigma: float) -> None:
         problem, nonnegative, b = self._problem, self._nonnegative, self._b
-        A = np.asarray(problem.A if problem.is_dense else problem.A.toarray(), np.float64)
-        columns, norms = A.T, np.sqrt(np.einsum("mn,mn->n", A, A))
+        size = problem.m * problem.n
+        thin = not problem.is_dense and size > SMALL and problem.A.nnz <= THIN * size and bool((weights > 0).all())
+        columns: Any
+        if thin:
+            columns = csr_array(problem.A.T)
+            norms = np.sqrt(columns.multiply(columns).sum(axis=1))
+        else:
+            A = np.asarray(problem.A if problem.is_dense else problem.A.toarray(), np.float64)
+            columns, norms = A.T, np.sqrt(np.einsum("mn,mn->n", A, A))
         used = np.isfinite(weights) & (norms > 0)
         self._unpaid = np.flatnonzero(used & (weights == 0))
-        self._unpaid_columns = A[:, self._unpaid]
+        self._unpaid_columns = np.zeros((problem.m, 0)) if thin else A[:, self._unpaid]
         eliminated = bool(self._unpaid.size) and not nonnegative
         if eliminated:
             used &= weights > 0
@@ -91,8 +107,13 @@ class Prepared:
         self._scale = np.where(paid, w * self._unit, np.where(norms > 0, norms, 1.0))
         self._length = float(np.linalg.norm(b))
         if self._length > max(ROUNDING * float(np.linalg.norm(self._b)), sigma) and not self._free_is_enough(sigma):
-            dense, bound = DenseColumns(columns, self._scale), np.where(paid, 1.0, 0.0)
-            self.task = Task(dense, b / self._length, bound, nonnegative, sigma / self._length)
+            scaled = (
+                SparseColumns(columns.multiply(1 / self._scale[:, None]).tocsr())
+                if thin
+                else DenseColumns(columns, self._scale)
+            )
+            bound = np.where(paid, 1.0, 0.0)
+            self.task = Task(scaled, b / self._length, bound, nonnegative, sigma / self._length)
 
     @property
     def n(self) -> int:

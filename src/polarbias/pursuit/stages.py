@@ -12,7 +12,7 @@ from polarbias.errors import NotReachable
 from polarbias.operator import REACHED, DenseOperator
 from polarbias.problem import LinearProblem
 from polarbias.pursuit.barrier import Factor, Iterate, Program, barrier_steps, cholesky, orthogonal
-from polarbias.pursuit.columns import DenseColumns
+from polarbias.pursuit.columns import ExplicitColumns
 from polarbias.pursuit.greedy import greedy
 from polarbias.pursuit.monitor import Monitor
 from polarbias.pursuit.proximal import Unbounded, proximal_step
@@ -70,18 +70,18 @@ def solve(task: Task, start: Point | None, monitor: Monitor) -> None:
     if _solved(task, known, monitor):
         return
     y = task.b if start is None else start.y
-    if isinstance(task.columns, DenseColumns):
+    if isinstance(task.columns, ExplicitColumns):
         program = Program(task.columns.packed(), task.b, task.bound, task.nonnegative, task.sigma)
         if _interior(task, program, y, cholesky, NEAR * task.m, known, monitor):
             return
         _check_reach(task)
-    if task.sigma or not isinstance(task.columns, DenseColumns):
+    if task.sigma or not isinstance(task.columns, ExplicitColumns):
         near = monitor.best if monitor.merit < CLOSE else known
         _proximal(task, near or start or _first(task), FIRST_LENGTH / task.m**0.5, monitor)
         return
     # The careful way: rows made independent, all columns, and factors that keep the digits of small weights.
     try:
-        rows = DenseOperator(LinearProblem(task.columns.packed().T, task.b), signed=False)
+        rows = DenseOperator(LinearProblem(task.columns.dense().T, task.b), signed=False)
     except NotReachable as reason:
         raise Unbounded(np.asarray(reason.separating)) from reason
     program = Program(rows.columns, rows.b, task.bound, task.nonnegative)
@@ -178,8 +178,8 @@ def _value(task: Task, point: Point) -> float:
 
 def _check_reach(task: Task) -> None:
     """Raise `Unbounded` if no signal comes to within sigma of b."""
-    assert isinstance(task.columns, DenseColumns)
-    A = task.columns.packed().T
+    assert isinstance(task.columns, ExplicitColumns)
+    A = task.columns.dense().T
     if not task.sigma:
         y, distance = separating_vector(A, task.b, signed=not task.nonnegative)
         if distance > REACHED:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import linalg
 
-from polarbias.pursuit.columns import Columns, DenseColumns
+from polarbias.pursuit.columns import Columns, ExplicitColumns
 from polarbias.pursuit.task import Point, Task
 
 ROUNDS = 2
@@ -87,11 +87,11 @@ def vertex(task: Task, x: np.ndarray, slack: np.ndarray) -> Point | None:
 
     Every basis of signed signals is feasible: its signs follow from b.
     """
-    if not isinstance(task.columns, DenseColumns) or task.n < task.m:
+    if not isinstance(task.columns, ExplicitColumns) or task.n < task.m:
         return None
     weight = np.abs(x) / np.maximum(slack, 1e-300)
     basis = np.argpartition(-weight, task.m - 1)[: task.m]
-    factor, info = _lu(task.columns.part(basis).packed())
+    factor, info = _lu(task.columns.part(basis).dense())
     if info:
         return None
     whole = np.zeros(task.n)
@@ -113,11 +113,11 @@ def independent(task: Task, x: np.ndarray, support: np.ndarray) -> np.ndarray:
 
     A x does not change, nor, where a dual vector has its bounds as slopes on the support, does the norm.
     """
-    if not isinstance(task.columns, DenseColumns):
+    if not isinstance(task.columns, ExplicitColumns):
         return support
     support, values = support.copy(), x[support]
     while support.size > 1:
-        r, pivots = linalg.qr(task.columns.part(support).packed().T, mode="r", pivoting=True, check_finite=False)
+        r, pivots = linalg.qr(task.columns.part(support).dense().T, mode="r", pivoting=True, check_finite=False)
         size = np.abs(np.diagonal(r))
         rank = int((size > DEPENDENT * size[0]).sum())
         if rank == support.size or not rank:

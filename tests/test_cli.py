@@ -172,7 +172,7 @@ def test_reproduce_trials_figures_force_and_plot(tmp_path, tiny):
     assert "cells computed: 4, found: 0; chain-steps computed: " in first.stdout
     assert "The paper's statements" in first.stdout
     assert all(re.search(rf"^ {number} ", first.stdout, re.MULTILINE) for number in (6, 7, 10, 13))
-    names = {"runs", "trajectories", "limits", "spec.json", "statements.md", "overview.png"}
+    names = {"runs", "trajectories", "limits", "spec.json", "statements.md", "report.html", "overview.png"}
     names |= {f"figure4{letter}{suffix}" for letter in "ab" for suffix in (".png", ".pdf")}
     assert {path.name for path in out.iterdir()} == names
 

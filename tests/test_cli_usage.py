@@ -30,7 +30,7 @@ def test_help_has_an_example_that_parses(command, flag, tmp_path, monkeypatch):
 
 
 def test_help_names_every_command_and_option():
-    names = {"reproduce", "run", "sweep", "plot", "pack", "limit", "solve", "verify", "questions"}
+    names = {"reproduce", "run", "sweep", "plot", "report", "pack", "limit", "solve", "verify", "questions"}
     assert main.commands.keys() == names
     text = call("--help").output
     for name, command in main.commands.items():

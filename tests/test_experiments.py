@@ -308,7 +308,7 @@ def test_a_reproduction_leaves_tables_figures_and_verdicts(whole):
     tracks = pd.read_parquet(folder / "trajectories")
     assert {"figure", "trial", "algorithm", "ratio", "r0", "step", "loss", "r", "l1"} <= set(tracks.columns)
     assert [finding.number for finding in outcome.findings] == list(range(1, 17))
-    assert [path.name for path in outcome.files[-2:]] == ["overview.png", "statements.md"]
+    assert [path.name for path in outcome.files[-3:]] == ["overview.png", "statements.md", "report.html"]
     assert all(path.stat().st_size > 500 for path in outcome.files)
     document = (folder / "statements.md").read_text()
     assert all(

@@ -85,9 +85,8 @@ class DenseColumns(ExplicitColumns):
         """Return all columns as one contiguous array; they stay so, because what needs all at once needs it often."""
         if self._sizes is not None:
             array = np.empty(self._array.shape)
-            for first in range(
-                0, len(array), BLOCK
-            ):  # by blocks, because one of the two orders is the other's transpose
+            # By blocks, because one of the two may be the other's transpose in memory.
+            for first in range(0, len(array), BLOCK):
                 block = slice(first, first + BLOCK)
                 np.divide(self._array[block], self._sizes[block, None], out=array[block])
             self._array, self._sizes = array, None

@@ -111,20 +111,19 @@ def _first(task: Task) -> Point:
     return Point(np.zeros(task.n), factor * task.b, factor * slopes)
 
 
-def _proximal(task: Task, point: Point, length: float, monitor: Monitor) -> bool:
+def _proximal(task: Task, point: Point, length: float, monitor: Monitor) -> None:
     left = MOST_NEWTON_STEPS
     for _ in range(PROXIMAL_STEPS):
         point, made, solved = proximal_step(task, point, length, left, monitor.stop)
         left -= made
         monitor.steps += made
         if (solved and _solved(task, _on_support(task, point), monitor)) or monitor.solves(task, point):
-            return True
+            return
         if solved and task.sigma and monitor.solves(task, in_the_ball(task, point)):
-            return True
+            return
         if not solved:
-            return False
+            return
         length *= LONGER
-    return False
 
 
 def _interior(

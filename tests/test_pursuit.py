@@ -15,6 +15,9 @@ from scipy.optimize import linprog, nnls
 import polarbias as pb
 from polarbias import PursuitStatus as Status
 from polarbias.pursuit import prepared, stages
+from polarbias.pursuit.columns import DenseColumns
+from polarbias.pursuit.task import Point, Task
+from polarbias.pursuit.vertex import completed
 
 
 def linear_program(A, b, weights=None, nonnegative=False):
@@ -244,6 +247,40 @@ def test_the_careful_way_where_the_fast_one_fails(monkeypatch, nonnegative):
         A, b = np.vstack([A, A[0] - A[1]]), np.append(b, b[0] - b[1])
         assert_optimal(A, b, pb.basis_pursuit(A, b, nonnegative=nonnegative), nonnegative=nonnegative)
     assert pb.basis_pursuit(A, b + np.eye(21)[0], nonnegative=nonnegative).status is Status.INFEASIBLE
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_entries_over_six_decades_without_the_careful_way(monkeypatch, seed):
+    """Solutions of M entries, of which some are far below the largest: the support is completed, not found at once."""
+    monkeypatch.setattr(stages, "orthogonal", None)
+    rng = np.random.default_rng(seed)
+    A = rng.standard_normal((150, 1500)) / 150**0.5
+    x = np.zeros(1500)
+    x[rng.permutation(1500)[:30]] = rng.standard_normal(30) * 10.0 ** rng.uniform(-6, 0, 30)
+    found = pb.basis_pursuit(A, A @ x)
+    assert_optimal(A, A @ x, found)
+    assert found.value == pytest.approx(linear_program(A, A @ x)[1], rel=1e-7)
+
+
+@pytest.mark.parametrize("nonnegative", [False, True])
+def test_a_support_that_lacks_small_entries_is_completed(nonnegative):
+    rng = np.random.default_rng(1)
+    m, n = 40, 160
+    A, y = rng.standard_normal((m, n)), rng.standard_normal(m)
+    signs = np.ones(n) if nonnegative else np.sign(A.T @ y)
+    # The dual vector touches its bounds on the first M columns alone, a little less on the next ten.
+    wanted = np.select([np.arange(n) < m, np.arange(n) < m + 10], [1.0, 1.0 - 1e-6], 0.3) * signs
+    A += np.outer(y, wanted - A.T @ y) / (y @ y)
+    x = np.where(np.arange(n) < m, signs * rng.uniform(0.5, 2, n), 0.0)
+    lost, spurious = rng.permutation(m)[:4], m + 3
+    x[lost] *= 1e-8
+    b = A @ x
+    task = Task(DenseColumns(np.ascontiguousarray(A.T)), b, np.ones(n), nonnegative, 0.0)
+    given = np.where(np.isin(np.arange(n), lost), 0.0, x)
+    given[spurious] = 1e-10 * signs[spurious]
+    found = completed(task, Point(given, y, A.T @ y))
+    np.testing.assert_allclose(found.x, x, atol=1e-11)
+    assert max(map(abs, found.measure(task))) < 1e-13
 
 
 @pytest.mark.parametrize("margin", [1e-2, 1e-5, 1e-7])

@@ -17,7 +17,7 @@ from polarbias.pursuit.greedy import greedy
 from polarbias.pursuit.monitor import Monitor
 from polarbias.pursuit.proximal import Unbounded, proximal_step
 from polarbias.pursuit.task import Point, Task
-from polarbias.pursuit.vertex import in_the_ball, polished, vertex
+from polarbias.pursuit.vertex import completed, in_the_ball, polished, vertex
 
 FIRST_LENGTH = 30.0
 """Length of the first proximal step, in units of the size of an entry if all M rows had one of their own."""
@@ -42,6 +42,9 @@ CLOSE = 1e-4
 
 FULL = 0.9
 """Entries above their slack, as a share of M, from which on a vertex is expected."""
+
+SHORT = 1e-6
+"""Residual of a support below which it lacks small entries only."""
 
 ENOUGH = 3
 """Interior points within tol, full of tiny entries, after which a sparse solution is not waited for any longer."""
@@ -164,11 +167,16 @@ def _candidates(task: Task, point: Point, iterate: Iterate, known: Point | None)
     """Yield exact points that an interior point suggests."""
     if known is not None and _value(task, known) - float(task.b @ point.y) <= 2 * iterate.gap * _value(task, point):
         yield polished(task, Point(known.x, point.y, point.slopes), np.flatnonzero(known.x))
-    support = np.flatnonzero(np.abs(point.x) > iterate.slack)
+    support, exact = np.flatnonzero(np.abs(point.x) > iterate.slack), None
     if support.size <= task.m and iterate.gap < (CLOSE if 2 * support.size > task.m else SETTLED):
-        yield polished(task, point, support)
+        exact = polished(task, point, support)
+        yield exact
     if iterate.gap < CLOSE and support.size > FULL * task.m:
         yield vertex(task, point.x, iterate.slack)
+    if exact is not None:
+        gap, residual, excess = exact.measure(task)
+        if max(abs(gap), excess) < residual < SHORT:
+            yield completed(task, exact)
 
 
 def _value(task: Task, point: Point) -> float:

@@ -7,7 +7,7 @@ orthogonal to the columns of S, y.
 from __future__ import annotations
 
 import numpy as np
-from scipy import linalg
+from scipy import linalg, optimize
 
 from polarbias.pursuit.columns import Columns, ExplicitColumns
 from polarbias.pursuit.task import Point, Task
@@ -17,6 +17,17 @@ ROUNDS = 2
 
 NEARLY = 1e-10
 """Shift of a normal matrix that may be singular."""
+
+_FINE = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
+
+SPARE = 4
+"""Columns among which `completed` looks, for each one that a full support lacks."""
+
+MOST_OPEN = 1000
+"""Columns for which its linear program stays small beside the factorizations."""
+
+CLOSELY = 1e-12
+"""Excess of a dual vector over its bounds that is rounding."""
 
 DEPENDENT = 1e-12
 """Pivot of a QR factorization, relative to the first, at which a column depends on those before it."""
@@ -69,6 +80,59 @@ def _solved(task: Task, point: Point, support: np.ndarray) -> Point | None:
     whole = np.zeros(task.n)
     whole[support] = x
     return Point(whole, y, task.columns.slopes(y), float(np.linalg.norm(task.b - columns.image(x))))
+
+
+def completed(task: Task, point: Point) -> Point | None:
+    """Return the point with what its support leaves of b made up by columns near their bounds, or None.
+
+    Entries far below the largest are lost in the rounding of an interior point. The dual vector knows which columns
+    they may belong to, and their signs; few are needed, for their contributions off the span of the support. Its own
+    smallest entries may give way.
+    """
+    support = np.flatnonzero(point.x)
+    count = SPARE * (task.m - support.size + 1)
+    if not isinstance(task.columns, ExplicitColumns) or not 0 < count <= MOST_OPEN or task.sigma:
+        return None
+    room = np.maximum(task.bound - (point.slopes if task.nonnegative else np.abs(point.slopes)), 0.0)
+    support = support[np.argsort(np.abs(point.x[support]))]
+    others = np.setdiff1d(np.arange(task.n), support)
+    near = others[np.argsort(room[others])[:count]]
+    sure, open_ = support[count:], np.concatenate([support[:count], near])
+    signs = np.ones(open_.size) if task.nonnegative else np.sign(point.slopes[open_])
+    unit = max(float(room[open_].max()), 1e-300)
+    columns, added = task.columns.part(sure), task.columns.part(open_).dense() * signs[:, None]
+    try:
+        solve = columns.gram() if sure.size else _nothing
+        # In coordinates of the complement no more columns than its dimension can be needed.
+        beside = np.array([one - columns.image(solve(columns.slopes(one))) for one in added])
+        axes, sizes, parts = linalg.svd(beside.T, full_matrices=False)
+        axes, parts = axes[:, : task.m - sure.size], (sizes[:, None] * parts)[: task.m - sure.size]
+        missed = axes.T @ (task.b - columns.image(point.x[sure]))
+        size = float(np.linalg.norm(missed))
+        found = optimize.linprog(room[open_] / unit, A_eq=parts, b_eq=missed / size, method="highs-ds", options=_FINE)
+        if found.x is None:
+            return None
+        basis, values = np.flatnonzero(found.x > 0), np.zeros(open_.size)
+        values[basis] = np.linalg.lstsq(parts[:, basis], missed)[0]
+    except linalg.LinAlgError:
+        return None
+    whole, goal = np.zeros(task.n), task.b - values @ added
+    x = point.x[sure]
+    for _ in range(ROUNDS):
+        x = x + solve(columns.slopes(goal - columns.image(x)))
+    if values.min() < 0 or (x * np.sign(point.x[sure]) < 0).any():
+        return None
+    whole[sure], whole[open_] = x, signs * values
+    # The program's own dual vector says how y may move off the span of the support.
+    y = point.y + unit * (axes @ found.eqlin.marginals)
+    slopes = task.columns.slopes(y)
+    if task.excess(slopes) <= max(task.excess(point.slopes), CLOSELY):
+        return Point(whole, y, slopes)
+    return Point(whole, point.y, point.slopes)
+
+
+def _nothing(v: np.ndarray) -> np.ndarray:
+    return np.zeros(0)
 
 
 def in_the_ball(task: Task, point: Point) -> Point:

@@ -162,3 +162,47 @@ def test_a_slow_passage_is_not_an_end():
     assert flow.status == pb.Status.CONVERGED
     np.testing.assert_allclose(flow.x, 1, atol=1e-5)
     assert flow.trajectory.t[-1] > 1e5
+
+
+class Weighted(pb.HadamardPower):
+    """A subclass with another signal, whose flow is not that of its base."""
+
+    def signal_of(self, x):
+        return 2 * x**self.degree
+
+    def pullback_of(self, x, cotangent):
+        return 2 * self.degree * x ** (self.degree - 1) * cotangent
+
+
+@pytest.mark.parametrize("wrap", [lambda inner: inner, lambda inner: pb.WeightNormalization(inner, 0.5)])
+def test_a_subclass_with_another_signal_is_not_taken_for_its_base(wrap):
+    problem, direction = random_problem(4)
+    network = wrap(Weighted(2))
+    theta0 = network.init(0.8, direction)
+    flow = pb.gradient_flow(problem, network, theta0, tol=1e-22)
+    np.testing.assert_allclose(flow.x, network.signal(flow.theta))
+    run = pb.gradient_descent(problem, network, theta0, step=pb.ConstantStep(1e-3), tol=1e-22, max_steps=200_000)
+    np.testing.assert_allclose(flow.x, run.x, atol=2e-3)
+    for refuse in (pb.flow_limit, pb.verify):
+        with pytest.raises(pb.InvalidInput, match="HadamardPower"):
+            refuse(problem, network, theta0, *((flow,) if refuse is pb.verify else ()))
+    with pytest.raises(pb.InvalidInput, match="a potential belongs to"):
+        pb.Potential.of(network)
+
+
+def test_a_network_of_ones_own_may_hold_an_array():
+    class Scaled(pb.Network):
+        weights: np.ndarray
+
+        def signal(self, theta):
+            return self.weights * theta**2
+
+    problem, _ = random_problem(5)
+    weights = np.linspace(1, 2, N)
+    plain = pb.HadamardPower(2)
+    flow = pb.gradient_flow(problem, Scaled(weights), np.ones((2, N)), tol=1e-20)
+    # With A's columns scaled instead, the flow is that of x^2 at twice the rate: L = 2 halves the plain one's loss.
+    scaled = pb.LinearProblem(problem.A * weights, problem.b)
+    same = pb.gradient_flow(scaled, plain, pb.Factor(np.ones(N)), tol=1e-21)
+    for x in flow.x:
+        np.testing.assert_allclose(x, weights * same.x, rtol=1e-6, atol=1e-9)

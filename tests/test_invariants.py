@@ -254,3 +254,37 @@ def test_networks_without_an_invariant():
     for check in (theory.direction_norm, theory.norm_drift):
         with pytest.raises(InvalidInput, match="direction u"):
             check(problem, pb.HadamardPower(2), pb.Factor([[1.0, 1.0]]))
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+@pytest.mark.parametrize("law", [None, pb.ConstantRatio(0.5), pb.HarmonicRatio(2.0)])
+def test_the_drift_of_a_flow_is_that_of_its_parameters(depth, law):
+    problem = pb.gaussian_problem(0, 4, 10, "gaussian")
+    network = pb.HadamardPower(depth) if law is None else pb.WeightNormalization(pb.HadamardPower(depth), law)
+    theta0 = network.init(1.5, np.linspace(1, 2, 10))
+    path = pb.gradient_flow(problem, network, theta0, accuracy=1e-4).trajectory
+    t = np.linspace(0, path.t[-1], 12)
+    np.testing.assert_allclose(
+        theory.flow_drift(problem, network, path, t), theory.drift(problem, network, path.theta(t)), atol=1e-12
+    )
+
+
+def test_the_drift_of_a_flow_whose_entries_underflow():
+    problem = pb.gaussian_problem(0, 20, 60, "gaussian")
+    network = pb.WeightNormalization(pb.HadamardPower(2), 0.02)
+    path = pb.gradient_flow(problem, network, network.init(0.5, np.ones(60))).trajectory
+    t = path.t[[0, len(path.t) // 2, -1]]
+    assert path.log_x(t[-1]).min() < -1500
+    assert theory.drift(problem, network, path.theta(t)).max() > 1e-3
+    assert theory.flow_drift(problem, network, path, t).max() < 1e-9
+
+
+def test_the_drift_of_flows_is_for_one_chain_of_depth_two_or_more():
+    problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
+    network = pb.HadamardPower(2)
+    batch = pb.gradient_flow(problem, network, network.init(np.array([0.5, 1.0]), [1.0, 1.0])).trajectory
+    with pytest.raises(InvalidInput, match="one chain"):
+        theory.flow_drift(problem, network, batch, [0.0])
+    line = pb.HadamardPower(1)
+    with pytest.raises(InvalidInput, match="depth 2 or more"):
+        theory.flow_drift(problem, line, batch[0], [0.0])

@@ -372,3 +372,14 @@ def test_a_flow_that_was_stopped_early_contradicts_nothing(law):
     assert not table.violated, str(table)
     row = "Theorem 2.3(1)" if isinstance(law, pb.PowerRatio) else "Theorem 2.1(1) corrected"
     assert table[row].verdict == Outcome.UNDECIDED
+
+
+def test_the_norm_of_a_direction_may_be_rounded():
+    problem, network = (
+        pb.LinearProblem([[1.0, 2.0]], [1.0]),
+        pb.WeightNormalization(pb.HadamardPower(2), pb.PowerRatio(1.0, 2)),
+    )
+    theta0 = network.init(0.1, [1.0, 1.0])  # of norm 1 up to rounding
+    assert np.linalg.norm(theta0.u) != 1
+    rows = pb.verify(problem, network, theta0, pb.flow_limit(problem, network, theta0))
+    assert rows["Theorem 2.3(1)"].verdict == "holds"

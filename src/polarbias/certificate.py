@@ -118,7 +118,7 @@ def proof(
         excess = max(excess, float(np.divide(slopes[free], size, out=np.zeros_like(size), where=size > 0).max()))
     missed = max(float(np.linalg.norm(problem.residual(x))) - sigma, 0.0)
     gap = (value - bound) / value if value else 0.0
-    return Certificate(value, bound, gap, missed / (sigma or float(np.linalg.norm(problem.b)) or 1.0), excess)
+    return Certificate(value, bound, gap, missed / (float(sigma) or float(np.linalg.norm(problem.b)) or 1.0), excess)
 
 
 def checked_weights(weights: ArrayLike | None, n: int) -> np.ndarray:

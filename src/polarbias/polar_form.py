@@ -11,6 +11,7 @@ polar coordinate for both halves is the nonnegative one of the matrix [A, -A].
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,8 +23,9 @@ from scipy.special import wrightomega
 
 from polarbias.dynamics import admitted
 from polarbias.errors import InvalidInput
-from polarbias.parameterization import HadamardDifference, HadamardPower, WeightNormalization
+from polarbias.parameterization import HadamardDifference, WeightNormalization
 from polarbias.parameterization.base import norm
+from polarbias.parameterization.hadamard import is_power
 from polarbias.problem import LinearProblem
 from polarbias.ratio import ConstantRatio, HarmonicRatio, PowerRatio, RatioLaw
 
@@ -69,6 +71,13 @@ class PolarForm:
     def n(self) -> int:
         """Number of entries of the direction."""
         return int(self.log_u0.size)
+
+    @property
+    def square(self) -> bool:
+        """Whether f = r^2 at rate 1, up to the rounding of the direction's norm: the plain flow's curve."""
+        return (
+            isinstance(self.law, PowerRatio) and self.law.k == 2 and math.isclose(self.law.c, self.pace, rel_tol=1e-14)
+        )
 
     @property
     def log_start(self) -> np.ndarray:
@@ -133,7 +142,7 @@ def polar_forms(
     theta, batch_shape = admitted(problem, network, theta0, np.dtype(np.float64))
     plain = not isinstance(network, WeightNormalization)
     inner = network if plain else network.inner
-    if not isinstance(inner, HadamardPower | HadamardDifference):
+    if not is_power(inner):
         raise InvalidInput(
             "this needs HadamardPower, HadamardDifference, or WeightNormalization around one of them, got"
             f" {network!r}: only these flows are mirror flows (a polar coordinate per half has two clocks)."

@@ -28,7 +28,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from polarbias.errors import InvalidInput
-from polarbias.parameterization import FactorNetwork, HadamardDifference, HadamardPower, WeightNormalization
+from polarbias.parameterization import FactorNetwork, HadamardPower, WeightNormalization
+from polarbias.parameterization.hadamard import is_power
 from polarbias.polar_form import PolarForm
 from polarbias.quadrature import log_integral
 from polarbias.ratio import PowerRatio, RatioLaw, as_ratio
@@ -116,7 +117,7 @@ class Potential:
         Potential(depth=3, law=ConstantRatio(eta=0.1), pace=1.0, r0=1.0)
         """
         inner = network.inner if isinstance(network, WeightNormalization) else network
-        if not isinstance(inner, HadamardPower | HadamardDifference):
+        if not is_power(inner):
             raise InvalidInput(
                 "a potential belongs to HadamardPower, HadamardDifference, or WeightNormalization around one of them,"
                 f" got {network!r}."

@@ -21,8 +21,9 @@ from polarbias.flow import reduced
 from polarbias.flow.steps import FlowProgress, Watch
 from polarbias.flow.trajectory import Course, FlowTrajectory, Point
 from polarbias.mirror_state import MirrorState
-from polarbias.parameterization import HadamardDifference, HadamardPower, Network, WeightNormalization
+from polarbias.parameterization import Network, WeightNormalization
 from polarbias.parameterization.base import norm
+from polarbias.parameterization.hadamard import is_power
 from polarbias.polar_form import polar_forms
 from polarbias.problem import LinearProblem, require_dense
 from polarbias.solution import Solution, Status
@@ -123,7 +124,7 @@ def gradient_flow(  # noqa: PLR0913 -- the options of one long run; each is inde
     bounds = np.maximum(tol, (rtol * np.linalg.norm(problem.b, axis=-1)) ** 2 / (2 * network.degree))
     watch = partial(Watch, t_end=np.inf if t_end is None else float(t_end), max_steps=MOST_STEPS, callback=callback)
     plain = network.inner if isinstance(network, WeightNormalization) else network
-    explicit = isinstance(plain, HadamardPower | HadamardDifference) and plain.degree >= 2
+    explicit = is_power(plain) and plain.degree >= 2
     if full or schedule is not None or not explicit:
         if schedule is not None and not full_equations.has_polar(theta0):
             raise InvalidInput(f"a schedule sets the rates of radius and direction; {network!r} has neither.")
@@ -200,7 +201,7 @@ def _full_chains(
     network = cast(network, np.dtype(np.float64))
 
     def own(leaf: Any, at: tuple[int, ...]) -> Any:
-        return np.broadcast_to(leaf, batch_shape)[at] if isinstance(leaf, np.ndarray) else leaf
+        return np.broadcast_to(leaf, batch_shape)[at]
 
     def integrate(equations: full_equations.Equations, watch: Watch, accuracy: float, keep: bool) -> _End:
         y, status, times, stretch = full_equations.run(equations, watch, accuracy, keep)
@@ -211,7 +212,7 @@ def _full_chains(
         one = problem[at[: len(problem.batch_shape)]] if problem.batch_shape else problem
         theta = jax.tree.map(lambda leaf, at=at: leaf[at], theta0)
         try:
-            single = jax.tree.map(lambda leaf, at=at: own(leaf, at), network)
+            single = network.of_chains(partial(own, at=at))
         except ValueError as mismatch:
             raise InvalidInput(
                 f"a ratio or rate of the network does not broadcast to the batch of chains {batch_shape}; give theta0"

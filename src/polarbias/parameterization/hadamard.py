@@ -254,3 +254,8 @@ class HadamardDifference(Difference):
     def __init__(self, depth: int) -> None:
         """Make both halves of one depth."""
         super().__init__(HadamardPower(depth))
+
+
+def is_power(network: Any) -> bool:
+    """Tell whether a network's signal is x^L or u^L - v^L for certain: a subclass may have another."""
+    return type(network) in (HadamardPower, HadamardDifference)

@@ -10,7 +10,7 @@
 """
 
 from polarbias.theory.bounds import excess, l1_bound, sharp_l1_bound, uniform_l1_bound
-from polarbias.theory.invariants import Invariant, direction_norm, drift, invariant, norm_drift, signs_kept
+from polarbias.theory.invariants import Invariant, direction_norm, drift, flow_drift, invariant, norm_drift, signs_kept
 from polarbias.theory.magnification import (
     log_magnification,
     magnification,
@@ -30,6 +30,7 @@ __all__ = [
     "direction_norm",
     "drift",
     "excess",
+    "flow_drift",
     "invariant",
     "l1_bound",
     "local_rate",

@@ -20,7 +20,6 @@ from scipy.special import logsumexp
 from polarbias.errors import InvalidInput
 from polarbias.polar_form import PolarForm
 from polarbias.problem import LinearProblem
-from polarbias.ratio import PowerRatio
 from polarbias.reference import Minimum
 from polarbias.solution import Solution
 from polarbias.theory.ends import depth_at_least, end, log_minimum, log_weights, solves, start
@@ -225,11 +224,8 @@ def _magnified(
     form: PolarForm, problem: LinearProblem, network: Any, limit: Solution | ArrayLike | None
 ) -> tuple[float, list[Hypothesis]]:
     """Return log rho and what is assumed about the limit."""
-    plain = form.plain or (
-        isinstance(form.law, PowerRatio) and form.law.k == 2 and float(form.law.c) == form.pace
-    )  # f = r^2: the same curve
     if limit is None:
-        if not plain:
+        if not (form.plain or form.square):  # f = r^2: the same curve
             raise InvalidInput("with weight normalization the bound needs limit: rho depends on the limit's radius.")
         return 0.0, []
     last = end(network, form, limit)

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from polarbias.parameterization import WeightNormalization
-from polarbias.ratio import PowerRatio
 from polarbias.theory.evidence import Course, Evidence
 from polarbias.theory.lemmas import at_most, moves_off_zero, normalized
 from polarbias.theory.rates import local_rate, loss_rate
@@ -37,9 +36,7 @@ def equations(ev: Evidence) -> Iterator[Verdict]:
 
 def square_law(ev: Evidence) -> Hypothesis:
     """Return the hypothesis that the ratio law is r^2."""
-    law = ev.form.law
-    square = isinstance(law, PowerRatio) and law.k == 2 and float(law.c) == ev.form.pace
-    return Hypothesis("(eta_r, eta_u) = (r^2, 1)", bool(square and not ev.form.plain))
+    return Hypothesis("(eta_r, eta_u) = (r^2, 1)", ev.form.square and not ev.form.plain)
 
 
 def _flat(ev: Evidence, course: Course) -> np.ndarray:

@@ -15,11 +15,14 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from numpy.typing import ArrayLike
 
 from polarbias.dynamics import admitted
 from polarbias.errors import InvalidInput
-from polarbias.parameterization import HadamardDifference, HadamardPower, WeightNormalization
+from polarbias.flow import FlowTrajectory
+from polarbias.parameterization import HadamardDifference, WeightNormalization
 from polarbias.parameterization.base import norm
+from polarbias.parameterization.hadamard import is_power
 from polarbias.problem import LinearProblem, real_array, require_dense
 
 
@@ -110,6 +113,56 @@ def drift(problem: LinearProblem, network: Any, thetas: Any) -> np.ndarray:
     """
     points = along(problem, network, thetas)
     return moved_off_rows(problem, network, *_mirror_of(network, points))
+
+
+def flow_drift(problem: LinearProblem, network: Any, trajectory: FlowTrajectory, t: ArrayLike) -> np.ndarray:
+    r"""Return how far the invariant of one flow has moved since the first of the times t, relative to its size.
+
+    This is `drift` from the logarithms of X, and stays accurate where entries of the parameters underflow.
+
+    Parameters
+    ----------
+    problem, network
+        As for `invariant`, depth 2 and above.
+    trajectory
+        Of one chain of `gradient_flow`.
+    t
+        Times, shape ``(K,)``.
+
+    Returns
+    -------
+    array
+        Shape ``(K,)``.
+
+    Raises
+    ------
+    InvalidInput
+        Another network or a batch; times outside the flow.
+
+    References
+    ----------
+    arXiv:2305.05448v1, Lemmas 3.6 and 3.7.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import polarbias as pb
+    >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
+    >>> network = pb.WeightNormalization(pb.HadamardPower(2), 0.1)
+    >>> flow = pb.gradient_flow(problem, network, network.init(0.5, [1.0, 1.0]))
+    >>> bool(flow_drift(problem, network, flow.trajectory, np.array([0.0, 1.0, 10.0])).max() < 1e-9)
+    True
+    """
+    inner = _inner(network)
+    if trajectory.batch_shape or inner.degree < 2:
+        raise InvalidInput("flow_drift takes one chain of depth 2 or more; index the trajectory of a batch.")
+    log_factor = trajectory.log_x(t) / inner.degree
+    if inner is network:
+        return moved_off_rows(problem, network, *_powers(inner.degree, log_factor, np.ones_like(log_factor)))
+    r = np.asarray(trajectory.r(t))
+    log_u = log_factor - np.log(r)[:, None]
+    rise = _pace(network, _length(trajectory.theta(0.0).u)) * network.ratio.E(r)
+    return moved_off_rows(problem, network, *_powers(inner.degree, log_u + rise[:, None], np.ones_like(log_u)))
 
 
 def moved_off_rows(problem: LinearProblem, network: Any, mirror: np.ndarray, log_scale: np.ndarray) -> np.ndarray:
@@ -237,27 +290,41 @@ def _require_direction(network: Any) -> None:
         raise InvalidInput(f"network must be WeightNormalization, which alone has a direction u, got {network!r}.")
 
 
-def _mirror_of(network: Any, theta: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the vector before the projection, up to the factor exp(log_scale), and log_scale."""
-    polar = isinstance(network, WeightNormalization)
-    inner = network.inner if polar else network
-    if not isinstance(inner, HadamardPower | HadamardDifference):
+def _inner(network: Any) -> Any:
+    """Return the plain network of a chain whose invariant is known."""
+    inner = network.inner if isinstance(network, WeightNormalization) else network
+    if not is_power(inner):
         raise InvalidInput(
             "invariants are known for HadamardPower, HadamardDifference, and WeightNormalization around one of them,"
             f" got {network!r}."
         )
+    return inner
+
+
+def _pace(network: WeightNormalization, length: Any) -> Any:
+    """Return what E is multiplied by for a direction of another norm or rate than 1 (Lemma 3.1)."""
+    return np.asarray(network.direction_rate) / length**2
+
+
+def _powers(depth: int, log_x: np.ndarray, sign: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return log x, or x^(2 - L) up to the factor exp(log_scale), and log_scale."""
+    if depth == 2:
+        return log_x, np.zeros(log_x.shape[:-1])
+    exponents = (2 - depth) * log_x
+    log_scale = exponents.max(-1)
+    return sign * np.exp(exponents - log_scale[..., None]), log_scale
+
+
+def _mirror_of(network: Any, theta: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the vector before the projection, up to the factor exp(log_scale), and log_scale."""
+    inner = _inner(network)
+    polar = inner is not network
     x = np.asarray(theta.u if polar else network.factor(theta))
     log_x = np.log(np.abs(x))
     if polar:
         length = _length(x)
-        # Lemma 3.1: a direction of another norm or rate is a unit one at rate 1, with E multiplied by this.
-        pace = np.asarray(network.direction_rate) / length**2
-        log_x = log_x + (pace * network.ratio.E(np.abs(theta.r)) - np.log(length))[..., None]
-    if inner.degree == 2:
-        return log_x, np.zeros(log_x.shape[:-1])
-    exponents = (2 - inner.degree) * log_x
-    log_scale = exponents.max(-1)
-    return np.sign(x) * np.exp(exponents - log_scale[..., None]), log_scale
+        log_x = log_x + (_pace(network, length) * network.ratio.E(np.abs(theta.r)) - np.log(length))[..., None]
+    return _powers(inner.degree, log_x, np.sign(x))
 
 
 def _length(u: np.ndarray) -> np.ndarray:

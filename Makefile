@@ -8,14 +8,15 @@ PIP := $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python insta
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv reproduce test test-full lint format clean race
+.PHONY: help venv reproduce test test-full lint format clean race site
 
 help:
 	@echo 'make reproduce    compute, store and draw all figures;      ARGS="--profile paper" passes options on'
 	@echo 'make test         lint, type check, tests, documented examples, wheel: what CI runs'
-	@echo 'make test-full    the same with the long versions of the tests'
+	@echo 'make test-full    the same with the long versions of the tests, tutorials and the site'
+	@echo 'make site         the documentation, in site/: open site/index.html'
 	@echo 'make race         basis pursuit against its peers, in an environment of its own; ARGS="--sizes 500x5000"'
-	@echo 'make lint         ruff, mypy and the import contracts only'
+	@echo 'make lint         ruff, codespell, mypy and the import contracts only'
 	@echo 'make format       rewrite the sources in the agreed format'
 	@echo 'make clean        remove .venv and caches; results stay'
 
@@ -39,12 +40,18 @@ venv: $(BIN)/python
 	$(PIP) --editable '.[test]'
 	@touch .venv/installed $@
 
+.venv/installed-docs: pyproject.toml | $(BIN)/python
+	@echo 'installing polarbias and what its site is made with into .venv'
+	$(PIP) --editable '.[docs]'
+	@touch .venv/installed $@
+
 reproduce: .venv/installed
 	$(BIN)/polarbias reproduce $(ARGS)
 
 lint: .venv/installed-test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/codespell README.md CHANGELOG.md docs src tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
@@ -52,9 +59,12 @@ test: lint
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 	$(BIN)/python tests/check_wheel.py
 
-test-full: lint
+test-full: lint .venv/installed-docs
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'full or not full' --hypothesis-profile=full $(ARGS)
 	$(BIN)/python tests/check_wheel.py
+
+site: .venv/installed-docs
+	$(BIN)/mkdocs build --strict
 
 # Peers hold back versions of NumPy at times, so they are kept away from .venv.
 .race/installed: benchmarks/basis_pursuit/requirements.txt pyproject.toml
@@ -71,5 +81,5 @@ format: .venv/installed-test
 	$(BIN)/ruff format
 
 clean:
-	rm -rf .venv .race .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
-	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf .venv .race site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find src tests docs -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -16,7 +16,9 @@ pytestmark = pytest.mark.usefixtures("no_logging_set_up")
 # Help
 
 
-@pytest.mark.parametrize("command", ["reproduce", "run", "sweep", "plot", "limit", "verify", "questions"])
+@pytest.mark.parametrize(
+    "command", ["reproduce", "run", "sweep", "plot", "limit", "verify", "questions", "explore", "cite"]
+)
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_help_has_an_example_that_parses(command, flag, tmp_path, monkeypatch):
     text = " ".join(call(command, flag).output.split())
@@ -30,8 +32,8 @@ def test_help_has_an_example_that_parses(command, flag, tmp_path, monkeypatch):
 
 
 def test_help_names_every_command_and_option():
-    names = {"reproduce", "run", "sweep", "plot", "report", "pack", "limit", "solve", "verify", "questions"}
-    assert main.commands.keys() == names
+    names = ["reproduce", "run", "sweep", "plot", "report", "pack", "limit", "solve", "verify", "questions", "explore"]
+    assert main.commands.keys() == {*names, "cite"}
     text = call("--help").output
     for name, command in main.commands.items():
         assert re.search(rf"^  {name} +\w", text, re.MULTILINE)
@@ -58,6 +60,9 @@ def test_help_names_every_command_and_option():
         ["limit", "--help"],
         ["verify", "--help"],
         ["questions", "--help"],
+        ["cite", "--help"],
+        ["explore", "--help"],
+        ["cite"],
         ["run", "--depth", "0"],
         ["limit", "--depth", "0"],
     ],

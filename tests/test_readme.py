@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 README = Path(__file__).parents[1] / "README.md"
+SHELL = [README, *(README.parent / "docs" / name for name in ("command_line.md", "first_steps.md"))]
 PAGES = [page for page in sorted((README.parent / "docs").glob("*.md")) if "```python" in page.read_text()]
 MARKS = {"setup", "long", "run"}
-SETUP = ("git clone", "cd ", "make", "pip install")
+SETUP = ("git clone", "cd ", "make", "pip install", "python -m pip install")
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,8 @@ def run(arguments: list[str], folder: Path) -> str:
     return done.stdout
 
 
-def wanted(language: str, with_long: bool) -> list[Block]:
-    return [b for b in blocks(README.read_text()) if b.language == language and (with_long or "long" not in b.marks)]
+def wanted(page: Path, language: str, with_long: bool) -> list[Block]:
+    return [b for b in blocks(page.read_text()) if b.language == language and (with_long or "long" not in b.marks)]
 
 
 VERSIONS = [pytest.param(False, id="short"), pytest.param(True, id="long", marks=pytest.mark.full)]
@@ -85,7 +86,7 @@ VERSIONS = [pytest.param(False, id="short"), pytest.param(True, id="long", marks
 
 @pytest.mark.parametrize("with_long", VERSIONS)
 def test_python_blocks_run(tmp_path, with_long):
-    found = wanted("python", with_long)
+    found = wanted(README, "python", with_long)
     assert found, "README.md has no python block"
     script = tmp_path / "README.py"
     script.write_text(as_script(found))
@@ -101,9 +102,10 @@ def test_python_blocks_of_pages_run(tmp_path, page):
 
 
 @pytest.mark.parametrize("with_long", VERSIONS)
-def test_shell_blocks_run(tmp_path, with_long):
-    shown = [block for block in wanted("console", with_long) if "run" in block.marks]
-    for block in sorted(wanted("sh", with_long) + shown, key=lambda block: block.line):
+@pytest.mark.parametrize("page", SHELL, ids=lambda page: page.stem)
+def test_shell_blocks_run(tmp_path, page, with_long):
+    shown = [block for block in wanted(page, "console", with_long) if "run" in block.marks]
+    for block in sorted(wanted(page, "sh", with_long) + shown, key=lambda block: block.line):
         for command, expected in commands(block):
             output = run(["bash", "-euo", "pipefail", "-c", command], tmp_path)
             if expected is None:

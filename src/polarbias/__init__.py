@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from polarbias.bibliography import citation as citation
     from polarbias.certificate import Certificate as Certificate
     from polarbias.certificate import certify as certify
     from polarbias.descent import DescentProgress as DescentProgress
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "bibliography": ("citation",),
     "certificate": ("Certificate", "certify"),
     "descent": ("DescentProgress", "gradient_descent"),
     "dynamics": ("vector_field",),

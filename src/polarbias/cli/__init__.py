@@ -1,5 +1,7 @@
 """The command line: one module per command, which loads what it needs when it is called."""
 
+from polarbias.cli.cite import cite
+from polarbias.cli.explore import explore
 from polarbias.cli.figures import pack, plot, report, reproduce
 from polarbias.cli.group import main
 from polarbias.cli.limit import limit
@@ -9,7 +11,7 @@ from polarbias.cli.solve import solve
 from polarbias.cli.sweep import sweep
 from polarbias.cli.verify import verify
 
-for command in (reproduce, run, sweep, plot, report, pack, limit, solve, verify, questions):
+for command in (reproduce, run, sweep, plot, report, pack, limit, solve, verify, questions, explore, cite):
     main.add_command(command)
 
 __all__ = ["main"]

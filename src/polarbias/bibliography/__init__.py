@@ -1,0 +1,5 @@
+"""What to cite for what was used."""
+
+from polarbias.bibliography.used import citation
+
+__all__ = ["citation"]

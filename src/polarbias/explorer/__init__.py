@@ -1,0 +1,1 @@
+"""The explorer: exact limits, courses, maps and bounds that follow a slider, in a browser (``polarbias explore``)."""

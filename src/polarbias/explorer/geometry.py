@@ -1,0 +1,106 @@
+"""Solution set, l1 ball and courses of a problem in two or three dimensions, as lines in the plane of the picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations, pairwise, product
+
+import numpy as np
+from scipy.linalg import null_space
+
+from polarbias.explorer.views import ALGORITHMS, Small
+
+MARGIN = 1.25
+"""Half the width of the picture, in units of the largest coordinate that must be seen."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is drawn: lists of lines of shape ``(K, 2)``, and points with their coordinates in words."""
+
+    title: str
+    axes: list[np.ndarray]
+    faces: list[np.ndarray]
+    ball: list[np.ndarray]
+    solutions: list[np.ndarray]
+    courses: dict[str, np.ndarray]
+    points: dict[str, tuple[np.ndarray, str]]
+
+
+def view(azimuth: float, elevation: float) -> np.ndarray:
+    """Return the parallel projection, shape ``(2, 3)``, seen from these angles in degrees."""
+    a, e = np.deg2rad(azimuth), np.deg2rad(elevation)
+    across = [-np.sin(a), np.cos(a), 0.0]
+    up = [-np.sin(e) * np.cos(a), -np.sin(e) * np.sin(a), np.cos(e)]
+    return np.array([across, up])
+
+
+def scene(small: Small, signed: bool, azimuth: float, elevation: float) -> Scene:
+    """Return the picture of a small problem; the angles count in three dimensions only."""
+    A, b = np.asarray(small.problem.A), np.asarray(small.problem.b)
+    n = A.shape[1]
+    flat = np.eye(2) if n == 2 else view(azimuth, elevation)
+    radius = float(small.minimum.value)
+    columns = [f"x{k + 1}" for k in range(n)]
+    courses = {}
+    for name in ALGORITHMS:
+        courses[name] = small.table.loc[small.table["algorithm"] == name, columns].to_numpy()
+    points = {"start": courses["plain"][0], "minimal_l1": small.minimum.x, "plain": small.plain, "wn": small.wn}
+    seen = np.concatenate([*courses.values(), *(point[None] for point in points.values())])
+    half = MARGIN * max(float(np.abs(seen).max()), radius)
+    low = -half if signed else 0.0
+    faces, edges = _ball(n, radius, signed)
+    lines = [np.stack([np.zeros(n) if low == 0 else -half * unit, half * unit]) for unit in np.eye(n)]
+    title = f"{n} dimensions, minimal l1 norm {radius:.4g}"
+    return Scene(
+        title,
+        [line @ flat.T for line in lines],
+        [face @ flat.T for face in faces],
+        [edge @ flat.T for edge in edges],
+        [line @ flat.T for line in solution_set(A, b, low, half)],
+        {name: course @ flat.T for name, course in courses.items()},
+        {name: (flat @ point, ", ".join(f"{value:.4g}" for value in point)) for name, point in points.items()},
+    )
+
+
+def _ball(n: int, radius: float, signed: bool) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return faces and edges of the l1 ball, or of its part with nonnegative entries."""
+    signs = list(product((1.0, -1.0), repeat=n)) if signed else [(1.0,) * n]
+    corners = [radius * np.diag(sign) for sign in signs]
+    edges = {
+        tuple(sorted((tuple(corner[i]), tuple(corner[j])))) for corner in corners for i, j in combinations(range(n), 2)
+    }
+    if n == 2:
+        outline = [np.diag([radius, radius])[0], np.diag([radius, radius])[1]]
+        outline += [-outline[0], -outline[1]] if signed else [np.zeros(2)]
+        faces = [np.array(outline)]
+    else:
+        faces = corners
+    return faces, [np.array(edge) for edge in sorted(edges)]
+
+
+def solution_set(A: np.ndarray, b: np.ndarray, low: float, high: float) -> list[np.ndarray]:
+    """Return the outline of the solutions of A X = b within the box [low, high]^N: a segment or a polygon."""
+    n = A.shape[1]
+    faces = [(axis, value) for axis in range(n) for value in (low, high)]
+    found = []
+    # A corner lies on as many faces of the box as the solution set has dimensions.
+    for chosen in combinations(faces, n - len(b)):
+        if len({axis for axis, _ in chosen}) < len(chosen):
+            continue
+        rows = np.vstack([A, *(np.eye(n)[axis] for axis, _ in chosen)])
+        if np.linalg.matrix_rank(rows) < n:
+            continue
+        corner = np.linalg.solve(rows, np.concatenate([b, [value for _, value in chosen]]))
+        inside = (corner >= low - 1e-9 * high) & (corner <= high + 1e-9 * high)
+        if inside.all():
+            found.append(corner)
+    if len(found) < 2:
+        return []
+    corners = np.unique(np.round(np.array(found) / high, 9), axis=0) * high
+    if corners.shape[0] < 3:
+        return [corners]
+    centre = corners.mean(axis=0)
+    flat = (corners - centre) @ null_space(A)
+    around = corners[np.argsort(np.arctan2(flat[:, -1], flat[:, 0]))]
+    return [np.stack(pair) for pair in pairwise([*around, around[0]])]

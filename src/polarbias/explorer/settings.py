@@ -1,0 +1,204 @@
+"""What a visitor of the explorer chooses: names, ranges, defaults; to and from the address of the page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+
+from polarbias.errors import InvalidInput
+
+Truth = Literal["sparse", "gaussian", "signed"]
+TRUTHS, LAWS, STARTS = get_args(Truth), ("constant", "harmonic", "power"), ("gaussian", "uniform")
+
+DECADES = (-2.0, 2.0)
+"""Powers of ten that r0 and the ratio reach."""
+
+LARGEST_MATRIX = 500_000
+"""Entries of A: with more, a picture would take longer than a slider's movement may."""
+
+SMALLEST_ENTRY = 1e-6
+"""Of the start in two or three dimensions, relative to its largest."""
+
+
+def _choice(allowed: tuple[str, ...], text: str) -> str:
+    if text not in allowed:
+        raise InvalidInput(f"must be one of {', '.join(allowed)}, got {text!r}")
+    return text
+
+
+def _integer(low: int, high: int, text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = low - 1
+    if not low <= value <= high:
+        raise InvalidInput(f"must be an integer from {low} to {high}, got {text!r}")
+    return value
+
+
+def _number(low: float, high: float, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not low <= value <= high:
+        raise InvalidInput(f"must be a number from {low:g} to {high:g}, got {text!r}")
+    return value
+
+
+def _matrix(text: str) -> str:
+    _numbers_in_rows(text)
+    return text
+
+
+_SCALE = partial(_number, 10 ** DECADES[0], 10 ** DECADES[1])
+
+_READERS: dict[str, Any] = {
+    "truth": partial(_choice, TRUTHS),
+    "m": partial(_integer, 1, 500),
+    "n": partial(_integer, 2, 5000),
+    "s": partial(_integer, 1, 5000),
+    "signed": lambda text: _choice(("yes", "no"), text) == "yes",
+    "depth": partial(_integer, 2, 6),
+    "law": partial(_choice, LAWS),
+    "power": partial(_number, -2.0, 4.0),
+    "ratio": _SCALE,
+    "r0": _SCALE,
+    "start": partial(_choice, STARTS),
+    "seed": partial(_integer, 0, 2**31 - 1),
+    "A": _matrix,
+    "b": _matrix,
+    "u0": _matrix,
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One configuration; everything that is shown follows from it.
+
+    Attributes
+    ----------
+    truth, m, n, s, seed
+        The random problem, as in `gaussian_problem`; its start is drawn with seed + 1.
+    signed
+        Signals u^L - v^L in place of x^L.
+    depth, law, power, ratio
+        The network and its learning-rate-ratio law; ``power`` is K of c r^K.
+    r0, start
+        Norm and law of the start.
+    A, b, u0
+        The problem in two or three dimensions and the direction of its start: rows separated by semicolons.
+    """
+
+    truth: Truth = "sparse"
+    m: int = 150
+    n: int = 1000
+    s: int = 10
+    signed: bool = False
+    depth: int = 2
+    law: str = "constant"
+    power: float = 1.0
+    ratio: float = 0.1
+    r0: float = 1.0
+    start: str = "gaussian"
+    seed: int = 0
+    A: str = "1 2"
+    b: str = "3"
+    u0: str = "1 1"
+
+    @classmethod
+    def from_query(cls, query: Mapping[str, str]) -> tuple[Self, list[str]]:
+        """Return the settings of an address, and a sentence for each value that was replaced by its default."""
+        found: dict[str, Any] = {}
+        wrong = []
+        for name, text in query.items():
+            if name not in _READERS:
+                wrong.append(f"{name!r} is not a setting; there are {', '.join(_READERS)}.")
+                continue
+            try:
+                found[name] = _READERS[name](text)
+            except InvalidInput as reason:
+                wrong.append(f"{name} {reason}; the default is used.")
+        settings = cls(**found)
+        try:
+            settings.check()
+        except InvalidInput as reason:
+            return cls(), [*wrong, f"{reason} All defaults are used."]
+        return settings, wrong
+
+    def query(self) -> dict[str, str]:
+        """Return what differs from the defaults, as an address holds it."""
+        texts = {field.name: self._text(field.name) for field in fields(self)}
+        return {name: text for name, text in texts.items() if getattr(self, name) != getattr(Settings, name)}
+
+    def _text(self, name: str) -> str:
+        value = getattr(self, name)
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+    def check(self) -> None:
+        """Raise `InvalidInput` for a value outside its range, or values that do not fit together."""
+        for field in fields(self):
+            try:
+                _READERS[field.name](self._text(field.name))
+            except InvalidInput as reason:
+                raise InvalidInput(f"{field.name} {reason}.") from reason
+        if self.s > self.n:
+            raise InvalidInput(f"s = {self.s} nonzero entries do not fit into N = {self.n}.")
+        if self.m * self.n > LARGEST_MATRIX:
+            raise InvalidInput(f"M N = {self.m * self.n:,} is more than the {LARGEST_MATRIX:,} that stay quick.")
+        self.small()
+
+    def small(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return A, b and the direction of the start in two or three dimensions.
+
+        Raises
+        ------
+        InvalidInput
+            Other dimensions, shapes that do not fit, a start with entries that are not positive.
+        """
+        A, b, u0 = (_numbers_in_rows(text) for text in (self.A, self.b, self.u0))
+        m, n = A.shape
+        if n not in (2, 3) or m >= n:
+            raise InvalidInput(f"A must be 1 x 2, 1 x 3 or 2 x 3, got {m} x {n}; write rows as '1 2 3; 4 5 6'.")
+        if b.size != m:
+            raise InvalidInput(f"b must have {m} entries, one for each row of A, got {b.size}.")
+        if np.linalg.matrix_rank(A) < m or not b.any():
+            raise InvalidInput("A must have independent rows and b an entry that is not 0.")
+        if u0.size != n or u0.min() < SMALLEST_ENTRY * u0.max() or u0.min() <= 0:
+            raise InvalidInput(f"u0 must have {n} positive entries within six decades, got {self.u0!r}.")
+        return A, b.ravel(), u0.ravel()
+
+    def law_name(self) -> str:
+        """Return the law as the command line writes it."""
+        return f"power:{self.power:g}" if self.law == "power" else self.law
+
+    def without_start(self) -> Settings:
+        """Return the settings that the map over r0 and the ratio depends on; the others at their defaults."""
+        return replace(self._random(), ratio=Settings.ratio, r0=Settings.r0)
+
+    def problem_only(self) -> Settings:
+        """Return the settings that the random problem and its minimal l1 solution depend on."""
+        names = ("truth", "m", "n", "s", "seed", "signed")
+        return Settings(**{name: getattr(self, name) for name in names})
+
+    def _random(self) -> Settings:
+        return replace(self, A=Settings.A, b=Settings.b, u0=Settings.u0)
+
+
+def _numbers_in_rows(text: str) -> np.ndarray:
+    """Return the matrix that a text holds, rows separated by semicolons."""
+    try:
+        rows = [[float(entry) for entry in row.replace(",", " ").split()] for row in text.split(";")]
+        found = np.array(rows)
+    except ValueError:
+        found = np.empty(0)
+    if found.ndim != 2 or not found.size or not (np.abs(found) <= 1e6).all():
+        raise InvalidInput(f"must be rows of numbers up to 1e6, such as '1 2; 3 4', got {text!r}")
+    return found

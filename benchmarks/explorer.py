@@ -80,7 +80,7 @@ TRIALS = {
     "explorer": ("table.pb tr:has-text('wn') >> nth=0", ".noUi-handle"),
     "panel": ("p:has-text('norm')", ".noUi-handle"),
 }
-TRIALS["streamlit"] = ("p:has-text('norm')", "[role=slider]")
+TRIALS["streamlit"] = ("p:has-text('norm')", "[data-testid=stSlider] [role=slider], [data-testid=stSlider] input")
 
 
 def command(kind, folder):

@@ -9,8 +9,9 @@ from scipy.optimize import linprog
 
 import polarbias as pb
 from polarbias.experiments import FIGURES, PAPER, PROFILES, QUICK, Profile, adjusted, redraw, reproduce, runner
-from polarbias.experiments.spec import Cell, Chain, make_law
+from polarbias.experiments.spec import Cell, Chain
 from polarbias.experiments.store import Store, read_metadata
+from polarbias.ratio import make_law
 from reproductions import quiet
 
 SQRT10 = 10**0.5

@@ -40,7 +40,7 @@ def test_the_address_holds_what_differs_from_the_defaults():
         ({"m": "-5"}, "m must be an integer from 1 to 500, got '-5'; the default is used."),
         ({"m": "ten"}, "m must be an integer from 1 to 500, got 'ten'"),
         ({"r0": "nan"}, "r0 must be a number from 0.01 to 100, got 'nan'"),
-        ({"truth": "<script>"}, "truth must be one of sparse, gaussian, signed"),
+        ({"truth": "<script>"}, "truth must be one of gaussian, sparse, signed"),
         ({"colour": "red"}, "'colour' is not a setting; there are truth, m"),
         ({"s": "200", "n": "100"}, "s = 200 nonzero entries do not fit into N = 100. All defaults are used."),
         ({"m": "500", "n": "5000"}, f"more than the {LARGEST_MATRIX:,}"),

@@ -15,7 +15,8 @@ from polarbias.experiments import FIGURES, QUICK
 from polarbias.experiments.figure import draw_all
 from polarbias.experiments.results import Results
 from polarbias.experiments.single import draw_single
-from polarbias.plotting import SERIES, STYLE, error_curve, limit_map, loss_curves, steps_curve, trajectory_panels
+from polarbias.plotting import STYLE, error_curve, limit_map, loss_curves, steps_curve, trajectory_panels
+from polarbias.series import SERIES
 
 PROFILE = replace(QUICK, trials=4, starts=2, max_steps=1000, limit_trials=5, map_size=(5, 4))
 PANELS = [(number, panel.letter) for number, figure in FIGURES.items() for panel in figure.panels]

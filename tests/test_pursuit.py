@@ -238,6 +238,11 @@ def test_a_column_that_is_last_to_be_looked_at():
     assert_optimal(A, b, pb.basis_pursuit(A, b, nonnegative=True), nonnegative=True)
 
 
+def test_a_dual_vector_without_bound_overflows_nowhere():
+    problem = pb.gaussian_problem(0, 31, 31, "signed", s=3)
+    assert pb.basis_pursuit(problem.A, problem.b, nonnegative=True).status is Status.INFEASIBLE
+
+
 @pytest.mark.parametrize("nonnegative", [False, True])
 def test_the_careful_way_where_the_fast_one_fails(monkeypatch, nonnegative):
     monkeypatch.setattr(stages, "greedy", lambda task, monitor: None)

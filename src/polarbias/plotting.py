@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
@@ -13,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.lines import Line2D
+
+from polarbias.series import FLOOR, SERIES, Series
 
 STYLE: Any = {
     "axes.grid": True,
@@ -29,26 +30,6 @@ STYLE: Any = {
     "lines.linewidth": 1.6,
     "svg.hashsalt": "polarbias",
 }
-
-
-@dataclass(frozen=True)
-class Series:
-    """How a family of runs looks in every figure."""
-
-    label: str
-    color: str
-    marker: str
-
-
-SERIES = {
-    "plain": Series("without weight normalization", "#c1440e", "s"),
-    "wn": Series("with weight normalization", "#1f5fa8", "o"),
-    "wn-separate": Series("with, a coordinate per half", "#2a9d62", "^"),
-    "wn-renormalized": Series("with, $u$ renormalized", "#2a9d62", "^"),
-}
-
-FLOOR = 1e-12
-"""Errors of exact limits below this are rounding, and are drawn at it."""
 
 
 def number(value: float) -> str:

@@ -328,3 +328,22 @@ def as_ratio(value: Any) -> RatioLaw:
         raise InvalidInput(
             f"ratio must be a positive number, an array of them, or a RatioLaw, got {value!r}: {error}"
         ) from error
+
+
+def make_law(law: str, coefficient: Any) -> RatioLaw:
+    """Return the ratio law named ``constant``, ``harmonic`` or ``power:K``.
+
+    >>> make_law("power:2", 1.0)
+    PowerRatio(c=1.0, k=2.0)
+    """
+    name, _, exponent = law.partition(":")
+    if name == "constant" and not exponent:
+        return ConstantRatio(coefficient)
+    if name == "harmonic" and not exponent:
+        return HarmonicRatio(coefficient)
+    try:
+        if name == "power":
+            return PowerRatio(coefficient, float(exponent))
+    except ValueError:
+        pass
+    raise InvalidInput(f"law must be constant, harmonic or power:K with a number K, got {law!r}.")

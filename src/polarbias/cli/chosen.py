@@ -87,8 +87,8 @@ def chosen(options: dict[str, Any]) -> Chosen:
     click.BadParameter
         Values that do not fit together, files that cannot be used; the exit code is 2.
     """
-    from polarbias.experiments.spec import make_law
     from polarbias.parameterization import HadamardDifference, HadamardPower, WeightNormalization
+    from polarbias.ratio import make_law
 
     try:
         law = make_law(options["law"], options["ratio"])

@@ -103,8 +103,9 @@ def run(  # noqa: PLR0913 -- one parameter per option
     """
     after_interruption("; a run that has not ended is not stored, the same command starts it anew")
     from polarbias.experiments.single import run_single
-    from polarbias.experiments.spec import Cell, Chain, Profile, make_law
+    from polarbias.experiments.spec import Cell, Chain, Profile
     from polarbias.processor import on
+    from polarbias.ratio import make_law
     from polarbias.solution import Status
 
     if network == "wn-separate" and truth != "signed":

@@ -9,7 +9,8 @@ from matplotlib.colors import to_hex
 from polarbias.experiments.figure import Panel, PaperFigure
 from polarbias.experiments.results import Results
 from polarbias.experiments.spec import LIMIT, Cell, Profile, scale_sweep
-from polarbias.plotting import SERIES, limit_curve
+from polarbias.plotting import limit_curve
+from polarbias.series import SERIES
 
 DEPTHS = (1, 2, 3, 4, 6)
 

@@ -11,7 +11,8 @@ from matplotlib.ticker import NullLocator
 from polarbias.experiments.figure import Panel, PaperFigure
 from polarbias.experiments.results import Results
 from polarbias.experiments.spec import LIMIT, Cell, Chain, Profile, chains
-from polarbias.plotting import DASHES, SERIES, Series, error_curve, legend, number
+from polarbias.plotting import DASHES, error_curve, legend, number
+from polarbias.series import SERIES, Series
 
 FACTORS = (16.0, 32.0, 64.0, 128.0, 256.0)
 """Constant steps, in units of a bound that holds wherever the run may go and is therefore far too small for most."""

@@ -11,7 +11,8 @@ from matplotlib.patches import Patch
 from polarbias.experiments.figure import Panel, PaperFigure
 from polarbias.experiments.results import Results
 from polarbias.experiments.spec import LIMIT, Cell, Profile, chains
-from polarbias.plotting import SERIES, error_curve, legend, limit_curve, limit_map, mark_scale
+from polarbias.plotting import error_curve, legend, limit_curve, limit_map, mark_scale
+from polarbias.series import SERIES
 
 MAP = "map"
 """Part of the cells that cover the plane of r0 and ratio."""

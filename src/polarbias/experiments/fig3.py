@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from polarbias.experiments.figure import Panel, PaperFigure
 from polarbias.experiments.results import Results
 from polarbias.experiments.spec import LIMIT, Cell, Profile, chains
-from polarbias.plotting import DASHES, SERIES, error_curve, legend, limit_curve, loss_curves, steps_curve
+from polarbias.plotting import DASHES, error_curve, legend, limit_curve, loss_curves, steps_curve
+from polarbias.series import SERIES
 
 
 def cells(profile: Profile) -> list[Cell]:

@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from polarbias.experiments.figure import Panel, PaperFigure
 from polarbias.experiments.results import Results
 from polarbias.experiments.spec import SQRT10, Cell, Profile, limit_sweep, scale_sweep
-from polarbias.plotting import SERIES, error_curve, legend, limit_curve, loss_curves, mark_scale
+from polarbias.plotting import error_curve, legend, limit_curve, loss_curves, mark_scale
+from polarbias.series import SERIES
 
 ALGORITHMS = ("plain", "wn")
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from polarbias.descent import MOST_STEPS
 from polarbias.errors import InvalidInput
-from polarbias.experiments.spec import ALGORITHMS, LIMIT, Cell, Profile, chains, make_law
+from polarbias.experiments.spec import ALGORITHMS, LIMIT, Cell, Profile, chains
+from polarbias.ratio import make_law
 
 TRUTHS = ("gaussian", "sparse", "signed")
 STARTS = ("gaussian", "uniform")

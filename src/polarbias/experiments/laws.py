@@ -13,7 +13,8 @@ from matplotlib.lines import Line2D
 from polarbias.experiments.figure import Panel, PaperFigure
 from polarbias.experiments.results import Results
 from polarbias.experiments.spec import LIMIT, Cell, Chain, Profile, chains
-from polarbias.plotting import Series, floor_entry, limit_curve
+from polarbias.plotting import floor_entry, limit_curve
+from polarbias.series import Series
 
 LAWS = {
     "constant": Series(r"$f = c$", "#1f5fa8", "o"),

@@ -11,7 +11,7 @@ import numpy as np
 from polarbias.ensembles import Truth
 from polarbias.errors import InvalidInput
 from polarbias.parameterization import Difference, FactorNetwork, HadamardDifference, HadamardPower, WeightNormalization
-from polarbias.ratio import ConstantRatio, HarmonicRatio, PowerRatio, RatioLaw
+from polarbias.ratio import make_law
 
 ALGORITHMS = ("plain", "wn", "wn-separate", "wn-renormalized")
 """Without weight normalization; with it; with a coordinate for each half of a signed signal; with u kept at norm 1."""
@@ -194,25 +194,6 @@ class Cell:
         if self.truth != "signed":
             raise InvalidInput(f"{self.algorithm!r} needs a signed truth: other signals have no second half.")
         return Difference(WeightNormalization(HadamardPower(self.depth), law))
-
-
-def make_law(law: str, coefficient: Any) -> RatioLaw:
-    """Return the ratio law named ``constant``, ``harmonic`` or ``power:K``.
-
-    >>> make_law("power:2", 1.0)
-    PowerRatio(c=1.0, k=2.0)
-    """
-    name, _, exponent = law.partition(":")
-    if name == "constant" and not exponent:
-        return ConstantRatio(coefficient)
-    if name == "harmonic" and not exponent:
-        return HarmonicRatio(coefficient)
-    try:
-        if name == "power":
-            return PowerRatio(coefficient, float(exponent))
-    except ValueError:
-        pass
-    raise InvalidInput(f"law must be constant, harmonic or power:K with a number K, got {law!r}.")
 
 
 def chains(r0: Iterable[float], ratios: Sequence[float], starts: Iterable[int]) -> tuple[Chain, ...]:

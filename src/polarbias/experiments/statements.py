@@ -36,7 +36,7 @@ from polarbias.experiments.verdicts import (
     paired,
     verdict,
 )
-from polarbias.plotting import FLOOR
+from polarbias.series import FLOOR
 
 PAPERS = (1, 2, 3, 4, 5)
 """The paper's own figures."""

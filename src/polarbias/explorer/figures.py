@@ -15,12 +15,15 @@ from bokeh.plotting import figure
 from polarbias.explorer.geometry import Scene
 from polarbias.explorer.settings import DECADES
 from polarbias.explorer.views import ALGORITHMS, GRID, Limits
-from polarbias.plotting import FLOOR, SERIES
+from polarbias.series import FLOOR, SERIES
 
 COLORS = {name: SERIES[name].color for name in ALGORITHMS} | {"minimal_l1": "#2a9d62", "truth": "#555555"}
 NAMES = {"plain": "without weight normalization", "wn": "with weight normalization", "minimal_l1": "minimal l1 norm"}
 TOOLS = "pan,wheel_zoom,box_zoom,reset,save"
 WIDE: Any = {"sizing_mode": "stretch_width"}
+
+VISIBLE = 2e-3
+"""Share of the largest entry that is a third of a pixel."""
 
 
 def _figure(**options: Any) -> Any:
@@ -48,6 +51,7 @@ class LimitsFigure:
             stems.title.text = (
                 f"limit of the flow {NAMES[name]}" if rows else "minimal l1 norm, certified; rings: the truth"
             )
+            stems.add_layout(Span(location=0, dimension="width", line_color=COLORS[name], line_width=2))
             stems.segment("entry", 0, "entry", "x", source=source, color=COLORS[name], line_width=1.4)
             stems.scatter("entry", "x", source=source, color=COLORS[name], size=4)
             ring = {"fill_color": None, "line_color": COLORS["truth"], "size": 9}
@@ -61,7 +65,9 @@ class LimitsFigure:
         """Draw these limits."""
         table = limits.table()
         for name, source in self._sources.items():
-            source.data = {"entry": table["entry"].to_numpy(), "x": table[name].to_numpy()}
+            # What is not to be told from the axis is not sent: a thousand points take the browser long to draw.
+            seen = table[table[name].abs() > VISIBLE * table[name].abs().max()]
+            source.data = {"entry": seen["entry"].to_numpy(), "x": seen[name].to_numpy()}
         there = table[table["truth"].fillna(0) != 0]
         self._truth.data = {"entry": there["entry"].to_numpy(), "x": there["truth"].to_numpy()}
 

@@ -85,7 +85,7 @@ class Page:
         self._tabs = pn.Tabs(
             *((title, self._view(name)) for name, title in zip(TABS, TITLES, strict=True)),
             active=TABS.index(tab),
-            dynamic=False,
+            dynamic=True,
             sizing_mode="stretch_width",
         )
         for widget in [*self._widgets.values(), *self._angles]:

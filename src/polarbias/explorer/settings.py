@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self, get_args
 
 import numpy as np
 
+from polarbias.ensembles import Truth
 from polarbias.errors import InvalidInput
 
-Truth = Literal["sparse", "gaussian", "signed"]
 TRUTHS, LAWS, STARTS = get_args(Truth), ("constant", "harmonic", "power"), ("gaussian", "uniform")
 
 DECADES = (-2.0, 2.0)

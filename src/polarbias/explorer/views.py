@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from polarbias.ensembles import folded_gaussian_direction, gaussian_problem, uniform_direction
-from polarbias.experiments.spec import make_law
 from polarbias.explorer.settings import DECADES, Settings
 from polarbias.limit import flow_limit
 from polarbias.parameterization import HadamardDifference, HadamardPower, WeightNormalization
 from polarbias.problem import LinearProblem
 from polarbias.pursuit import Pursuit, PursuitStatus, basis_pursuit
+from polarbias.ratio import make_law
 from polarbias.solution import Safety, Solution, Status
 
 ALGORITHMS = ("plain", "wn")

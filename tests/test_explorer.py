@@ -225,6 +225,12 @@ def test_every_setting_has_a_reader():
         assert Settings.from_query({field.name: "?"})[1]
 
 
+def test_what_a_view_does_not_depend_on_is_not_computed_again():
+    assert views.small(replace(SPACE, azimuth=80, seed=5)) is views.small(SPACE)
+    assert views.limits(replace(SMALL, A="1 3", elevation=0)) is views.limits(SMALL)
+    assert views.instance(replace(SMALL, r0=2.0, depth=3, law="harmonic")) is views.instance(SMALL)
+
+
 def test_solutions_in_a_box():
     line = geometry.solution_set(np.array([[1.0, 2.0]]), np.array([2.0]), 0.0, 4.0)
     assert sorted(map(tuple, line[0])) == [(0.0, 1.0), (2.0, 0.0)]

@@ -191,7 +191,8 @@ def test_three_dimensions_and_wrong_matrices(page, url):
     inputs["direction u0"].fill("1 1 1")
     inputs["direction u0"].press("Enter")
     page.locator(".warning").first.wait_for(state="detached")
-    page.locator(".bk-input-group").filter(has_text="azimuth").first.wait_for(state="visible")
+    push(page, "azimuth", "ArrowRight", 5)
+    page.wait_for_function("() => Number(new URLSearchParams(location.search).get('azimuth')) === 40")
 
 
 def test_two_visitors_have_pages_of_their_own(browser, url):

@@ -27,6 +27,7 @@ _log = logging.getLogger(__name__)
 
 TABS = ("limits", "trajectory", "map", "bounds", "plane")
 TITLES = ("Limits", "Trajectory", "Map of (r0, eta)", "Bounds", "Two or three dimensions")
+_ANGLES = ("azimuth", "elevation")
 _PAUSE = 12
 """Milliseconds for which movements of a slider are gathered."""
 
@@ -67,10 +68,6 @@ class Page:
         self._document, self._gathering = document, False
         self._shown: dict[str, tuple[Settings, pd.DataFrame]] = {}
         self._widgets = _widgets(self._settings)
-        self._angles = [
-            pn.widgets.IntSlider(name="azimuth, degrees", start=-180, end=180, value=35, width=200),
-            pn.widgets.IntSlider(name="elevation, degrees", start=-90, end=90, value=25, width=200),
-        ]
         self._figures: dict[str, Any] = {
             "limits": LimitsFigure(),
             "trajectory": TrajectoryFigure(),
@@ -88,7 +85,7 @@ class Page:
             dynamic=True,
             sizing_mode="stretch_width",
         )
-        for widget in [*self._widgets.values(), *self._angles]:
+        for widget in self._widgets.values():
             widget.param.watch(self._gather, "value")
         self._tabs.param.watch(self._gather, "active")
         pn.state.on_session_destroyed(self._leave)
@@ -138,7 +135,7 @@ class Page:
         ]
         parts: list[Any] = [pn.Row(*exports)]
         if name == "plane":
-            parts.append(pn.Row(*(self._widgets[key] for key in ("A", "b", "u0")), *self._angles))
+            parts.append(pn.Row(*(self._widgets[key] for key in ("A", "b", "u0", *_ANGLES))))
         parts.append(pn.pane.Bokeh(layout, sizing_mode="stretch_width"))
         if name in self._tables:
             parts.append(self._tables[name])
@@ -247,11 +244,11 @@ class Page:
 
     def _show_small(self, found: Any) -> None:
         if self._came(found):
-            azimuth, elevation = (slider.value for slider in self._angles)
-            self._figures["plane"].show(scene(found, self._settings.signed, azimuth, elevation))
+            settings = self._settings
+            self._figures["plane"].show(scene(found, settings.signed, settings.azimuth, settings.elevation))
             self._shown["plane"] = self._settings, found.table
-            for slider in self._angles:
-                slider.visible = found.problem.n == 3
+            for name in _ANGLES:
+                self._widgets[name].visible = found.problem.n == 3
             self._say([])
 
     def _data(self, name: str) -> str:
@@ -308,6 +305,12 @@ def _widgets(settings: Settings) -> dict[str, Any]:
         "A": pn.widgets.TextInput(name="A, rows separated by ;", value=settings.A, width=170),
         "b": pn.widgets.TextInput(name="b", value=settings.b, width=90),
         "u0": pn.widgets.TextInput(name="direction u0", value=settings.u0, width=120),
+        "azimuth": pn.widgets.IntSlider(
+            name="azimuth, degrees", start=-180, end=180, value=settings.azimuth, width=200, visible=False
+        ),
+        "elevation": pn.widgets.IntSlider(
+            name="elevation, degrees", start=-90, end=90, value=settings.elevation, width=200, visible=False
+        ),
     }
 
 

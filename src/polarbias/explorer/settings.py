@@ -74,6 +74,8 @@ _READERS: dict[str, Any] = {
     "A": _matrix,
     "b": _matrix,
     "u0": _matrix,
+    "azimuth": partial(_integer, -180, 180),
+    "elevation": partial(_integer, -90, 90),
 }
 
 
@@ -93,6 +95,8 @@ class Settings:
         Norm and law of the start.
     A, b, u0
         The problem in two or three dimensions and the direction of its start: rows separated by semicolons.
+    azimuth, elevation
+        From where three dimensions are seen, in degrees.
     """
 
     truth: Truth = "sparse"
@@ -110,6 +114,8 @@ class Settings:
     A: str = "1 2"
     b: str = "3"
     u0: str = "1 1"
+    azimuth: int = 35
+    elevation: int = 25
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> tuple[Self, list[str]]:
@@ -179,17 +185,24 @@ class Settings:
         """Return the law as the command line writes it."""
         return f"power:{self.power:g}" if self.law == "power" else self.law
 
+    def random_only(self) -> Settings:
+        """Return the settings that the limits of the random problem depend on; the others at their defaults."""
+        return self._with_default("A", "b", "u0", "azimuth", "elevation")
+
     def without_start(self) -> Settings:
-        """Return the settings that the map over r0 and the ratio depends on; the others at their defaults."""
-        return replace(self._random(), ratio=Settings.ratio, r0=Settings.r0)
+        """Return the settings that the map over r0 and the ratio depends on."""
+        return self.random_only()._with_default("ratio", "r0")
 
     def problem_only(self) -> Settings:
         """Return the settings that the random problem and its minimal l1 solution depend on."""
-        names = ("truth", "m", "n", "s", "seed", "signed")
-        return Settings(**{name: getattr(self, name) for name in names})
+        return self.without_start()._with_default("depth", "law", "power", "start")
 
-    def _random(self) -> Settings:
-        return replace(self, A=Settings.A, b=Settings.b, u0=Settings.u0)
+    def small_only(self) -> Settings:
+        """Return the settings that the flows in two or three dimensions depend on."""
+        return self._with_default("truth", "m", "n", "s", "seed", "start", "azimuth", "elevation")
+
+    def _with_default(self, *names: str) -> Settings:
+        return replace(self, **{name: getattr(Settings, name) for name in names})
 
 
 def _numbers_in_rows(text: str) -> np.ndarray:

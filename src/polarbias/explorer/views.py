@@ -133,6 +133,15 @@ def instance(settings: Settings) -> tuple[LinearProblem, Pursuit]:
 
 
 @lru_cache(maxsize=64)
+def _limits(settings: Settings) -> Limits:
+    problem, minimum = instance(settings)
+    ends = {}
+    for algorithm in ALGORITHMS:
+        network = network_of(settings, algorithm)
+        ends[algorithm] = flow_limit(problem, network, network.init(settings.r0, direction_of(settings)))
+    return Limits(problem, minimum, **ends)
+
+
 def limits(settings: Settings) -> Limits:
     """Return where both flows end.
 
@@ -141,12 +150,7 @@ def limits(settings: Settings) -> Limits:
     NotReachable
         No signal of the network's kind solves A X = b.
     """
-    problem, minimum = instance(settings)
-    ends = {}
-    for algorithm in ALGORITHMS:
-        network = network_of(settings, algorithm)
-        ends[algorithm] = flow_limit(problem, network, network.init(settings.r0, direction_of(settings)))
-    return Limits(problem, minimum, **ends)
+    return _limits(settings.random_only())
 
 
 def _times(t: np.ndarray) -> np.ndarray:
@@ -296,16 +300,7 @@ class Small:
 
 
 @lru_cache(maxsize=64)
-def small(settings: Settings) -> Small:
-    """Return both flows of the problem in two or three dimensions.
-
-    Raises
-    ------
-    InvalidInput
-        See `Settings.small`.
-    NotReachable
-        No signal of the network's kind solves A X = b.
-    """
+def _small(settings: Settings) -> Small:
     A, b, u0 = settings.small()
     problem = LinearProblem(A, b)
     minimum = basis_pursuit(A, b, nonnegative=not settings.signed)
@@ -321,3 +316,16 @@ def small(settings: Settings) -> Small:
         table = pd.concat([pd.DataFrame([first]), table.assign(**coordinates)], ignore_index=True)
         tables.append(table.assign(algorithm=algorithm))
     return Small(problem, minimum, pd.concat(tables, ignore_index=True), **ends)
+
+
+def small(settings: Settings) -> Small:
+    """Return both flows of the problem in two or three dimensions.
+
+    Raises
+    ------
+    InvalidInput
+        See `Settings.small`.
+    NotReachable
+        No signal of the network's kind solves A X = b.
+    """
+    return _small(settings.small_only())

@@ -175,6 +175,15 @@ def test_wrong_input_is_named_and_nothing_breaks(page, url):
     wait_for_row(page, replace(few, truth="signed", signed=True))
 
 
+def test_what_is_wrong_in_an_address_is_said_until_the_picture_is_there(page, url):
+    visit(page, url, f"{ADDRESS}&tab=map&seed=x")
+    settled(page)
+    page.locator(".warning").filter(has_text="seed must be an integer").wait_for()
+    visit(page, url, f"{ADDRESS}&tab=nowhere")
+    page.locator(".warning").filter(has_text="tab must be one of").wait_for()
+    wait_for_row(page, SMALL)
+
+
 def test_three_dimensions_and_wrong_matrices(page, url):
     visit(page, url, f"{ADDRESS}&tab=plane")
     settled(page)

@@ -195,10 +195,10 @@ class Page:
             return
         self._figures["limits"].show(found)
         self._tables["limits"].object = _summary(found.summary())
-        self._say(found.warnings())
         settings, tab = self._settings, self._tab
         self._shown["limits"] = settings, found.table()
         if tab == "limits" or (tab in self._shown and _needed(tab, self._shown[tab][0]) == _needed(tab, settings)):
+            self._say(found.warnings())
             return
         self._say(found.warnings(), "computing ...")
         work = {"trajectory": self._trajectory, "map": self._map, "bounds": self._bounds}[tab]

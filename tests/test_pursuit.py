@@ -29,7 +29,9 @@ def linear_program(A, b, weights=None, nonnegative=False):
     if not kept.any():
         return (2 if b.any() else 0), 0.0
     both = (A, cost) if nonnegative else (np.hstack([A, -A]), np.concatenate([cost, cost]))
-    found = linprog(both[1], A_eq=both[0], b_eq=b, bounds=(0, None), method="highs")
+    # With its default tolerances HiGHS drops entries of 1e-7, which matter where columns differ by decades in size.
+    fine = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
+    found = linprog(both[1], A_eq=both[0], b_eq=b, bounds=(0, None), method="highs", options=fine)
     return found.status, (found.fun * length / size if found.status == 0 else None)
 
 

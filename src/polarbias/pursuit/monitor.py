@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
+from typing import Any
 
 import numpy as np
 
@@ -43,6 +44,7 @@ class Monitor:
         self.ended: PursuitStatus | None = None
         self._max_steps, self._max_time, self._callback = max_steps, max_time, callback
         self._began = monotonic()
+        self._errors: Any = np.geterr()  # the caller's own, for the callback
 
     def stop(self) -> bool:
         """Tell whether a limit of steps or time is reached."""
@@ -69,8 +71,10 @@ class Monitor:
             self.best, self.merit = point, merit
         if merit <= self.tol:
             return True
-        if self._callback is not None and self._callback(self.history[-1]):
-            self.ended = PursuitStatus.INTERRUPTED
+        if self._callback is not None:
+            with np.errstate(**self._errors):
+                if self._callback(self.history[-1]):
+                    self.ended = PursuitStatus.INTERRUPTED
         if self.stop():
             raise Enough
         return False

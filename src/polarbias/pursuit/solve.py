@@ -204,7 +204,9 @@ def _pursue(prepared: Prepared, monitor: Monitor, warm: Pursuit | None) -> tuple
     if task is None:
         return *prepared.restored(None), False
     try:
-        solve(task, None if warm is None else prepared.point(warm.x, warm.dual), monitor)
+        # Where b is out of reach the dual vector grows without bound; what is not finite is no solution and is dropped.
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            solve(task, None if warm is None else prepared.point(warm.x, warm.dual), monitor)
     except Unbounded as reason:
         y = prepared.dual(reason.direction)
         return np.zeros(prepared.n), y / np.linalg.norm(y), True

@@ -173,7 +173,9 @@ def executed(view, settings, folder):
     "settings",
     [
         pytest.param(SMALL, id="default"),
-        pytest.param(replace(SIGNED, depth=3, law="power", power=1.5, start="uniform"), id="signed"),
+        pytest.param(
+            replace(SIGNED, depth=3, law="power", power=1.5, start="uniform"), id="signed", marks=pytest.mark.full
+        ),
         pytest.param(replace(SPACE, law="harmonic", truth="gaussian", r0=0.5), id="space", marks=pytest.mark.full),
     ],
 )

@@ -173,7 +173,6 @@ ax.set(xscale="log", yscale="log", xlabel="r0", ylabel="eta")
 
 
 def _bounds(settings: Settings) -> str:
-    halves = "np.exp(ends.log_x)" if settings.signed else "ends.x"
     matrix = "np.hstack([problem.A, -problem.A])" if settings.signed else "problem.A"
     exponent = 2.0 - settings.depth
     return (
@@ -185,7 +184,7 @@ def _bounds(settings: Settings) -> str:
         'for name, net in (("plain", plain), ("wn", wn)):\n'
         "    ends = pb.flow_limit(problem, net, net.init(grid, u0))\n"
         "    solved = ends.status == pb.Status.CONVERGED\n"
-        f'    columns[f"{{name}}_excess"] = np.where(solved, {halves} @ weights / least - 1, np.nan)\n'
+        f'    columns[f"{{name}}_excess"] = np.where(solved, np.exp(ends.log_x) @ weights / least - 1, np.nan)\n'
         '    columns[f"{name}_bound"] = [\n'
         f"        theory.l1_bound(problem, net, net.init(r, u0), end, least * r ** {exponent!r}).value\n"
         "        for r, end in zip(grid, (ends[k] for k in range(len(grid))))\n"

@@ -31,23 +31,14 @@ def _choice(allowed: tuple[str, ...], text: str) -> str:
     return text
 
 
-def _integer(low: int, high: int, text: str) -> int:
+def _bounded(kind: type[int] | type[float], low: float, high: float, text: str) -> float:
     try:
-        value = int(text)
-    except ValueError:
-        value = low - 1
-    if not low <= value <= high:
-        raise InvalidInput(f"must be an integer from {low} to {high}, got {text!r}")
-    return value
-
-
-def _number(low: float, high: float, text: str) -> float:
-    try:
-        value = float(text)
+        value = kind(text)
     except ValueError:
         value = math.nan
     if not low <= value <= high:
-        raise InvalidInput(f"must be a number from {low:g} to {high:g}, got {text!r}")
+        named = "an integer" if kind is int else "a number"
+        raise InvalidInput(f"must be {named} from {low:.10g} to {high:.10g}, got {text!r}")
     return value
 
 
@@ -56,26 +47,26 @@ def _matrix(text: str) -> str:
     return text
 
 
-_SCALE = partial(_number, 10 ** DECADES[0], 10 ** DECADES[1])
+_SCALE = partial(_bounded, float, 10 ** DECADES[0], 10 ** DECADES[1])
 
 _READERS: dict[str, Any] = {
     "truth": partial(_choice, TRUTHS),
-    "m": partial(_integer, 1, 500),
-    "n": partial(_integer, 2, 5000),
-    "s": partial(_integer, 1, 5000),
+    "m": partial(_bounded, int, 1, 500),
+    "n": partial(_bounded, int, 2, 5000),
+    "s": partial(_bounded, int, 1, 5000),
     "signed": lambda text: _choice(("yes", "no"), text) == "yes",
-    "depth": partial(_integer, 2, 6),
+    "depth": partial(_bounded, int, 2, 6),
     "law": partial(_choice, LAWS),
-    "power": partial(_number, -2.0, 4.0),
+    "power": partial(_bounded, float, -2.0, 4.0),
     "ratio": _SCALE,
     "r0": _SCALE,
     "start": partial(_choice, STARTS),
-    "seed": partial(_integer, 0, 2**31 - 1),
+    "seed": partial(_bounded, int, 0, 2**31 - 1),
     "A": _matrix,
     "b": _matrix,
     "u0": _matrix,
-    "azimuth": partial(_integer, -180, 180),
-    "elevation": partial(_integer, -90, 90),
+    "azimuth": partial(_bounded, int, -180, 180),
+    "elevation": partial(_bounded, int, -90, 90),
 }
 
 

@@ -233,7 +233,7 @@ def bounds(settings: Settings) -> pd.DataFrame:
     for algorithm in ALGORITHMS:
         network = network_of(settings, algorithm)
         found = flow_limit(problem, network, network.init(GRID, u0))
-        halves = _halves(found, settings.signed)
+        halves = np.exp(np.asarray(found.log_x))
         excess, bound = np.empty(len(GRID)), np.empty(len(GRID))
         for at, r0 in enumerate(GRID):
             excess[at] = halves[at] @ weights / least - 1
@@ -244,11 +244,6 @@ def bounds(settings: Settings) -> pd.DataFrame:
         columns |= {f"{algorithm}_excess": np.where(solved, excess, np.nan), f"{algorithm}_bound": bound}
         columns[f"{algorithm}_log10_rho"] = np.where(solved, found.log_rho / np.log(10), np.nan)
     return pd.DataFrame(columns)
-
-
-def _halves(found: Solution, signed: bool) -> np.ndarray:
-    with np.errstate(under="ignore"):
-        return np.exp(np.asarray(found.log_x)) if signed else found.x
 
 
 def _least(problem: LinearProblem, weights: np.ndarray, signed: bool) -> float:

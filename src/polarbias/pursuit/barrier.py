@@ -26,9 +26,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import linalg
 
-WITHOUT_BOUND = 1e100
-"""Entry of the dual vector from which on it is taken to have none, as where no signal solves A x = b."""
-
 BACK = 0.995
 """Share of the way to the boundary that a step goes."""
 
@@ -157,8 +154,6 @@ def barrier_steps(
             step = corrected
         p = system.p + step.to_p * step.dp
         y, slopes, slack = y + step.to_s * step.dy, slopes + step.to_s * step.change, slack + step.to_s * step.ds
-        if not np.abs(y).max() < WITHOUT_BOUND:
-            return
         missing = (1 - step.to_s) * missing
         primal = float((p * slack[:, near]).mean()) / slack
         primal[:, near] = p

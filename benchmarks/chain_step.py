@@ -2,14 +2,14 @@
 
     python benchmarks/chain_step.py [--trials 10] [--repetitions 5]
 
-The batch is the paper's: 10 trials x 34 chains (17 r0, plain and with weight normalization), M = 150, N = 1000,
+The batch is the paper's: 10 trials x 34 runs (17 r0, plain and with weight normalization), M = 150, N = 1000,
 float64. The floor of a step is X -> A X -> A^T (A X) for the whole batch, by whichever is fastest: NumPy, JAX on all
 problems at once, or JAX on one problem in each of as many threads as there are cores. A constant step makes two
-products; a line search one more for every rejected trial, counted from accepted steps and trials; its chains start
+products; a line search one more for every rejected trial, counted from accepted steps and trials; its runs start
 from 34 r0 up to 1, all with weight normalization, because others have converged within this time. Steps are timed as
 the difference of a long and a short run, which removes compilation and set-up.
 
-The loops run one chain with weight normalization and a constant step: NumPy with preallocated arrays, the faster of one
+The loops run one run with weight normalization and a constant step: NumPy with preallocated arrays, the faster of one
 and two BLAS threads and of both forms of the second product; PyTorch with autograd, if it is installed. Repetitions of
 all parts alternate, and medians are reported, because machines are shared and noisy.
 """
@@ -32,7 +32,7 @@ import polarbias as pb
 M, N = 150, 1000
 SCALES = np.logspace(-2, 2, 17)
 STEPS, SEARCHED_STEPS = (100, 1100), (500, 3500)
-ETA, DT = 0.1, 1e-9  # a step so short that no chain ends or rejects: what a step costs does not depend on its length
+ETA, DT = 0.1, 1e-9  # a step so short that no run ends or rejects: what a step costs does not depend on its length
 
 
 def batch(trials):
@@ -82,7 +82,7 @@ def products_jax(A, x, threads):
 
 
 def descent(problem, network, theta0, step, lengths=STEPS):
-    """Return seconds, accepted steps and trials of all chains between a short and a long run."""
+    """Return seconds, accepted steps and trials of all runs between a short and a long run."""
     found = []
     for steps in lengths:
         began = perf_counter()
@@ -92,7 +92,7 @@ def descent(problem, network, theta0, step, lengths=STEPS):
 
 
 def loop_numpy(A, b, u, steps, row_form):
-    """One chain of (12)-(13) with nothing allocated in the loop, seconds per step."""
+    """One run of (12)-(13) with nothing allocated in the loop, seconds per step."""
     r, u, X, R, h = 1.0, u.copy(), np.empty(N), np.empty(M), np.empty(N)
     transposed = A.T
     began = perf_counter()
@@ -145,14 +145,14 @@ def loop_torch(A, b, u, steps=500):
 
 
 def parts(problem, directions, trials):
-    """Return functions that measure seconds per chain-step, and for descent also products per step."""
+    """Return functions that measure seconds per run-step, and for descent also products per step."""
     networks = {"plain": pb.HadamardPower(2), "wn": pb.WeightNormalization(pb.HadamardPower(2), ETA)}
     starts = {
         name: network.init(np.tile(SCALES, (trials, 1)), np.tile(directions, (1, len(SCALES), 1)))
         for name, network in networks.items()
     }
     x = np.random.default_rng(0).random((trials, 2 * len(SCALES), N))
-    chains, cores = trials * 2 * len(SCALES), len(os.sched_getaffinity(0))
+    runs, cores = trials * 2 * len(SCALES), len(os.sched_getaffinity(0))
 
     def constant():
         step = pb.ConstantStep(DT)
@@ -174,7 +174,7 @@ def parts(problem, directions, trials):
         return seconds / steps, 2.0
 
     def floor(run):
-        return lambda: (run() / chains, 2.0)
+        return lambda: (run() / runs, 2.0)
 
     measured = {
         "products, NumPy": floor(products_numpy(problem.A, x)),
@@ -182,7 +182,7 @@ def parts(problem, directions, trials):
         "products, JAX, a problem per core": floor(products_jax(problem.A, x, cores)),
         "constant step": constant,
         "Armijo trial": searched,
-        "constant step, one chain alone": single,
+        "constant step, one run alone": single,
         "NumPy loop of one's own": lambda: (best_numpy(one.A, one.b, u), 2.0),
     }
     try:
@@ -208,9 +208,9 @@ def main():
                 samples[key].append(value)
 
     floors = np.array([[value[0] for value in samples[key]] for key in samples if key.startswith("products")]).min(0)
-    print(f"{platform.machine()}, {os.cpu_count()} cores; {options.trials} trials x 34 chains, {M} x {N}")
+    print(f"{platform.machine()}, {os.cpu_count()} cores; {options.trials} trials x 34 runs, {M} x {N}")
     print(f"floor: {4 * M * N / median(floors) / 1e9:.0f} GFLOP/s")
-    print("part                              us per chain   over its products (median; range)   constant step = 1")
+    print("part                              us per run   over its products (median; range)   constant step = 1")
     reference = np.array([value[0] for value in samples["constant step"]])
     for key, values in samples.items():
         times, products = np.array(values).T

@@ -1,10 +1,10 @@
-"""Time of a small reproduction on one and on two workers, and what a task costs beside its cell.
+"""Time of a small reproduction on one and on two workers, and what a task costs beside its task.
 
     python benchmarks/cluster.py [--workers 1 2] [--trials 6] [--max-steps 20000] [--tiny 300]
 
 First Figure 4 of the quick profile (150 x 1000) in this process and with ``local:N``, each in a folder of its own; the
-tables must be the same, bit for bit. Times begin when the first cell does, because starting workers takes seconds
-whatever they do then; every worker compiles its own programs, which is part of the time. Then many cells of exact
+tables must be the same, bit for bit. Times begin when the first task does, because starting workers takes seconds
+whatever they do then; every worker compiles its own programs, which is part of the time. Then many tasks of exact
 limits for a problem so small that next to nothing is computed: the rest is scheduling, transport and storing.
 """
 
@@ -22,38 +22,38 @@ import pandas as pd
 from rich.console import Console
 
 from polarbias.experiments import FIGURES, QUICK
-from polarbias.experiments.cluster import DaskExecution
-from polarbias.experiments.progress import LineWatcher
-from polarbias.experiments.runner import LocalExecution, run_cells
-from polarbias.experiments.spec import LIMIT, Cell, Chain
-from polarbias.experiments.store import Store
+from polarbias.experiments.engine.cluster import DaskExecution
+from polarbias.experiments.engine.progress import LineWatcher
+from polarbias.experiments.engine.runner import LocalExecution, run_tasks
+from polarbias.experiments.engine.spec import LIMIT, RunConfiguration, Task
+from polarbias.experiments.engine.store import Store
 
 
 class Clock(LineWatcher):
-    """Notes when the first cell begins, and how long cells take by themselves."""
+    """Notes when the first task begins, and how long tasks take by themselves."""
 
-    def __init__(self, cells):
-        super().__init__(Console(file=io.StringIO()), cells)
+    def __init__(self, tasks):
+        super().__init__(Console(file=io.StringIO()), tasks)
         self.began, self.inside = None, 0.0
 
-    def started(self, cell):
-        super().started(cell)
+    def started(self, task):
+        super().started(task)
         self.began = self.began or perf_counter()
 
-    def finished(self, cell, runs, seconds):
-        super().finished(cell, runs, seconds)
+    def finished(self, task, runs, seconds):
+        super().finished(task, runs, seconds)
         self.inside += seconds
 
 
-def timed(cells, profile, folder, execution):
-    clock = Clock(cells)
+def timed(tasks, profile, folder, execution):
+    clock = Clock(tasks)
 
     @contextmanager
     def watching(_):
         yield clock
 
     called = perf_counter()
-    run_cells(cells, profile, Store(folder, {"kind": "benchmark"}), watching, execution)
+    run_tasks(tasks, profile, Store(folder, {"kind": "benchmark"}), watching, execution)
     return perf_counter() - clock.began, clock.inside, clock.began - called
 
 
@@ -76,21 +76,23 @@ def main():
     executions |= {f"local:{count}": DaskExecution(f"local:{count}") for count in options.workers}
 
     profile = replace(QUICK, trials=options.trials, max_steps=options.max_steps)
-    cells = FIGURES[4].cells(profile)
+    tasks = FIGURES[4].tasks(profile)
     tiny = replace(QUICK, name="tiny", m=5, n=10, s=1)
-    smallest = [Cell(0, trial, "wn", "sparse", (Chain(1.0, 0.1, 0),), step=LIMIT) for trial in range(options.tiny)]
+    smallest = [
+        Task(0, trial, "wn", "sparse", (RunConfiguration(1.0, 0.1, 0),), step=LIMIT) for trial in range(options.tiny)
+    ]
     with tempfile.TemporaryDirectory(prefix="polarbias-cluster-") as name:
         folders = {where: Path(name) / where.replace(":", "") for where in executions}
         for where, execution in executions.items():
-            wall, inside, start = timed(cells, profile, folders[where], execution)
-            print(f"{where}: {len(cells)} cells in {wall:.1f} s, {inside:.1f} s inside cells; {start:.1f} s to start")
+            wall, inside, start = timed(tasks, profile, folders[where], execution)
+            print(f"{where}: {len(tasks)} tasks in {wall:.1f} s, {inside:.1f} s inside tasks; {start:.1f} s to start")
             same(folders["this process"], folders[where])
         print("tables are the same")
         for where, execution in executions.items():
             wall, inside, _ = timed(smallest, tiny, folders[where] / "tiny", execution)
             print(
-                f"{where}: {1e3 * wall / len(smallest):.1f} ms for each of {len(smallest)} tiny cells,"
-                f" {1e3 * inside / len(smallest):.1f} ms of it inside the cell"
+                f"{where}: {1e3 * wall / len(smallest):.1f} ms for each of {len(smallest)} tiny tasks,"
+                f" {1e3 * inside / len(smallest):.1f} ms of it inside the task"
             )
 
 

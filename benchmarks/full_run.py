@@ -2,11 +2,11 @@
 
     python benchmarks/full_run.py [OPTIONS OF polarbias reproduce, such as --profile paper --out DIR]
 
-Runs the command itself and counts, at the door of the compiled loop, trials and slots of lanes of every shape. The
+Runs the command itself and counts, at the door of the compiled loop, trials and slots of workers of every shape. The
 floor is the time of the products with A: one for every trial and a second for every accepted step, at the speed of the
-bare products of 34 chains on a problem per core (see `chain_step.py`), the best of several, before the run and after
-it. It holds for lanes of few chains too, although their products are slower: what small lanes lose counts as ours.
-Cells that the folder already holds are not counted. Ctrl-C and SIGTERM end the run, and its report is of what was done.
+bare products of 34 runs on a problem per core (see `chain_step.py`), the best of several, before the run and after
+it. It holds for workers of few runs too, although their products are slower: what small workers lose counts as ours.
+Tasks that the folder already holds are not counted. Ctrl-C and SIGTERM end the run, and its report is of what was done.
 """
 
 import json
@@ -22,9 +22,9 @@ import jax
 import numpy as np
 from chain_step import products_jax
 
-from polarbias import descent_loop
 from polarbias.cli import main as command
-from polarbias.processor import CORES
+from polarbias.descent import compiled_loop
+from polarbias.descent.device import CORES
 
 CHAINS = 34
 
@@ -36,7 +36,7 @@ class Counts:
     """What the compiled loop did: per shape of A, trials, accepted steps and slots times turns."""
 
     def __init__(self):
-        self.lock, self.loop = Lock(), descent_loop.advance
+        self.lock, self.loop = Lock(), compiled_loop.advance
         self.trials, self.steps, self.slots, self.seconds = Counter(), Counter(), Counter(), Counter()
 
     def advance(self, plan, turns, low, state):
@@ -56,7 +56,7 @@ class Counts:
 
 
 def product_seconds(shapes):
-    """Return seconds per chain of A X and A^T R, all cores busy."""
+    """Return seconds per run of A X and A^T R, all cores busy."""
     rng = np.random.default_rng(0)
     found = {}
     for m, n in shapes:
@@ -71,7 +71,7 @@ def interrupt(*_):
 
 def main():
     counts = Counts()
-    descent_loop.advance = counts.advance
+    compiled_loop.advance = counts.advance
     jax.monitoring.register_event_duration_secs_listener(counts.compiled)
     signal.signal(signal.SIGTERM, interrupt)
     before = product_seconds([(150, 1000)])

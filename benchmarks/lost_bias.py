@@ -11,7 +11,7 @@ import warnings
 import numpy as np
 
 import polarbias as pb
-from polarbias.processor import on
+from polarbias.descent.device import on
 
 STEPS = (0, 10, 1000, 10_000)
 
@@ -24,7 +24,7 @@ def main():
     for ratio in (10, 3, 1, 0.3, 0.1, 0.03, 0.01):
         network = pb.WeightNormalization(pb.HadamardPower(2), ratio)
         start = network.init(1.0, direction)
-        cells = []
+        tasks = []
         for steps in STEPS:
             theta = start
             if steps:
@@ -33,8 +33,8 @@ def main():
                 warnings.simplefilter("ignore")
                 limit = pb.flow_limit(problem, network, theta)
             error = f"{np.abs(limit.x).sum() - least:.1e}" if limit.converged else "?"
-            cells.append(f"{error:>14} ({np.linalg.norm(theta.u):.2f})")
-        print(f"{ratio:<8}" + " ".join(cells), flush=True)
+            tasks.append(f"{error:>14} ({np.linalg.norm(theta.u):.2f})")
+        print(f"{ratio:<8}" + " ".join(tasks), flush=True)
 
 
 if __name__ == "__main__":

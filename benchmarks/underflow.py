@@ -2,7 +2,7 @@
 
     python benchmarks/underflow.py [--steps 200000]
 
-A sparse truth at the paper's size, 17 chains with weight normalization. Entries off the support fall for as long as
+A sparse truth at the paper's size, 17 runs with weight normalization. Entries off the support fall for as long as
 descent runs: their squares first become denormal numbers, on which processors can be many times slower, then zero. The
 last lines put all entries but a hundred where X is normal, denormal and zero, and time the same steps.
 """
@@ -20,7 +20,7 @@ TINY = np.finfo(float).tiny
 
 
 def per_step(problem, network, theta, step, steps=2000):
-    """Return microseconds per chain-step: the median of three differences of a long and a short run."""
+    """Return microseconds per run-step: the median of three differences of a long and a short run."""
     times = []
     for _ in range(4):
         seconds, tried = [], []
@@ -48,16 +48,16 @@ def main():
     network = pb.WeightNormalization(pb.HadamardPower(2), 0.1)
     theta = network.init(np.geomspace(0.3, 30, CHAINS), direction)
 
-    print("early:", f"{per_step(problem, network, theta, pb.Armijo()):.2f} us a chain;", describe(theta))
+    print("early:", f"{per_step(problem, network, theta, pb.Armijo()):.2f} us a run;", describe(theta))
     late = pb.gradient_descent(problem, network, theta, max_steps=options.steps, tol=1e-20)
     print(f"after {late.steps.min():,} to {late.steps.max():,} steps:")
     constant = pb.ConstantStep(1e-12)
-    print("late:", f"{per_step(problem, network, late.theta, constant):.2f} us a chain;", describe(late.theta))
+    print("late:", f"{per_step(problem, network, late.theta, constant):.2f} us a run;", describe(late.theta))
     for size in (1e-80, 1e-158, 1e-161, 1e-300):
         u = np.tile(direction, (CHAINS, 1))
         u[:, 100:] = size
         start = pb.Polar(theta.r, u)
-        print(f"u = {size:.0e}:", f"{per_step(problem, network, start, constant):.2f} us a chain;", describe(start))
+        print(f"u = {size:.0e}:", f"{per_step(problem, network, start, constant):.2f} us a run;", describe(start))
 
 
 if __name__ == "__main__":

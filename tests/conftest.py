@@ -32,8 +32,8 @@ def no_logging_set_up(monkeypatch):
 def no_drawings():
     """Save the time of drawing; processes that tests start draw."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("polarbias.experiments.reproduction.draw_all", lambda figures, results, folder: [])
-        patch.setattr("polarbias.experiments.reproduction.write_report", lambda path, *_: path)
+        patch.setattr("polarbias.experiments.paper.reproduction.draw_all", lambda figures, results, folder: [])
+        patch.setattr("polarbias.experiments.paper.reproduction.write_report", lambda path, *_: path)
         yield
 
 

@@ -31,7 +31,7 @@ class Case(NamedTuple):
     best1: np.ndarray
 
     @property
-    def chain(self):
+    def run(self):
         return self.problem, self.network, self.theta0
 
     @property

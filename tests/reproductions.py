@@ -5,12 +5,12 @@ import io
 import pandas as pd
 from rich.console import Console
 
-from polarbias.experiments.progress import watching
+from polarbias.experiments.engine.progress import watching
 
 
-def quiet(cells):
+def quiet(tasks):
     """Watch a run and tell nobody."""
-    return watching(Console(file=io.StringIO()), cells)
+    return watching(Console(file=io.StringIO()), tasks)
 
 
 def tables(folder):

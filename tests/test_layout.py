@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 import polarbias
+from repository import ROOT
 
-ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 SNAPSHOT = ROOT / "tests" / "public_api.txt"
 MACHINE_PATH = re.compile(r"(?<![\w.~/-])/(home|root|work|Users)\b")

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 import polarbias as pb
-from polarbias import dynamics
+from polarbias.descent import vector_field
+from polarbias.networks import parameters
 
 N = 6
 # Runs here, in threads, and in processes with the flag set either way; the results are exact hexadecimal numbers.
@@ -153,11 +154,11 @@ def test_every_quantity_of_a_float32_step_is_float32(problem, network, theta):
     for each in (network, pb.HadamardDifference(2), pb.Difference(network)):
         start = theta if each is network else each.init(1.0, np.ones(2 * N))
         with jax.enable_x64(True):
-            data = dynamics.prepare(problem, (), single)
-            cast = dynamics.cast(each, single)
+            data = vector_field.prepare(problem, (), single)
+            cast = parameters.cast(each, single)
             start = jax.tree.map(lambda leaf: jnp.asarray(leaf, single), start)
-            residual = dynamics.residual(data, cast.signal(start))
-            direction, slope = dynamics.field(cast, start, dynamics.adjoint(data, residual))
+            residual = vector_field.residual(data, cast.signal(start))
+            direction, slope = vector_field.field(cast, start, vector_field.adjoint(data, residual))
         for array in (residual, slope, *jax.tree.leaves(direction)):
             assert array.dtype == single
 

@@ -193,7 +193,7 @@ def table(records, solvers):
             per_family = {family: geometric_mean(values) for family, values in ratios.items()}
             worst = max(per_family, key=per_family.get)
             print(
-                f"time over the fastest peer's: geometric mean {geometric_mean(itertools.chain(*ratios.values())):.2f};"
+                f"time over the fastest peer's: geometric mean {geometric_mean(itertools.run(*ratios.values())):.2f};"
                 f" worst family {worst}, {per_family[worst]:.2f}; worst cell {max(max(v) for v in ratios.values()):.2f}"
             )
     ours = [r for r in records if r["solver"] == OURS]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import polarbias as pb
-from polarbias.experiments import statements
+from polarbias.experiments.paper import statements
 from polarbias.theory import divergence, equations, lemmas, theorems
 
 DOCS = Path(__file__).parents[1]
@@ -60,8 +60,8 @@ def experiments() -> Iterator[str]:
         yield f"| {' | '.join(map(cell, row))} |"
 
 
-def chains() -> Iterator[tuple[Any, Any, Any]]:
-    """Yield small chains of which one at least meets the hypotheses of each row."""
+def configurations() -> Iterator[tuple[Any, Any, Any]]:
+    """Yield small runs of which one at least meets the hypotheses of each row."""
     problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
     for network in (
         pb.WeightNormalization(pb.HadamardPower(2), 0.1),
@@ -102,14 +102,14 @@ def rows() -> Iterator[tuple[str, str, str, str, str]]:
     for module in modules:
         module.judge = noting
     try:
-        for chain in chains():
+        for run in configurations():
             solutions = {
-                "flow": pb.gradient_flow(*chain),
-                "limit": pb.flow_limit(*chain),
-                "descent": pb.gradient_descent(*chain, max_steps=50),
+                "flow": pb.gradient_flow(*run),
+                "limit": pb.flow_limit(*run),
+                "descent": pb.gradient_descent(*run, max_steps=50),
             }
             for kind, solution in solutions.items():
-                for row in pb.verify(*chain, solution):
+                for row in pb.verify(*run, solution):
                     # What holds of descent has rows of its own.
                     name = row.statement.removesuffix(" (descent)")
                     claims.setdefault(name, {})[row.predicted] = None

@@ -11,7 +11,7 @@
 # Questions such as "how does the error depend on the number of nonzeros, with and without weight normalization?" need a
 # grid of experiments. `polarbias sweep` reads the grid from a TOML file, computes it on all cores or on a Dask cluster,
 # stores every result whole or not at all, and goes on after an interruption. This page runs a small one from beginning
-# to end; [sweeps](../sweep.md) lists all keys, and [many cells on many cores](../scaling.md) is about several machines.
+# to end; [sweeps](../sweep.md) lists all keys, and [many tasks on many cores](../scaling.md) is about several machines.
 #
 # The commands belong in a terminal. Here they are called from Python, so that the page can be run as a whole:
 
@@ -62,7 +62,7 @@ with open(folder / "grid.toml", "w") as file:
     print(grid, file=file)
 
 # %% [markdown]
-# A *cell* is one combination of all axes but ratio and scale, and of the trial: its chains run as one batch and go into
+# A *task* is one combination of all axes but ratio and scale, and of the trial: its runs run as one batch and go into
 # one file. `--dry-run` checks the file, says what would be computed, and bounds the time, without writing anything:
 
 # %%
@@ -82,13 +82,13 @@ assert "did you mean 'algorithm'" in refusal
 # %% [markdown]
 # ## An interruption
 #
-# Without `--dask` the sweep runs in one process, with as many cells at a time as there are cores. We start it like
+# Without `--dask` the sweep runs in one process, with as many tasks at a time as there are cores. We start it like
 # this, wait for the first result, and press Ctrl-C:
 
 
 # %%
 def stored():
-    """Count the finished cells; files in progress have names that begin with a dot."""
+    """Count the finished tasks; files in progress have names that begin with a dot."""
     return sum(1 for kind in ("runs", "limits") for _ in folder.glob(f"results/{kind}/sweep-*.parquet"))
 
 
@@ -99,19 +99,19 @@ while process.poll() is None and not stored():
 process.send_signal(signal.SIGINT)  # Ctrl-C
 _, errors = process.communicate()
 print(errors.splitlines()[-1])
-print(f"{stored()} of 40 cells are there")
+print(f"{stored()} of 40 tasks are there")
 assert process.returncode == 1
 assert 1 <= stored() < 40
 
 # %% [markdown]
-# Nothing that was finished is lost, and of descent in progress there are checkpoints. Each finished cell is a file,
+# Nothing that was finished is lost, and of descent in progress there are checkpoints. Each finished task is a file,
 # written under another name first and renamed when it is complete, with a digest. The same command computes what is
 # missing. It may run differently: on more cores, on other machines. Numbers are the same whoever computes them, because
-# every cell has random streams of its own.
+# every task has random streams of its own.
 #
 # ## On a Dask cluster
 #
-# `--dask local:2` starts two worker processes on this machine; `--dask tcp://HOST:8786` would send cells to a scheduler
+# `--dask local:2` starts two worker processes on this machine; `--dask tcp://HOST:8786` would send tasks to a scheduler
 # whose workers may be anywhere. Only the calling process writes to the folder.
 
 # %%
@@ -122,25 +122,25 @@ assert f"found: {before};" in printed
 assert stored() == 40
 
 # %% [markdown]
-# `found` counts the cells that were there already. Once more, and nothing would be left to compute.
+# `found` counts the tasks that were there already. Once more, and nothing would be left to compute.
 #
-# A grid may grow: more values on an axis, or more trials, add cells to the folder. Other values of scale, ratio,
+# A grid may grow: more values on an axis, or more trials, add tasks to the folder. Other values of scale, ratio,
 # max_steps, tol or seed would make other numbers under the same names, and are refused.
 #
 # Which way is better on one machine? The one without Dask. Each worker compiles the programs for itself, which takes
-# longer than most cells here, and cells in progress leave checkpoints only in the calling process. Dask is for several
+# longer than most tasks here, and tasks in progress leave checkpoints only in the calling process. Dask is for several
 # machines.
 
 # %% [markdown]
 # ## Reading the tables
 #
-# A folder of Parquet files is one table, with a row for each chain. Descent and limits are in two of them, with the
+# A folder of Parquet files is one table, with a row for each run. Descent and limits are in two of them, with the
 # same columns; `eps1` is $\lVert X \rVert_1$ minus its minimum, `eps2` the $l_1$ distance from the truth.
 
 # %%
 runs = pd.read_parquet(folder / "results" / "runs")
 limits = pd.read_parquet(folder / "results" / "limits")
-print(f"{len(runs)} chains of descent, {len(limits)} limits")
+print(f"{len(runs)} runs of descent, {len(limits)} limits")
 columns = ["algorithm", "s", "trial", "ratio", "steps", "loss", "eps1", "eps2", "status"]
 print(runs[columns].head(6).round(6).to_string(index=False))
 assert len(runs) == len(limits) == 5 * 2 * (1 + 2)
@@ -153,7 +153,7 @@ print(pd.crosstab(runs["algorithm"], runs["status"]))
 assert (limits["status"] == "converged").all()
 
 # %% [markdown]
-# Trajectories are a third table, with a row for each record of each chain:
+# Trajectories are a third table, with a row for each record of each run:
 
 # %%
 paths = pd.read_parquet(folder / "results" / "trajectories")

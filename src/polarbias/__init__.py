@@ -14,19 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from polarbias.bibliography import citation as citation
-    from polarbias.certificate import Certificate as Certificate
-    from polarbias.certificate import certify as certify
-    from polarbias.descent import DescentProgress as DescentProgress
-    from polarbias.descent import gradient_descent as gradient_descent
-    from polarbias.dynamics import vector_field as vector_field
-    from polarbias.ensembles import center_rows as center_rows
-    from polarbias.ensembles import folded_gaussian_direction as folded_gaussian_direction
-    from polarbias.ensembles import gaussian_matrix as gaussian_matrix
-    from polarbias.ensembles import gaussian_problem as gaussian_problem
-    from polarbias.ensembles import gaussian_truth as gaussian_truth
-    from polarbias.ensembles import signed_truth as signed_truth
-    from polarbias.ensembles import sparse_truth as sparse_truth
-    from polarbias.ensembles import uniform_direction as uniform_direction
+    from polarbias.descent.gradient_descent import DescentProgress as DescentProgress
+    from polarbias.descent.gradient_descent import gradient_descent as gradient_descent
+    from polarbias.descent.step_size import Armijo as Armijo
+    from polarbias.descent.step_size import ConstantStep as ConstantStep
+    from polarbias.descent.step_size import StepSize as StepSize
+    from polarbias.descent.vector_field import vector_field as vector_field
     from polarbias.errors import ClusterError as ClusterError
     from polarbias.errors import Inaccurate as Inaccurate
     from polarbias.errors import Infeasible as Infeasible
@@ -36,45 +29,52 @@ if TYPE_CHECKING:
     from polarbias.errors import PolarbiasError as PolarbiasError
     from polarbias.errors import StoreBusy as StoreBusy
     from polarbias.errors import StoreMismatch as StoreMismatch
-    from polarbias.flow import FlowProgress as FlowProgress
-    from polarbias.flow import FlowTrajectory as FlowTrajectory
-    from polarbias.flow import gradient_flow as gradient_flow
-    from polarbias.limit import flow_limit as flow_limit
-    from polarbias.mirror_steps import MirrorProgress as MirrorProgress
-    from polarbias.mirror_steps import mirror_descent as mirror_descent
-    from polarbias.parameterization import Difference as Difference
-    from polarbias.parameterization import Factor as Factor
-    from polarbias.parameterization import FactorNetwork as FactorNetwork
-    from polarbias.parameterization import HadamardDifference as HadamardDifference
-    from polarbias.parameterization import HadamardPower as HadamardPower
-    from polarbias.parameterization import Network as Network
-    from polarbias.parameterization import Pair as Pair
-    from polarbias.parameterization import Polar as Polar
-    from polarbias.parameterization import WeightNormalization as WeightNormalization
-    from polarbias.potential import Potential as Potential
-    from polarbias.problem import LinearProblem as LinearProblem
-    from polarbias.problem import stack as stack
-    from polarbias.pursuit import Pursuit as Pursuit
-    from polarbias.pursuit import PursuitProgress as PursuitProgress
-    from polarbias.pursuit import PursuitStatus as PursuitStatus
-    from polarbias.pursuit import basis_pursuit as basis_pursuit
-    from polarbias.pursuit import basis_pursuit_denoise as basis_pursuit_denoise
-    from polarbias.ratio import ConstantRatio as ConstantRatio
-    from polarbias.ratio import HarmonicRatio as HarmonicRatio
-    from polarbias.ratio import PowerRatio as PowerRatio
-    from polarbias.ratio import RatioLaw as RatioLaw
-    from polarbias.reference import Minimum as Minimum
-    from polarbias.reference import minimal_l1 as minimal_l1
-    from polarbias.reference import minimal_l2 as minimal_l2
-    from polarbias.sensitivity import Sensitivity as Sensitivity
-    from polarbias.sensitivity import limit_sensitivity as limit_sensitivity
+    from polarbias.flow.gradient_flow import gradient_flow as gradient_flow
+    from polarbias.flow.steps import FlowProgress as FlowProgress
+    from polarbias.flow.trajectory import FlowTrajectory as FlowTrajectory
+    from polarbias.limit.flow_limit import flow_limit as flow_limit
+    from polarbias.limit.sensitivity import Sensitivity as Sensitivity
+    from polarbias.limit.sensitivity import limit_sensitivity as limit_sensitivity
+    from polarbias.mirror.mirror_descent import MirrorProgress as MirrorProgress
+    from polarbias.mirror.mirror_descent import mirror_descent as mirror_descent
+    from polarbias.mirror.potential import Potential as Potential
+    from polarbias.networks import Difference as Difference
+    from polarbias.networks import Factor as Factor
+    from polarbias.networks import FactorNetwork as FactorNetwork
+    from polarbias.networks import HadamardDifference as HadamardDifference
+    from polarbias.networks import HadamardPower as HadamardPower
+    from polarbias.networks import Network as Network
+    from polarbias.networks import Pair as Pair
+    from polarbias.networks import Polar as Polar
+    from polarbias.networks import WeightNormalization as WeightNormalization
+    from polarbias.networks.ratio_law import ConstantRatio as ConstantRatio
+    from polarbias.networks.ratio_law import HarmonicRatio as HarmonicRatio
+    from polarbias.networks.ratio_law import PowerRatio as PowerRatio
+    from polarbias.networks.ratio_law import RatioLaw as RatioLaw
+    from polarbias.problems.certificate import Certificate as Certificate
+    from polarbias.problems.certificate import certify as certify
+    from polarbias.problems.ensembles import center_rows as center_rows
+    from polarbias.problems.ensembles import folded_gaussian_direction as folded_gaussian_direction
+    from polarbias.problems.ensembles import gaussian_matrix as gaussian_matrix
+    from polarbias.problems.ensembles import gaussian_problem as gaussian_problem
+    from polarbias.problems.ensembles import gaussian_truth as gaussian_truth
+    from polarbias.problems.ensembles import signed_truth as signed_truth
+    from polarbias.problems.ensembles import sparse_truth as sparse_truth
+    from polarbias.problems.ensembles import uniform_direction as uniform_direction
+    from polarbias.problems.linear import LinearProblem as LinearProblem
+    from polarbias.problems.linear import stack as stack
+    from polarbias.problems.reference import Minimum as Minimum
+    from polarbias.problems.reference import minimal_l1 as minimal_l1
+    from polarbias.problems.reference import minimal_l2 as minimal_l2
+    from polarbias.recovery.basis_pursuit import basis_pursuit as basis_pursuit
+    from polarbias.recovery.basis_pursuit import basis_pursuit_denoise as basis_pursuit_denoise
+    from polarbias.recovery.result import Pursuit as Pursuit
+    from polarbias.recovery.result import PursuitProgress as PursuitProgress
+    from polarbias.recovery.result import PursuitStatus as PursuitStatus
     from polarbias.solution import Safety as Safety
     from polarbias.solution import Solution as Solution
     from polarbias.solution import Status as Status
     from polarbias.solution import Trajectory as Trajectory
-    from polarbias.step_size import Armijo as Armijo
-    from polarbias.step_size import ConstantStep as ConstantStep
-    from polarbias.step_size import StepSize as StepSize
     from polarbias.theory.verify import Verification as Verification
     from polarbias.theory.verify import verify as verify
 
@@ -82,19 +82,9 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "bibliography": ("citation",),
-    "certificate": ("Certificate", "certify"),
-    "descent": ("DescentProgress", "gradient_descent"),
-    "dynamics": ("vector_field",),
-    "ensembles": (
-        "center_rows",
-        "folded_gaussian_direction",
-        "gaussian_matrix",
-        "gaussian_problem",
-        "gaussian_truth",
-        "signed_truth",
-        "sparse_truth",
-        "uniform_direction",
-    ),
+    "descent.gradient_descent": ("DescentProgress", "gradient_descent"),
+    "descent.step_size": ("Armijo", "ConstantStep", "StepSize"),
+    "descent.vector_field": ("vector_field",),
     "errors": (
         "ClusterError",
         "Inaccurate",
@@ -106,10 +96,14 @@ _HOMES = {
         "StoreBusy",
         "StoreMismatch",
     ),
-    "flow": ("FlowProgress", "FlowTrajectory", "gradient_flow"),
-    "mirror_steps": ("MirrorProgress", "mirror_descent"),
-    "limit": ("flow_limit",),
-    "parameterization": (
+    "flow.gradient_flow": ("gradient_flow",),
+    "flow.steps": ("FlowProgress",),
+    "flow.trajectory": ("FlowTrajectory",),
+    "limit.flow_limit": ("flow_limit",),
+    "limit.sensitivity": ("Sensitivity", "limit_sensitivity"),
+    "mirror.mirror_descent": ("MirrorProgress", "mirror_descent"),
+    "mirror.potential": ("Potential",),
+    "networks": (
         "Difference",
         "Factor",
         "FactorNetwork",
@@ -120,14 +114,23 @@ _HOMES = {
         "Polar",
         "WeightNormalization",
     ),
-    "potential": ("Potential",),
-    "problem": ("LinearProblem", "stack"),
-    "pursuit": ("Pursuit", "PursuitProgress", "PursuitStatus", "basis_pursuit", "basis_pursuit_denoise"),
-    "ratio": ("ConstantRatio", "HarmonicRatio", "PowerRatio", "RatioLaw"),
-    "reference": ("Minimum", "minimal_l1", "minimal_l2"),
-    "sensitivity": ("Sensitivity", "limit_sensitivity"),
+    "networks.ratio_law": ("ConstantRatio", "HarmonicRatio", "PowerRatio", "RatioLaw"),
+    "problems.certificate": ("Certificate", "certify"),
+    "problems.ensembles": (
+        "center_rows",
+        "folded_gaussian_direction",
+        "gaussian_matrix",
+        "gaussian_problem",
+        "gaussian_truth",
+        "signed_truth",
+        "sparse_truth",
+        "uniform_direction",
+    ),
+    "problems.linear": ("LinearProblem", "stack"),
+    "problems.reference": ("Minimum", "minimal_l1", "minimal_l2"),
+    "recovery.basis_pursuit": ("basis_pursuit", "basis_pursuit_denoise"),
+    "recovery.result": ("Pursuit", "PursuitProgress", "PursuitStatus"),
     "solution": ("Safety", "Solution", "Status", "Trajectory"),
-    "step_size": ("Armijo", "ConstantStep", "StepSize"),
     "theory.verify": ("Verification", "verify"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

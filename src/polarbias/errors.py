@@ -47,4 +47,4 @@ class StoreBusy(PolarbiasError):
 
 
 class ClusterError(PolarbiasError):
-    """A Dask cluster cannot be used, was lost, or gave a cell up."""
+    """A Dask cluster cannot be used, was lost, or gave a task up."""

@@ -15,8 +15,9 @@ from numpy.typing import ArrayLike
 from scipy.optimize import nnls
 
 from polarbias.errors import PolarbiasError
-from polarbias.problem import LinearProblem
-from polarbias.pursuit import Pursuit, PursuitStatus, basis_pursuit, basis_pursuit_denoise
+from polarbias.problems.linear import LinearProblem
+from polarbias.recovery.basis_pursuit import basis_pursuit, basis_pursuit_denoise
+from polarbias.recovery.result import Pursuit, PursuitStatus
 
 try:
     from sklearn.base import BaseEstimator, RegressorMixin
@@ -309,7 +310,7 @@ class DiagonalLinearRegressor(_Linear):
 
     def _model(self, n: int) -> tuple[Any, Any]:
         """Return the network and its start."""
-        from polarbias.parameterization import HadamardDifference, HadamardPower, WeightNormalization
+        from polarbias.networks import HadamardDifference, HadamardPower, WeightNormalization
 
         both = not self.positive and self.depth > 1
         network: Any = (HadamardDifference if both else HadamardPower)(int(self.depth))
@@ -318,7 +319,7 @@ class DiagonalLinearRegressor(_Linear):
         return network, network.init(float(self.init_scale), np.ones(n * (1 + both)))
 
     def _limit(self, A: np.ndarray, b: np.ndarray, size: float) -> np.ndarray:
-        from polarbias.limit import flow_limit
+        from polarbias.limit.flow_limit import flow_limit
 
         del size
         target = _reached(A, b, self.positive)
@@ -332,7 +333,7 @@ class DiagonalLinearRegressor(_Linear):
         return np.asarray(found.x)
 
     def _descended(self, A: np.ndarray, b: np.ndarray, size: float) -> np.ndarray:
-        from polarbias.descent import gradient_descent
+        from polarbias.descent.gradient_descent import gradient_descent
         from polarbias.solution import Status
 
         network, theta0 = self._model(A.shape[1])

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from polarbias.batch import selector
+from polarbias.runtime.batch_axes import selector
 
 
 class Outcome(IntEnum):
@@ -26,7 +26,7 @@ class Outcome(IntEnum):
 
 
 class Status(Outcome):
-    """How a chain ended; every member carries a sentence for people in ``message``.
+    """How a run ended; every member carries a sentence for people in ``message``.
 
     >>> Status.CONVERGED.message
     'the stopping criterion is met'
@@ -41,7 +41,7 @@ class Status(Outcome):
         "no step along the gradient decreases the loss measurably: it is at its rounding level, or theta is close to"
         " a stationary point such as X = 0",
     )
-    COLLAPSED = 5, "r fell below its floor: the chain goes to X = 0, not to a solution of A X = b"
+    COLLAPSED = 5, "r fell below its floor: the run goes to X = 0, not to a solution of A X = b"
     INTERRUPTED = 6, "interrupted; this is the state so far"
     UNDECIDED = 7, "x solves A X = b and is where the flow ends unless it collapses to X = 0, which is not decided"
     INACCURATE = 8, "the accuracy asked for is not reached; residual and loss say what is"
@@ -69,10 +69,10 @@ class Safety(Outcome):
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """Thinned record of a run: at most about a thousand log-spaced steps of each chain.
+    """Thinned record of a run: at most about a thousand log-spaced steps of each run.
 
-    The last axis counts records. Chains end at different steps, so a batch is padded: ``step`` with -1 and
-    the others with NaN. Indexing down to one chain removes the padding.
+    The last axis counts records. Runs end at different steps, so a batch is padded: ``step`` with -1 and
+    the others with NaN. Indexing down to one run removes the padding.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ class Trajectory:
         return int(self.step.shape[-1])
 
     def __getitem__(self, index: Any) -> Trajectory:
-        """Select chains by indexing the batch axes."""
+        """Select runs by indexing the batch axes."""
         take = selector(self.step.shape[:-1], index)
         step = take(self.step)
         keep = (Ellipsis,) if step.ndim > 1 else (slice(0, int((step >= 0).sum())),)
@@ -127,7 +127,7 @@ class Solution:
     steps
         Accepted steps, shape ``(...)``.
     status
-        `Status` of each chain as integers, shape ``(...)``.
+        `Status` of each run as integers, shape ``(...)``.
     stats
         Counts by name, each of shape ``(...)``; descent gives ``trials``, the points at which the loss was computed.
     trajectory
@@ -143,7 +143,7 @@ class Solution:
     r, log_rho
         Norm of the factor at the end and logarithm of the magnification factor (17), shape ``(...)``.
     safety
-        `Safety` of each chain as integers, shape ``(...)``.
+        `Safety` of each run as integers, shape ``(...)``.
     """
 
     x: np.ndarray
@@ -164,7 +164,7 @@ class Solution:
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
-        """Shape of the leading axes, ``()`` for one chain."""
+        """Shape of the leading axes, ``()`` for one run."""
         return self.x.shape[:-1]
 
     @property
@@ -182,14 +182,14 @@ class Solution:
 
     @property
     def message(self) -> str:
-        """One sentence for one chain, or the count of each status in a batch."""
+        """One sentence for one run, or the count of each status in a batch."""
         if not self.batch_shape:
             return Status(int(self.status)).message
         values, counts = np.unique(self.status, return_counts=True)
         return "; ".join(f"{count} x {Status(int(v)).name.lower()}" for v, count in zip(values, counts, strict=True))
 
     def __getitem__(self, index: Any) -> Solution:
-        """Select chains by indexing the batch axes."""
+        """Select runs by indexing the batch axes."""
         from jax import tree  # parameters are any pytree; a solution without them needs no jax
 
         take = selector(self.batch_shape, index)

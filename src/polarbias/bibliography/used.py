@@ -114,7 +114,7 @@ def _note(versions: set[str]) -> str:
 
 def _used_by(value: Any) -> tuple[str, ...]:
     """Return the keys of what is behind a result, a function or a class of this library."""
-    from polarbias.reference.minimum import Minimum
+    from polarbias.problems.reference.minimum import Minimum
     from polarbias.solution import Solution
 
     if isinstance(value, Solution):
@@ -145,7 +145,7 @@ def _behind_solution(found: Any) -> tuple[str, ...]:
     if "trials" in found.stats and found.mirror_dual is not None:
         return _MIRROR
     if "trials" in found.stats:
-        # A constant step has one rejected trial at most: the one that ends the chain as unstable.
+        # A constant step has one rejected trial at most: the one that ends the run as unstable.
         return (*_JAX, *_ARMIJO) if np.any(found.stats["trials"] > found.steps + 1) else _JAX
     if found.r is not None:
         # Only the equations of the mirror variable get along without the network's gradients.
@@ -168,9 +168,9 @@ def _used_in(folder: Path) -> tuple[set[str], list[tuple[str, str]]]:
     import pandas as pd
     import pyarrow as pa
 
-    from polarbias.experiments.archive import is_archive
-    from polarbias.experiments.spec import LIMIT
-    from polarbias.experiments.store import read_metadata, read_spec
+    from polarbias.experiments.engine.archive import is_archive
+    from polarbias.experiments.engine.spec import LIMIT
+    from polarbias.experiments.engine.store import read_metadata, read_spec
 
     read_spec(folder)
     pattern = "{}.parquet" if is_archive(folder) else "{}/*.parquet"
@@ -186,7 +186,7 @@ def _used_in(folder: Path) -> tuple[set[str], list[tuple[str, str]]]:
         except (OSError, AttributeError, KeyError, TypeError, ValueError, MemoryError, pa.ArrowException) as reason:
             raise StoreMismatch(f"{path} is damaged: {reason}") from reason
     if not rules:
-        raise StoreMismatch(f"{folder} holds no finished cell yet.")
+        raise StoreMismatch(f"{folder} holds no finished task yet.")
     by_rule = {LIMIT: _LIMIT, "mirror": _MIRROR, "armijo": (*_JAX, *_ARMIJO)}
     keys = {key for rule in rules for key in by_rule.get(rule, _JAX)}
     keys.update(_ROADS["minimal_l1"])  # what every end is compared with

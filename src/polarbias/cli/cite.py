@@ -31,11 +31,11 @@ def cite(folder: Path | None, style: Literal["bibtex", "text"], output: Path | N
     if output is not None and not output.parent.is_dir():
         raise wrong("--output", f"there is no folder {str(output.parent)!r}.")
     from polarbias.bibliography import citation
-    from polarbias.whole_file import write_whole
+    from polarbias.runtime.atomic_file import atomic_write
 
     text = citation(*([] if folder is None else [folder]), style=style)
     if output is None:
         click.echo(text)
         return
-    write_whole(output, lambda path: path.write_text(f"{text}\n", encoding="utf-8"))
+    atomic_write(output, lambda path: path.write_text(f"{text}\n", encoding="utf-8"))
     click.echo(f"stored in {output}")

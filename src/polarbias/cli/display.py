@@ -10,10 +10,10 @@ def watching() -> Any:
     """Return the maker of progress displays for this terminal."""
     from rich.console import Console
 
-    from polarbias.experiments import progress
+    from polarbias.experiments.engine import progress
 
     console = Console(stderr=True)
-    return lambda cells: progress.watching(console, cells)
+    return lambda tasks: progress.watching(console, tasks)
 
 
 def page(width: int = 100) -> Any:

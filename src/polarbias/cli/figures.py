@@ -46,7 +46,7 @@ def reproduce(  # noqa: PLR0913 -- one parameter per option
     """
     after_interruption(f"; the same command{' without --force' if force else ''} goes on where this one stopped")
     from polarbias import experiments
-    from polarbias.processor import on
+    from polarbias.descent.device import on
 
     chosen = experiments.adjusted(experiments.PROFILES[profile], trials, max_steps, seed)
     folder = out or Path("results") / profile
@@ -114,8 +114,8 @@ def _report(outcome: Any, folder: Path, drawn: Path) -> None:
     if outcome.tally is not None:
         tally = outcome.tally
         click.echo(
-            f"cells computed: {tally.computed}, found: {tally.found}; "
-            f"chain-steps computed: {tally.chain_steps:,} in {tally.seconds:.0f} s"
+            f"tasks computed: {tally.computed}, found: {tally.found}; "
+            f"run-steps computed: {tally.run_steps:,} in {tally.seconds:.0f} s"
         )
     made = outcome.files[0].name if len(outcome.files) == 1 else "figures, overview.png, statements.md, report.html"
     click.echo(f"{made} and the tables are in {folder}" if drawn == folder else f"{made} are in {drawn}")

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from polarbias.cli.chosen import Chosen, chosen, configuration_options
+from polarbias.cli.configuration import Configuration, configuration_options, read_configuration
 from polarbias.cli.display import show
 from polarbias.cli.group import EXIT_FAILED, after_interruption
 from polarbias.cli.output import check_output, store
@@ -39,9 +39,9 @@ def limit(*, threshold: float, output: Path | None, **options: Any) -> None:
     """
     after_interruption("; nothing is stored")
     check_output(output)
-    configuration = chosen(options)
+    configuration = read_configuration(options)
     from polarbias.errors import NotReachable
-    from polarbias.limit import flow_limit
+    from polarbias.limit.flow_limit import flow_limit
 
     started = perf_counter()
     try:
@@ -60,7 +60,7 @@ def limit(*, threshold: float, output: Path | None, **options: Any) -> None:
         click.get_current_context().exit(EXIT_FAILED)
 
 
-def _show(configuration: Chosen, found: Any, threshold: float, seconds: float) -> None:
+def _show(configuration: Configuration, found: Any, threshold: float, seconds: float) -> None:
     import numpy as np
 
     from polarbias.solution import Safety, Status

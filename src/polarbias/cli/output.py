@@ -26,7 +26,7 @@ def store(output: Path, arrays: dict[str, Any], columns: list[str]) -> None:
     """Write a file whole or not at all: all arrays, the first column, or the columns."""
     import numpy as np
 
-    from polarbias.whole_file import write_whole
+    from polarbias.runtime.atomic_file import atomic_write
 
     writers: dict[str, Callable[[Path], None]] = {
         ".npz": lambda path: np.savez(path, allow_pickle=False, **arrays),
@@ -40,4 +40,4 @@ def store(output: Path, arrays: dict[str, Any], columns: list[str]) -> None:
             comments="",
         ),
     }
-    write_whole(output, writers[output.suffix.lower()])
+    atomic_write(output, writers[output.suffix.lower()])

@@ -70,7 +70,7 @@ class Folder(click.Path):
 
 
 class Cluster(click.ParamType[Any]):
-    """Workers to compute cells on: ``local``, ``local:N`` or a scheduler's ``tcp://HOST:PORT``."""
+    """Workers to compute tasks on: ``local``, ``local:N`` or a scheduler's ``tcp://HOST:PORT``."""
 
     name = "local[:N]|tcp://HOST:PORT"
 
@@ -104,7 +104,7 @@ DEVICE = click.option(
 
 
 def execution(cluster: str | None, device: str) -> Any:
-    """Return where cells are computed: on the cluster, if one is given, or None for this process.
+    """Return where tasks are computed: on the cluster, if one is given, or None for this process.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def execution(cluster: str | None, device: str) -> Any:
     """
     if cluster is None:
         return None
-    from polarbias.experiments.cluster import DaskExecution
+    from polarbias.experiments.engine.cluster import DaskExecution
 
     return DaskExecution(cluster, device=device)
 

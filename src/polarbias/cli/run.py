@@ -102,10 +102,10 @@ def run(  # noqa: PLR0913 -- one parameter per option
     below --tol; a run that only used up its steps is no failure.
     """
     after_interruption("; a run that has not ended is not stored, the same command starts it anew")
-    from polarbias.experiments.single import run_single
-    from polarbias.experiments.spec import Cell, Chain, Profile
-    from polarbias.processor import on
-    from polarbias.ratio import make_law
+    from polarbias.descent.device import on
+    from polarbias.experiments.engine.spec import Profile, RunConfiguration, Task
+    from polarbias.experiments.grids.single import run_single
+    from polarbias.networks.ratio_law import make_law
     from polarbias.solution import Status
 
     if network == "wn-separate" and truth != "signed":
@@ -119,12 +119,12 @@ def run(  # noqa: PLR0913 -- one parameter per option
     if network == "plain":
         # Plain descent has no ratio, so whatever is given for it asks for the same run.
         ratio, law = DEFAULT_RATIO, DEFAULT_LAW
-    cell = Cell(
+    task = Task(
         figure=0,
         trial=0,
         algorithm=network,
         truth=truth,
-        chains=(Chain(scale, ratio, 0),),
+        runs=(RunConfiguration(scale, ratio, 0),),
         step=step,
         centred=center_rows,
         depth=depth,
@@ -135,9 +135,9 @@ def run(  # noqa: PLR0913 -- one parameter per option
         "run", 1, 1, (scale,), (ratio,), max_steps, seed=seed, m=m, n=n, s=s, ratio=ratio, scale=scale, tol=tol
     )
     with on(device):
-        tally, runs, trajectories, figure = run_single(cell, profile, out, watching(), force)
+        tally, runs, trajectories, figure = run_single(task, profile, out, watching(), force)
     _show_trajectory(runs, trajectories)
-    click.echo(f"chain-steps computed: {tally.chain_steps:,}; tables and {figure.name} are in {out}")
+    click.echo(f"run-steps computed: {tally.run_steps:,}; tables and {figure.name} are in {out}")
     status = Status[runs["status"].iloc[0].upper()]
     short = status is Status.LINE_SEARCH_FAILED and not runs["loss"].iloc[0] < tol
     if short or status in (Status.UNSTABLE, Status.DIVERGED, Status.COLLAPSED):

@@ -51,7 +51,7 @@ def solve(
     after_interruption("; nothing is stored")
     check_output(output)
     from polarbias.cli.data import load_matrix, load_vector
-    from polarbias.pursuit import basis_pursuit_denoise
+    from polarbias.recovery.basis_pursuit import basis_pursuit_denoise
 
     A, b = load_matrix(matrix), load_vector(rhs, "b")
     w = None if weights is None else load_vector(weights, "w", infinite=True)

@@ -27,12 +27,12 @@ def sweep(spec: Path, out: Path, dry_run: bool, cluster: str | None, device: str
     """Compute and store a grid of your own, described by the TOML file SPEC.
 
     Keys with lists are the axes of the grid: truth, m, n, s, center_rows, depth, algorithm, law, ratio, scale, start,
-    step. Others are trials, max_steps, tol, seed. docs/sweep.md explains them. Finished cells are kept: the same
+    step. Others are trials, max_steps, tol, seed. docs/sweep.md explains them. Finished tasks are kept: the same
     command after an interruption goes on where it stopped.
     """
     after_interruption(f"; the same command{' without --force' if force else ''} goes on where this one stopped")
     from polarbias import experiments
-    from polarbias.processor import on
+    from polarbias.descent.device import on
 
     grid = experiments.read_grid(spec)
     if dry_run:
@@ -43,28 +43,28 @@ def sweep(spec: Path, out: Path, dry_run: bool, cluster: str | None, device: str
         tally, summary = experiments.sweep(grid, out, watching=watching(), force=force, execution=where)
     _show_summary(summary)
     click.echo(
-        f"cells computed: {tally.computed}, found: {tally.found}; "
-        f"chain-steps computed: {tally.chain_steps:,} in {tally.seconds:.0f} s"
+        f"tasks computed: {tally.computed}, found: {tally.found}; "
+        f"run-steps computed: {tally.run_steps:,} in {tally.seconds:.0f} s"
     )
     click.echo(f"the tables are in {out}")
 
 
 def _show_plan(grid: Any) -> None:
-    from polarbias.experiments.cost import plan
+    from polarbias.experiments.grids.cost import plan
 
-    cells, left_out = grid.cells()
-    found = plan(cells, grid.profile)
-    click.echo(f"cells: {found.cells:,}, {found.limit_cells:,} of them exact limits; chains: {found.chains:,}")
+    tasks, left_out = grid.tasks()
+    found = plan(tasks, grid.profile)
+    click.echo(f"tasks: {found.tasks:,}, {found.limit_tasks:,} of them exact limits; runs: {found.runs:,}")
     for reason, count in left_out.items():
         click.echo(f"left out: {count:,} combinations, because {reason}")
-    click.echo(f"chain-steps: at most {found.chain_steps:,}")
+    click.echo(f"run-steps: at most {found.run_steps:,}")
     click.echo(
-        f"time: at most {_duration(found.seconds)} in one process, an upper bound: every chain is taken to use up its"
+        f"time: at most {_duration(found.seconds)} in one process, an upper bound: every run is taken to use up its"
         " steps, and most end earlier"
     )
 
 
-def _cell(value: Any) -> str:
+def _task(value: Any) -> str:
     if not isinstance(value, float):
         return str(value)
     return "" if math.isnan(value) else f"{value:.3g}"
@@ -86,7 +86,7 @@ def _show_summary(summary: Any) -> None:
     for name in summary.columns:
         table.add_column(names.get(name, name))
     for record in summary.head(MOST_ROWS).itertuples(index=False):
-        table.add_row(*map(_cell, record))
+        table.add_row(*map(_task, record))
     page(120).print(table)
     if len(summary) > MOST_ROWS:
         click.echo(f"and {len(summary) - MOST_ROWS} rows more")

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from polarbias.cli.chosen import Chosen, chosen, configuration_options
+from polarbias.cli.configuration import Configuration, configuration_options, read_configuration
 from polarbias.cli.group import EXIT_FAILED, after_interruption
 from polarbias.cli.parameters import MOST_STEPS, Integer, Number
 
@@ -32,7 +32,7 @@ def verify(*, solution: str, tol: float, max_steps: int, **options: Any) -> None
     A X = b, 2 for wrong input.
     """
     after_interruption("; the solution was not verified")
-    configuration = _dense(chosen(options))
+    configuration = _dense(read_configuration(options))
     from polarbias.theory.verify import verify as verification
 
     problem, network, theta0 = configuration.problem, configuration.network, configuration.theta0
@@ -47,11 +47,11 @@ def verify(*, solution: str, tol: float, max_steps: int, **options: Any) -> None
         click.get_current_context().exit(EXIT_FAILED)
 
 
-def _dense(configuration: Chosen) -> Chosen:
+def _dense(configuration: Configuration) -> Configuration:
     """Return the configuration with a dense matrix, which the statements are judged with."""
     from dataclasses import replace
 
-    from polarbias.problem import LinearProblem
+    from polarbias.problems.linear import LinearProblem
 
     problem = configuration.problem
     if problem.is_dense:
@@ -59,16 +59,16 @@ def _dense(configuration: Chosen) -> Chosen:
     return replace(configuration, problem=LinearProblem(problem.A.toarray(), problem.b))
 
 
-def _solved(configuration: Chosen, solution: str, tol: float, max_steps: int) -> Any:
+def _solved(configuration: Configuration, solution: str, tol: float, max_steps: int) -> Any:
     start = configuration.problem, configuration.network, configuration.theta0
     if solution == "limit":
-        from polarbias.limit import flow_limit
+        from polarbias.limit.flow_limit import flow_limit
 
         return flow_limit(*start)
     if solution == "flow":
-        from polarbias.flow import gradient_flow
+        from polarbias.flow.gradient_flow import gradient_flow
 
         return gradient_flow(*start, tol=tol)
-    from polarbias.descent import gradient_descent
+    from polarbias.descent.gradient_descent import gradient_descent
 
     return gradient_descent(*start, tol=tol, max_steps=max_steps)

@@ -1,10 +1,10 @@
 """The paper's experiments: what they compute, how they are stored and drawn, and what they say of its statements."""
 
-from polarbias.experiments.archive import pack
-from polarbias.experiments.grid import read_grid
-from polarbias.experiments.reproduction import FIGURES, Outcome, redraw, report, reproduce
-from polarbias.experiments.spec import PAPER, PROFILES, QUICK, Profile, adjusted
-from polarbias.experiments.sweep import sweep
+from polarbias.experiments.engine.archive import pack
+from polarbias.experiments.engine.spec import PAPER, PROFILES, QUICK, Profile, adjusted
+from polarbias.experiments.grids.grid import read_grid
+from polarbias.experiments.grids.sweep import sweep
+from polarbias.experiments.paper.reproduction import FIGURES, Outcome, redraw, report, reproduce
 
 __all__ = [
     "FIGURES",

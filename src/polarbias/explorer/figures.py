@@ -15,7 +15,7 @@ from bokeh.plotting import figure
 from polarbias.explorer.geometry import Scene
 from polarbias.explorer.settings import DECADES
 from polarbias.explorer.views import ALGORITHMS, GRID, Limits
-from polarbias.series import FLOOR, SERIES
+from polarbias.plotting.series import FLOOR, SERIES
 
 COLORS = {name: SERIES[name].color for name in ALGORITHMS} | {"minimal_l1": "#2a9d62", "truth": "#555555"}
 NAMES = {"plain": "without weight normalization", "wn": "with weight normalization", "minimal_l1": "minimal l1 norm"}

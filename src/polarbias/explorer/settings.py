@@ -10,8 +10,8 @@ from typing import Any, Self, get_args
 
 import numpy as np
 
-from polarbias.ensembles import Truth
 from polarbias.errors import InvalidInput
+from polarbias.problems.ensembles import Truth
 
 TRUTHS, LAWS, STARTS = get_args(Truth), ("constant", "harmonic", "power"), ("gaussian", "uniform")
 

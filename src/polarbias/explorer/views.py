@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from polarbias.ensembles import folded_gaussian_direction, gaussian_problem, uniform_direction
 from polarbias.explorer.settings import DECADES, Settings
-from polarbias.limit import flow_limit
-from polarbias.parameterization import HadamardDifference, HadamardPower, WeightNormalization
-from polarbias.problem import LinearProblem
-from polarbias.pursuit import Pursuit, PursuitStatus, basis_pursuit
-from polarbias.ratio import make_law
+from polarbias.limit.flow_limit import flow_limit
+from polarbias.networks import HadamardDifference, HadamardPower, WeightNormalization
+from polarbias.networks.ratio_law import make_law
+from polarbias.problems.ensembles import folded_gaussian_direction, gaussian_problem, uniform_direction
+from polarbias.problems.linear import LinearProblem
+from polarbias.recovery.basis_pursuit import basis_pursuit
+from polarbias.recovery.result import Pursuit, PursuitStatus
 from polarbias.solution import Safety, Solution, Status
 
 ALGORITHMS = ("plain", "wn")
@@ -163,7 +164,7 @@ def _times(t: np.ndarray) -> np.ndarray:
 
 
 def _flow(problem: LinearProblem, network: Any, theta0: Any, value: float, stop: Callable[[Any], bool]) -> Any:
-    from polarbias.flow import gradient_flow
+    from polarbias.flow.gradient_flow import gradient_flow
     from polarbias.theory import flow_drift
 
     flow = gradient_flow(problem, network, theta0, callback=stop)

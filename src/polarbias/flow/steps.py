@@ -32,9 +32,9 @@ class FlowProgress:
     Attributes
     ----------
     index
-        Batch index of the chain; chains are integrated one after the other.
+        Batch index of the run; runs are integrated one after the other.
     steps, t, loss
-        Accepted steps of this chain, the time it has reached, its loss there.
+        Accepted steps of this run, the time it has reached, its loss there.
     """
 
     index: tuple[int, ...]
@@ -45,14 +45,14 @@ class FlowProgress:
 
 @dataclass
 class Watch:
-    """What ends the integration of one chain, and who is told on the way.
+    """What ends the integration of one run, and who is told on the way.
 
     Attributes
     ----------
     index
-        Batch index of the chain.
+        Batch index of the run.
     t_end, bound
-        Time and loss at which the chain ends.
+        Time and loss at which the run ends.
     max_steps
         Steps after which it ends.
     callback
@@ -70,7 +70,7 @@ class Watch:
     called: float = 0.0
 
     def ended(self, t: float, loss: float) -> Status | None:
-        """Return the status of a chain that ends at this time with this loss, None if it goes on."""
+        """Return the status of a run that ends at this time with this loss, None if it goes on."""
         if loss < self.bound:
             return Status.CONVERGED
         if t >= self.t_end or self.steps >= self.max_steps:

@@ -11,13 +11,13 @@ import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
-from polarbias.batch import selector
 from polarbias.errors import InvalidInput
-from polarbias.problem import real_array
+from polarbias.problems.linear import real_array
+from polarbias.runtime.batch_axes import selector
 
 
 class Point(NamedTuple):
-    """A chain at one time; None for what its equations do not have."""
+    """A run at one time; None for what its equations do not have."""
 
     theta: Any
     r: float
@@ -30,7 +30,7 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Course:
-    """Dense output of one chain: its accepted times, and the chain at any time between the first and the last."""
+    """Dense output of one run: its accepted times, and the run at any time between the first and the last."""
 
     t: np.ndarray
     at: Callable[[float], Point]
@@ -40,13 +40,13 @@ class Course:
 class FlowTrajectory:
     """A flow as a function of time, to the accuracy of the integration.
 
-    Every method takes one time or an array of them, between 0 and the end of the chain; its result has the batch
-    axes first, then the axes of the times. Times are those of the network's own equations. Indexing selects chains.
+    Every method takes one time or an array of them, between 0 and the end of the run; its result has the batch
+    axes first, then the axes of the times. Times are those of the network's own equations. Indexing selects runs.
 
     Attributes
     ----------
     courses
-        Dense output of each chain, an object array of batch shape.
+        Dense output of each run, an object array of batch shape.
 
     Examples
     --------
@@ -62,7 +62,7 @@ class FlowTrajectory:
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
-        """Shape of the leading axes, ``()`` for one chain."""
+        """Shape of the leading axes, ``()`` for one run."""
         return tuple(self.courses.shape)
 
     @property
@@ -74,7 +74,7 @@ class FlowTrajectory:
         return np.array(padded).reshape((*self.batch_shape, longest))
 
     def __getitem__(self, index: Any) -> FlowTrajectory:
-        """Select chains by indexing the batch axes."""
+        """Select runs by indexing the batch axes."""
         return FlowTrajectory(selector(self.batch_shape, index)(self.courses))
 
     def __repr__(self) -> str:

@@ -18,9 +18,9 @@ from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 
 from polarbias.errors import InvalidInput
-from polarbias.polar_form import PolarForm
-from polarbias.problem import LinearProblem
-from polarbias.reference import Minimum
+from polarbias.mirror.reduced_form import ReducedForm
+from polarbias.problems.linear import LinearProblem
+from polarbias.problems.reference import Minimum
 from polarbias.solution import Solution
 from polarbias.theory.ends import depth_at_least, end, log_minimum, log_weights, solves, start
 from polarbias.theory.magnification import log_rho
@@ -48,7 +48,7 @@ def l1_bound(
     Parameters
     ----------
     problem, network, theta0
-        One chain; its network is `HadamardPower`, `HadamardDifference`, or `WeightNormalization` around one of them,
+        One run; its network is `HadamardPower`, `HadamardDifference`, or `WeightNormalization` around one of them,
         with any ratio law. For a signed network S+ is that of the matrix [A, -A].
     limit
         The limit as a `Solution`, or as X of shape ``(N,)`` (both halves, shape ``(2 N,)``, for a signed network).
@@ -65,7 +65,7 @@ def l1_bound(
     Raises
     ------
     InvalidInput
-        A batch of chains, a network without a polar form, a limit of another shape or none where one is needed.
+        A batch of runs, a network without a polar form, a limit of another shape or none where one is needed.
     Inaccurate
         The linear program could not be certified; give ``minimum``.
 
@@ -182,7 +182,7 @@ class _Variant:
 
 
 def _excess_bound(
-    form: PolarForm,
+    form: ReducedForm,
     problem: LinearProblem,
     network: Any,
     limit: Solution | ArrayLike | None,
@@ -221,7 +221,7 @@ def _excess_bound(
 
 
 def _magnified(
-    form: PolarForm, problem: LinearProblem, network: Any, limit: Solution | ArrayLike | None
+    form: ReducedForm, problem: LinearProblem, network: Any, limit: Solution | ArrayLike | None
 ) -> tuple[float, list[Hypothesis]]:
     """Return log rho and what is assumed about the limit."""
     if limit is None:

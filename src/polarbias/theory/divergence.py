@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from polarbias.potential import Potential
+from polarbias.mirror.potential import Potential
 from polarbias.theory.ends import depth_at_least, halves
 from polarbias.theory.equations import square_law
 from polarbias.theory.evidence import Evidence

@@ -1,4 +1,4 @@
-"""What the statements need of one chain: its start in polar form, its limit, and minimal l1 norms over S+."""
+"""What the statements need of one run: its start in polar form, its limit, and minimal l1 norms over S+."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 
 from polarbias.errors import Infeasible, InvalidInput
-from polarbias.polar_form import PolarForm, polar_forms
-from polarbias.problem import LinearProblem, real_array
-from polarbias.ratio import ConstantRatio
-from polarbias.reference import Minimum, minimal_l1
+from polarbias.mirror.reduced_form import ReducedForm, polar_forms
+from polarbias.networks.ratio_law import ConstantRatio
+from polarbias.problems.linear import LinearProblem, real_array
+from polarbias.problems.reference import Minimum, minimal_l1
 from polarbias.solution import Solution
 from polarbias.theory.statement import Hypothesis
 
@@ -27,15 +27,15 @@ class End(NamedTuple):
     r: float
 
 
-def start(problem: LinearProblem, network: Any, theta0: Any) -> PolarForm:
-    """Return the polar form of one chain; a batch is an error."""
-    batch_shape, chains = polar_forms(problem, network, theta0)
+def start(problem: LinearProblem, network: Any, theta0: Any) -> ReducedForm:
+    """Return the polar form of one run; a batch is an error."""
+    batch_shape, runs = polar_forms(problem, network, theta0)
     if batch_shape:
-        raise InvalidInput(f"this takes one chain, got a batch of shape {batch_shape}; index problem and theta0 first.")
-    return next(iter(chains))[2]
+        raise InvalidInput(f"this takes one run, got a batch of shape {batch_shape}; index problem and theta0 first.")
+    return next(iter(runs))[2]
 
 
-def end(network: Any, form: PolarForm, limit: Solution | ArrayLike) -> End:
+def end(network: Any, form: ReducedForm, limit: Solution | ArrayLike) -> End:
     """Read a limit: a solution, or X itself (for a signed network its two halves, one after the other)."""
     if isinstance(limit, Solution):
         if limit.batch_shape:
@@ -58,7 +58,7 @@ def end(network: Any, form: PolarForm, limit: Solution | ArrayLike) -> End:
     return End(signal(x, form), log_x, _radius(form, log_x))
 
 
-def end_radius(network: Any, form: PolarForm, limit: Solution | ArrayLike) -> float:
+def end_radius(network: Any, form: ReducedForm, limit: Solution | ArrayLike) -> float:
     """Return the radius of a limit, which may also be given as the radius itself."""
     if isinstance(limit, Solution) or np.ndim(limit):
         return end(network, form, limit).r
@@ -68,7 +68,7 @@ def end_radius(network: Any, form: PolarForm, limit: Solution | ArrayLike) -> fl
     return r
 
 
-def _radius(form: PolarForm, log_x: np.ndarray) -> float:
+def _radius(form: ReducedForm, log_x: np.ndarray) -> float:
     return float(np.exp(logsumexp(2 / form.depth * log_x) / 2))
 
 
@@ -77,25 +77,25 @@ def _log(values: np.ndarray) -> np.ndarray:
         return np.asarray(np.log(values))
 
 
-def signal(x: np.ndarray, form: PolarForm) -> np.ndarray:
+def signal(x: np.ndarray, form: ReducedForm) -> np.ndarray:
     """Return X, from its two halves if the network is signed and they are given."""
     return x[: form.n // 2] - x[form.n // 2 :] if form.signed and x.size == form.n else x
 
 
-def halves(x: np.ndarray, form: PolarForm) -> np.ndarray:
+def halves(x: np.ndarray, form: ReducedForm) -> np.ndarray:
     """Return X as a point of the nonnegative problem: for a signed network its positive and negative parts."""
     if not form.signed or x.size == form.n:
         return x
     return np.concatenate([np.maximum(x, 0), np.maximum(-x, 0)])
 
 
-def log_weights(form: PolarForm) -> np.ndarray:
+def log_weights(form: ReducedForm) -> np.ndarray:
     """Return the logarithms of the weights ``x0 ** (2 - L)`` of (14), shape ``(n,)``."""
     return np.asarray((2 - form.depth) * (np.log(form.r0) + form.log_u0))
 
 
 def log_minimum(
-    problem: LinearProblem, form: PolarForm, log_w: np.ndarray, minimum: Minimum | ArrayLike | None
+    problem: LinearProblem, form: ReducedForm, log_w: np.ndarray, minimum: Minimum | ArrayLike | None
 ) -> tuple[float, Hypothesis]:
     """Return log Q, Q the least weighted l1 norm in S+, and the hypothesis that S+ is not empty.
 
@@ -127,7 +127,7 @@ def solves(problem: LinearProblem, limit: End) -> Hypothesis:
     )
 
 
-def stays_away(problem: LinearProblem, form: PolarForm) -> Hypothesis:
+def stays_away(problem: LinearProblem, form: ReducedForm) -> Hypothesis:
     """Return a sufficient condition for the flow not to collapse that needs no limit: it starts below X = 0's loss."""
     name = "no collapse: ||A X0 - b|| < ||b||"
     lhs, rhs = np.linalg.norm(problem.residual(form.signal(form.log_start))), np.linalg.norm(problem.b)
@@ -136,12 +136,12 @@ def stays_away(problem: LinearProblem, form: PolarForm) -> Hypothesis:
     return Hypothesis(name, bool(lhs < rhs), float(lhs), float(rhs))
 
 
-def constant_ratio(form: PolarForm) -> tuple[float, Hypothesis]:
+def constant_ratio(form: ReducedForm) -> tuple[float, Hypothesis]:
     """Return eta for a unit direction that moves at rate 1, and the hypothesis that the law is constant."""
     constant = isinstance(form.law, ConstantRatio)
     return float(form.f(1.0)) if constant else np.nan, Hypothesis("the learning-rate ratio is constant", constant)
 
 
-def depth_at_least(form: PolarForm, least: int) -> Hypothesis:
+def depth_at_least(form: ReducedForm, least: int) -> Hypothesis:
     """Return the hypothesis L >= least."""
     return Hypothesis.at_most(f"{least} <= L", least, form.depth)

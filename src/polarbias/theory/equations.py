@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from polarbias.parameterization import WeightNormalization
+from polarbias.networks import WeightNormalization
 from polarbias.theory.evidence import Course, Evidence
 from polarbias.theory.lemmas import at_most, moves_off_zero, normalized
 from polarbias.theory.rates import local_rate, loss_rate

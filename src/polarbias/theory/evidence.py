@@ -15,12 +15,12 @@ import numpy as np
 from scipy.special import logsumexp
 
 from polarbias.errors import PolarbiasError
-from polarbias.limit import flow_limit
-from polarbias.parameterization import Polar, WeightNormalization
-from polarbias.polar_form import PolarForm
-from polarbias.potential import Potential
-from polarbias.problem import LinearProblem
-from polarbias.reference import Minimum, minimal_l1
+from polarbias.limit.flow_limit import flow_limit
+from polarbias.mirror.potential import Potential
+from polarbias.mirror.reduced_form import ReducedForm
+from polarbias.networks import Polar, WeightNormalization
+from polarbias.problems.linear import LinearProblem
+from polarbias.problems.reference import Minimum, minimal_l1
 from polarbias.solution import Safety, Solution, Status
 from polarbias.theory.ends import End, end
 from polarbias.theory.invariants import moved_off_rows
@@ -68,7 +68,7 @@ class Evidence:
     network: Any
     theta0: Any
     solution: Solution
-    form: PolarForm
+    form: ReducedForm
     accuracy: float
     minimum: Minimum | None = None
 
@@ -198,7 +198,7 @@ class Evidence:
 
     @cached_property
     def potential(self) -> Potential:
-        """The potential of the chain."""
+        """The potential of the run."""
         return Potential.from_form(self.form)
 
     def course_at(self, times: np.ndarray) -> Course:

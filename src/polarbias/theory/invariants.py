@@ -17,13 +17,13 @@ import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
-from polarbias.dynamics import admitted
 from polarbias.errors import InvalidInput
-from polarbias.flow import FlowTrajectory
-from polarbias.parameterization import HadamardDifference, WeightNormalization
-from polarbias.parameterization.base import norm
-from polarbias.parameterization.hadamard import is_power
-from polarbias.problem import LinearProblem, real_array, require_dense
+from polarbias.flow.trajectory import FlowTrajectory
+from polarbias.networks import HadamardDifference, WeightNormalization
+from polarbias.networks.base import norm
+from polarbias.networks.hadamard import is_power
+from polarbias.networks.parameters import admitted
+from polarbias.problems.linear import LinearProblem, real_array, require_dense
 
 
 class Invariant(NamedTuple):
@@ -125,7 +125,7 @@ def flow_drift(problem: LinearProblem, network: Any, trajectory: FlowTrajectory,
     problem, network
         As for `invariant`, depth 2 and above.
     trajectory
-        Of one chain of `gradient_flow`.
+        Of one run of `gradient_flow`.
     t
         Times, shape ``(K,)``.
 
@@ -155,7 +155,7 @@ def flow_drift(problem: LinearProblem, network: Any, trajectory: FlowTrajectory,
     """
     inner = _inner(network)
     if trajectory.batch_shape or inner.degree < 2:
-        raise InvalidInput("flow_drift takes one chain of depth 2 or more; index the trajectory of a batch.")
+        raise InvalidInput("flow_drift takes one run of depth 2 or more; index the trajectory of a batch.")
     log_factor = trajectory.log_x(t) / inner.degree
     if inner is network:
         return moved_off_rows(problem, network, *_powers(inner.degree, log_factor, np.ones_like(log_factor)))
@@ -291,7 +291,7 @@ def _require_direction(network: Any) -> None:
 
 
 def _inner(network: Any) -> Any:
-    """Return the plain network of a chain whose invariant is known."""
+    """Return the plain network of a run whose invariant is known."""
     inner = network.inner if isinstance(network, WeightNormalization) else network
     if not is_power(inner):
         raise InvalidInput(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.special import logsumexp
 
-from polarbias.parameterization import WeightNormalization
+from polarbias.networks import WeightNormalization
 from polarbias.theory.ends import constant_ratio, depth_at_least
 from polarbias.theory.evidence import Evidence
 from polarbias.theory.magnification import log_rho

@@ -16,10 +16,10 @@ from numpy.typing import ArrayLike
 from scipy.special import lambertw, xlogy
 
 from polarbias.errors import InvalidInput
-from polarbias.polar_form import PolarForm
-from polarbias.problem import LinearProblem, require_dense
-from polarbias.ratio import ConstantRatio, HarmonicRatio, PowerRatio, RatioLaw
-from polarbias.reference import Minimum
+from polarbias.mirror.reduced_form import ReducedForm
+from polarbias.networks.ratio_law import ConstantRatio, HarmonicRatio, PowerRatio, RatioLaw
+from polarbias.problems.linear import LinearProblem, require_dense
+from polarbias.problems.reference import Minimum
 from polarbias.solution import Solution
 from polarbias.theory.ends import constant_ratio, end, end_radius, log_minimum, solves, start
 from polarbias.theory.statement import Bound, Hypothesis
@@ -35,7 +35,7 @@ def log_magnification(problem: LinearProblem, network: Any, theta0: Any, limit: 
     Parameters
     ----------
     problem, network, theta0
-        One chain; its network is `HadamardPower`, `HadamardDifference`, or `WeightNormalization` around one of them.
+        One run; its network is `HadamardPower`, `HadamardDifference`, or `WeightNormalization` around one of them.
     limit
         The limit as a `Solution`, as X of shape ``(N,)`` (both halves, shape ``(2 N,)``, for a signed network), or
         its radius, a positive number.
@@ -52,7 +52,7 @@ def log_magnification(problem: LinearProblem, network: Any, theta0: Any, limit: 
     Raises
     ------
     InvalidInput
-        A batch of chains, a network without a polar form, a limit of another shape.
+        A batch of runs, a network without a polar form, a limit of another shape.
 
     Examples
     --------
@@ -67,7 +67,7 @@ def log_magnification(problem: LinearProblem, network: Any, theta0: Any, limit: 
     return log_rho(form, end_radius(network, form, limit))
 
 
-def log_rho(form: PolarForm, r: float) -> float:
+def log_rho(form: ReducedForm, r: float) -> float:
     """Return the logarithm of the magnification factor for a limit of radius r."""
     if form.plain:
         return 0.0

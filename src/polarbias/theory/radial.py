@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike
 from scipy.special import xlogy
 
 from polarbias.errors import InvalidInput
-from polarbias.polar_form import PolarForm
-from polarbias.problem import LinearProblem, real_array
-from polarbias.reference import Minimum, minimal_l1
+from polarbias.mirror.reduced_form import ReducedForm
+from polarbias.problems.linear import LinearProblem, real_array
+from polarbias.problems.reference import Minimum, minimal_l1
 from polarbias.solution import Solution
 from polarbias.theory.ends import constant_ratio, end, halves, log_minimum, signal, solves, start, stays_away
 from polarbias.theory.statement import Bound, Hypothesis
@@ -148,7 +148,7 @@ def radius_band(problem: LinearProblem, network: Any, theta0: Any, z: ArrayLike)
     )
 
 
-def _divergence(p: np.ndarray, form: PolarForm) -> float:
+def _divergence(p: np.ndarray, form: ReducedForm) -> float:
     """Return KL(p || u0^2)."""
     p = np.maximum(p, 0)
     return max(float((xlogy(p, p) - 2 * p * form.log_u0).sum()), 0.0)

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from polarbias.errors import InvalidInput
-from polarbias.parameterization.base import norm
-from polarbias.polar_form import PolarForm
-from polarbias.problem import LinearProblem, require_dense
+from polarbias.mirror.reduced_form import ReducedForm
+from polarbias.networks.base import norm
+from polarbias.problems.linear import LinearProblem, require_dense
 from polarbias.solution import Solution
 from polarbias.theory.ends import end, start
 from polarbias.theory.invariants import along
@@ -53,14 +53,14 @@ def local_rate(problem: LinearProblem, network: Any, theta0: Any, limit: Solutio
     Parameters
     ----------
     problem, network, theta0
-        One chain, as for `l1_bound`.
+        One run, as for `l1_bound`.
     limit
         The limit, a `Solution` or X as for `l1_bound`, with positive radius.
 
     Raises
     ------
     InvalidInput
-        A batch of chains, a network without a polar form, a limit of another shape or at radius 0; A is not dense.
+        A batch of runs, a network without a polar form, a limit of another shape or at radius 0; A is not dense.
 
     Examples
     --------
@@ -102,7 +102,7 @@ def loss_rate(problem: LinearProblem, network: Any, thetas: Any, support: ArrayL
     problem, network
         One problem and a network as for `l1_bound`.
     thetas
-        Points of a trajectory of one chain: a sequence of parameters, or parameters with one leading axis for time.
+        Points of a trajectory of one run: a sequence of parameters, or parameters with one leading axis for time.
         Between them, r and the entries are taken to stay above their least sampled values.
     support
         The index set I, integers; N counts both halves of a signed network. By default the best of up to 32
@@ -116,7 +116,7 @@ def loss_rate(problem: LinearProblem, network: Any, thetas: Any, support: ArrayL
     Raises
     ------
     InvalidInput
-        More than one chain, a support that is empty or out of range; A is not dense.
+        More than one run, a support that is empty or out of range; A is not dense.
 
     Notes
     -----
@@ -174,7 +174,7 @@ def loss_rate(problem: LinearProblem, network: Any, thetas: Any, support: ArrayL
     )
 
 
-def _matrix(problem: LinearProblem, form: PolarForm, what: str) -> np.ndarray:
+def _matrix(problem: LinearProblem, form: ReducedForm, what: str) -> np.ndarray:
     """Return A, or [A, -A] for a signed network, in float64."""
     require_dense(problem, what)
     return np.asarray((problem.signed() if form.signed else problem).A, np.float64)

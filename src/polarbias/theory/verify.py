@@ -10,8 +10,9 @@ from typing import Any, overload
 import numpy as np
 
 from polarbias.errors import InvalidInput
-from polarbias.problem import LinearProblem, require_dense
-from polarbias.reference import Minimum
+from polarbias.linalg.blas_threads import limit_blas_threads
+from polarbias.problems.linear import LinearProblem, require_dense
+from polarbias.problems.reference import Minimum
 from polarbias.solution import Solution
 from polarbias.theory.divergence import divergences
 from polarbias.theory.ends import start
@@ -20,7 +21,6 @@ from polarbias.theory.evidence import Evidence
 from polarbias.theory.lemmas import lemmas
 from polarbias.theory.theorems import theorems
 from polarbias.theory.verdict import Outcome, Verdict
-from polarbias.threads import suited
 
 _HEADER = ("statement", "hypotheses", "predicted", "observed", "verdict")
 
@@ -111,7 +111,7 @@ def verify(
     Parameters
     ----------
     problem, network, theta0
-        One chain: A dense, `HadamardPower`, `HadamardDifference`, or `WeightNormalization` around one of them, any
+        One run: A dense, `HadamardPower`, `HadamardDifference`, or `WeightNormalization` around one of them, any
         ratio law, and the start from which ``solution`` was computed.
     solution
         A flow with its trajectory, a limit without one, or a descent. Of descent only what is exact for its steps is
@@ -163,5 +163,5 @@ def verify(
     if not (isinstance(accuracy, Real) and 0 < accuracy <= 1e-2):
         raise InvalidInput(f"accuracy must be a number above 0 and up to 0.01, got {accuracy!r}.")
     evidence = Evidence(problem, network, theta0, solution, form, float(accuracy), minimum)
-    with np.errstate(under="ignore"), suited(problem.m):
+    with np.errstate(under="ignore"), limit_blas_threads(problem.m):
         return Verification((*lemmas(evidence), *equations(evidence), *divergences(evidence), *theorems(evidence)))

@@ -17,7 +17,7 @@ class Answer:
     question
         The question in a few words.
     columns, rows
-        The table: names of the columns, and cells as text.
+        The table: names of the columns, and tasks as text.
     verdict
         What the table shows, in one sentence.
     held
@@ -45,7 +45,7 @@ class Answer:
         """Question, aligned table and verdict."""
         table = [self.columns, *self.rows]
         widths = [max(len(row[at]) for row in table) for at in range(len(self.columns))]
-        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in table]
+        lines = ["  ".join(task.ljust(w) for task, w in zip(row, widths, strict=True)).rstrip() for row in table]
         outcome = "As proved" if self.held else "NOT as proved"
         verdict = fill(f"{outcome}: {self.verdict}.", 100)
         return "\n".join([f"{self.number}. {self.question}", "", *lines, "", verdict])

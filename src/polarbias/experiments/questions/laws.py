@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from polarbias.descent import gradient_descent
-from polarbias.ensembles import folded_gaussian_direction, gaussian_problem
+from polarbias.descent.gradient_descent import gradient_descent
 from polarbias.experiments.questions.answer import Answer
-from polarbias.flow import gradient_flow
-from polarbias.limit import flow_limit
-from polarbias.parameterization import HadamardPower, WeightNormalization
-from polarbias.problem import LinearProblem
-from polarbias.ratio import ConstantRatio, HarmonicRatio, PowerRatio, RatioLaw
-from polarbias.reference import minimal_l1
+from polarbias.flow.gradient_flow import gradient_flow
+from polarbias.limit.flow_limit import flow_limit
+from polarbias.networks import HadamardPower, WeightNormalization
+from polarbias.networks.ratio_law import ConstantRatio, HarmonicRatio, PowerRatio, RatioLaw
+from polarbias.problems.ensembles import folded_gaussian_direction, gaussian_problem
+from polarbias.problems.linear import LinearProblem
+from polarbias.problems.reference import minimal_l1
 from polarbias.solution import Status
 from polarbias.theory.rates import local_rate
 

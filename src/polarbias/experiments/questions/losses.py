@@ -16,11 +16,11 @@ import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.optimize import linprog
 
-from polarbias.ensembles import folded_gaussian_direction, gaussian_problem
 from polarbias.experiments.questions.answer import Answer
-from polarbias.limit import flow_limit
-from polarbias.parameterization import FactorNetwork, HadamardPower, WeightNormalization
-from polarbias.reference import minimal_l1
+from polarbias.limit.flow_limit import flow_limit
+from polarbias.networks import FactorNetwork, HadamardPower, WeightNormalization
+from polarbias.problems.ensembles import folded_gaussian_direction, gaussian_problem
+from polarbias.problems.reference import minimal_l1
 
 SOLVED = 1e-8
 """Relative residual at which a flow has arrived."""

@@ -7,11 +7,11 @@ from collections import Counter
 import numpy as np
 
 from polarbias.experiments.questions.answer import Answer
-from polarbias.flow import gradient_flow
-from polarbias.limit import flow_limit
-from polarbias.parameterization import HadamardPower, WeightNormalization
-from polarbias.problem import LinearProblem
-from polarbias.ratio import ConstantRatio, HarmonicRatio, PowerRatio, RatioLaw
+from polarbias.flow.gradient_flow import gradient_flow
+from polarbias.limit.flow_limit import flow_limit
+from polarbias.networks import HadamardPower, WeightNormalization
+from polarbias.networks.ratio_law import ConstantRatio, HarmonicRatio, PowerRatio, RatioLaw
+from polarbias.problems.linear import LinearProblem
 from polarbias.solution import Solution, Status
 
 SEED = 20

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from scipy.integrate import simpson
 
-from polarbias.ensembles import folded_gaussian_direction, gaussian_problem
 from polarbias.experiments.questions.answer import Answer
-from polarbias.flow import gradient_flow
-from polarbias.limit import flow_limit
-from polarbias.parameterization import FactorNetwork, HadamardPower, WeightNormalization
-from polarbias.problem import LinearProblem
-from polarbias.ratio import HarmonicRatio
+from polarbias.flow.gradient_flow import gradient_flow
+from polarbias.limit.flow_limit import flow_limit
+from polarbias.networks import FactorNetwork, HadamardPower, WeightNormalization
+from polarbias.networks.ratio_law import HarmonicRatio
+from polarbias.problems.ensembles import folded_gaussian_direction, gaussian_problem
+from polarbias.problems.linear import LinearProblem
 from polarbias.solution import Solution
 from polarbias.theory.rates import local_rate, loss_rate
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from polarbias.descent import gradient_descent
-from polarbias.ensembles import folded_gaussian_direction, gaussian_problem
+from polarbias.descent.gradient_descent import gradient_descent
+from polarbias.descent.step_size import Armijo, ConstantStep, StepSize
 from polarbias.experiments.questions.answer import Answer
-from polarbias.limit import flow_limit
-from polarbias.mirror_steps import mirror_descent
-from polarbias.parameterization import HadamardPower, WeightNormalization
-from polarbias.reference import minimal_l1
+from polarbias.limit.flow_limit import flow_limit
+from polarbias.mirror.mirror_descent import mirror_descent
+from polarbias.networks import HadamardPower, WeightNormalization
+from polarbias.problems.ensembles import folded_gaussian_direction, gaussian_problem
+from polarbias.problems.reference import minimal_l1
 from polarbias.solution import Solution
-from polarbias.step_size import Armijo, ConstantStep, StepSize
 
 SCALE, RATIO = 1.0, 1.0
 TOL = 1e-14

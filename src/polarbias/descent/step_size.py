@@ -1,0 +1,236 @@
+r"""Step sizes of gradient descent: constant, or by an Armijo line search.
+
+Each trial point of a run is judged alone: a step size says which step comes first, whether a trial is good enough,
+and what the next step is after it was accepted or rejected.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from numbers import Real
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import ArrayLike
+
+from polarbias.errors import InvalidInput
+from polarbias.networks import FactorNetwork
+from polarbias.networks.parameters import admitted
+from polarbias.networks.ratio_law import described
+from polarbias.problems.linear import LinearProblem, real_array, require_dense
+from polarbias.problems.reference import minimal_l1
+from polarbias.runtime.batch_axes import over_runs
+
+
+class StepSize(eqx.Module):
+    """How far a run goes along the vector field; ``dt`` is the time that one step covers."""
+
+    def __repr__(self) -> str:
+        """Parameters with their values."""
+        return described(self)
+
+    @abstractmethod
+    def first(self, loss: jax.Array, slope: jax.Array) -> Any:
+        """Return the first step dt, a scalar or an array that broadcasts over the runs.
+
+        ``slope`` is the rate at which ``loss`` falls along the field at the start.
+        """
+
+    @abstractmethod
+    def sufficient(self, loss: jax.Array, trial_loss: jax.Array, decrease: jax.Array, noise: jax.Array) -> jax.Array:
+        """Tell which trials are good enough.
+
+        ``decrease`` is dt times the rate at which the loss falls along the field, ``noise`` the loss that rounding
+        of the residual alone can produce.
+        """
+
+    @abstractmethod
+    def after(self, dt: jax.Array, accepted: jax.Array) -> jax.Array:
+        """Return the next step."""
+
+    @property
+    @abstractmethod
+    def max_rejections(self) -> int:
+        """Rejections in a row after which a run ends; 0 if a rejected trial ends it at once as unstable."""
+
+
+class ConstantStep(StepSize):
+    """Explicit Euler with the step ``dt``.
+
+    A run whose loss rises, or in which r or an entry of u reaches zero at depth 2 and above, no longer follows the
+    flow: it ends with status ``unstable``.
+
+    Parameters
+    ----------
+    dt
+        Positive time step (absolute), a scalar or an array that broadcasts over the batch of runs.
+
+    Raises
+    ------
+    InvalidInput
+        A step that is not positive and finite.
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> problem = pb.LinearProblem([[1.0, 2.0]], [2.0])
+    >>> network = pb.HadamardPower(2)
+    >>> theta0 = network.init(1.0, [1.0, 1.0])
+    >>> run = pb.gradient_descent(problem, network, theta0, step=pb.ConstantStep(0.1), max_steps=1000, tol=1e-20)
+    >>> run
+    Solution(converged, loss=3.87e-21, steps=20)
+    """
+
+    dt: np.ndarray
+
+    def __init__(self, dt: ArrayLike) -> None:
+        """Check the step."""
+        self.dt = real_array(dt, "dt")
+        if not self.dt.size:
+            raise InvalidInput("dt is empty; give a positive number or an array of them.")
+        if not (self.dt > 0).all():
+            raise InvalidInput(f"dt must be positive, got {self.dt.min():g}.")
+
+    @classmethod
+    def stable(cls, problem: LinearProblem, network: FactorNetwork, theta0: Any, c: float = 0.5) -> ConstantStep:
+        r"""Return a step that keeps descent stable from ``theta0`` to the neighbourhood of the solution.
+
+        .. math:: dt = \frac{c}{\lambda_{\max}(A^\top A)\, L\, x_{\max}^{2L-2}\, v(r_{\max})},
+
+        with v = max(r^2, f(r)) under weight normalization and 1 without; for a law that decreases, the larger of
+        v at the start and at rmax. Both maxima are the larger of the start's
+        and twice those of the minimal-l1 solution, which a linear program gives: a step computed from the start
+        alone diverges from small starts.
+
+        Parameters
+        ----------
+        problem, network, theta0
+            As for `gradient_descent`; the network must have a factor.
+        c
+            Safety factor, positive; explicit Euler is unstable from about 2 on, for a difference, whose matrix is in
+            effect [A, -A], from about 1.
+
+        Raises
+        ------
+        InvalidInput
+            A network without a factor, c not positive, A = 0.
+        Infeasible
+            No signal of the network's kind solves A X = b.
+        """
+        theta0, batch_shape = admitted(problem, network, theta0, np.dtype(np.float64))
+        require_dense(problem, "ConstantStep.stable")
+        if not isinstance(network, FactorNetwork):
+            raise InvalidInput("ConstantStep.stable needs a network with a factor; choose dt yourself.")
+        if not (isinstance(c, Real) and np.isfinite(c) and c > 0):
+            raise InvalidInput(f"c must be positive and finite, got {c!r}.")
+        problem_ndim = len(problem.batch_shape)
+        extra = len(batch_shape) - problem_ndim
+        norms = np.asarray(np.linalg.norm(np.asarray(problem.A, np.float64), ord=2, axis=(-2, -1)))
+        curvature = over_runs(norms**2, problem_ndim, extra)
+        if not (curvature > 0).all():
+            raise InvalidInput("ConstantStep.stable needs A != 0.")
+        depth = network.degree
+        least = minimal_l1(problem, nonnegative=not network.signed)
+        target = over_runs(np.abs(least.x) ** (1 / depth), problem_ndim, extra)
+        start = np.abs(network.factor(theta0))
+        x_max = np.maximum(start.max(-1), 2 * target.max(-1))
+        r_max = np.maximum(network.radius(theta0), 2 * np.linalg.norm(target, axis=-1))
+        speed = np.maximum(network.speed(theta0, network.radius(theta0)), network.speed(theta0, r_max))
+        return cls(c / (curvature * depth * x_max ** (2 * depth - 2) * speed))
+
+    def first(self, loss: jax.Array, slope: jax.Array) -> Any:
+        """Return dt."""
+        del loss, slope
+        return self.dt
+
+    def sufficient(self, loss: jax.Array, trial_loss: jax.Array, decrease: jax.Array, noise: jax.Array) -> jax.Array:
+        """Accept a loss that did not rise beyond rounding."""
+        del decrease
+        return trial_loss <= loss * (1 + 1e-12) + noise
+
+    def after(self, dt: jax.Array, accepted: jax.Array) -> jax.Array:
+        """Keep dt."""
+        del accepted
+        return dt
+
+    @property
+    def max_rejections(self) -> int:
+        """None: a rejected step ends the run."""
+        return 0
+
+
+def _parameter(
+    name: str, default: float | None, above: float = -np.inf, below: float = np.inf, least: float = 0
+) -> Any:
+    """Return a static field that takes a number in its range, or its default."""
+
+    def checked(value: float | None) -> float | None:
+        if value is default:
+            return value
+        number = float(value) if isinstance(value, Real) else np.nan
+        if not (above < number < below and number >= least):
+            allowed = f"at least {least}" if least else f"between {above} and {below}, exclusive"
+            raise InvalidInput(f"Armijo's {name} must be {allowed}, got {value!r}.")
+        return number
+
+    return eqx.field(static=True, default=default, converter=checked)
+
+
+class Armijo(StepSize):
+    r"""Backtracking line search along the vector field.
+
+    A trial is accepted if its loss is below :math:`\mathcal L - c_1\, dt\, \sum \mathrm{rates}\, |\nabla \mathcal L|^2`
+    and r and all entries of u are positive (depth 2 and above). A rejected step is multiplied by ``shrink``, the one
+    after an accepted step by ``growth``; 1.05 keeps the number of trials per accepted step near 1.07.
+
+    Parameters
+    ----------
+    c1
+        Share of the decrease predicted by the slope that a step must achieve, in (0, 1).
+    shrink
+        In (0, 1).
+    growth
+        At least 1.
+    initial
+        First step to try, positive. By default a tenth of loss over slope, whatever the scales of A, b and the start.
+
+    Raises
+    ------
+    InvalidInput
+        A value outside its range.
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> pb.Armijo().growth
+    1.05
+    """
+
+    c1: float = _parameter("c1", 1e-4, above=0, below=1)
+    shrink: float = _parameter("shrink", 0.5, above=0, below=1)
+    growth: float = _parameter("growth", 1.05, least=1)
+    initial: float | None = _parameter("initial", None, above=0)
+
+    def first(self, loss: jax.Array, slope: jax.Array) -> Any:
+        """Return the first guess; by default a step in which the loss, at its first rate, would fall by a tenth."""
+        if self.initial is not None:
+            return self.initial
+        tenth = 0.1 * loss / slope
+        return jnp.where(jnp.isfinite(tenth), tenth, 1.0)
+
+    def sufficient(self, loss: jax.Array, trial_loss: jax.Array, decrease: jax.Array, noise: jax.Array) -> jax.Array:
+        """Accept a decrease that is both sufficient and measurable."""
+        del noise
+        return (trial_loss <= loss - self.c1 * decrease) & (trial_loss < loss)
+
+    def after(self, dt: jax.Array, accepted: jax.Array) -> jax.Array:
+        """Grow or shrink."""
+        return dt * jnp.where(accepted, self.growth, self.shrink)
+
+    @property
+    def max_rejections(self) -> int:
+        """Number of halvings after which the search has failed: a factor of about 1e-30."""
+        return 100

@@ -1,0 +1,1 @@
+"""Engine of all experiments: tasks, workers, and tables on disk."""

@@ -1,0 +1,54 @@
+"""Tables of a reproduction in memory, as figures and statements ask for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from polarbias.experiments.engine.spec import LIMIT, Profile
+
+SOLVED = 1e-12
+"""Largest loss with which a limit counts as a solution of A X = b."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """Runs, trajectories and exact limits of the finished tasks, and the profile they belong to."""
+
+    profile: Profile
+    runs: pd.DataFrame
+    trajectories: pd.DataFrame
+    limits: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def select(self, figure: int, **values: Any) -> pd.DataFrame:
+        """Return the runs of a figure with the given column values; Armijo steps and rows as drawn by default."""
+        return _select(self.runs, figure, values)
+
+    def select_trajectories(self, figure: int, **values: Any) -> pd.DataFrame:
+        """Return the records of a figure likewise."""
+        return _select(self.trajectories, figure, values)
+
+    def select_limits(self, figure: int, **values: Any) -> pd.DataFrame:
+        """Return the exact limits of a figure likewise.
+
+        Left out are collapses, and limits that were not found to the loss at which descent ends.
+        """
+        chosen = _select(self.limits, figure, {"step_rule": LIMIT, **values})
+        return chosen if chosen.empty else chosen[chosen["loss"] <= SOLVED]
+
+    @property
+    def figures(self) -> list[int]:
+        """Numbers of the figures that have runs."""
+        return [] if self.runs.empty else sorted(int(number) for number in self.runs["figure"].unique())
+
+
+def _select(frame: pd.DataFrame, figure: int, values: dict[str, Any]) -> pd.DataFrame:
+    if frame.empty:
+        return frame
+    wanted = {"figure": figure, "step_rule": "armijo", "centred": False, **values}
+    mask = pd.Series(True, index=frame.index)
+    for column, value in wanted.items():
+        mask &= frame[column] == value
+    return frame[mask]

@@ -1,0 +1,230 @@
+"""What an experiment is made of: profiles, runs, and tasks, the units that are computed and stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from polarbias.errors import InvalidInput
+from polarbias.networks import Difference, FactorNetwork, HadamardDifference, HadamardPower, WeightNormalization
+from polarbias.networks.ratio_law import make_law
+from polarbias.problems.ensembles import Truth
+
+ALGORITHMS = ("plain", "wn", "wn-separate", "wn-renormalized")
+"""Without weight normalization; with it; with a coordinate for each half of a signed signal; with u kept at norm 1."""
+
+LIMIT = "limit"
+"""The step rule of tasks that hold exact limits of the flow instead of runs."""
+
+SQRT10 = float(np.sqrt(10))
+"""r0 at which the sparse experiments change: the root of the truths' l1 norm."""
+
+
+SCALES = tuple(float(10**exponent) for exponent in np.linspace(-2, 2, 17))
+RATIOS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Sizes, grids and budget of a reproduction; two results compare only if all of this is equal.
+
+    Exact limits cost little, so that every profile has them on the whole grids: ``limit_trials`` of them over
+    ``limit_r0`` and ``limit_ratios``, and a map of ``map_size`` values of r0 and of the ratio.
+    """
+
+    name: str
+    trials: int
+    starts: int
+    r0: tuple[float, ...]
+    ratios: tuple[float, ...]
+    max_steps: int
+    seed: int = 0
+    m: int = 150
+    n: int = 1000
+    s: int = 10
+    ratio: float = 0.1
+    scale: float = 1.0
+    tol: float = 1e-12
+    limit_trials: int = 10
+    limit_r0: tuple[float, ...] = SCALES
+    limit_ratios: tuple[float, ...] = RATIOS
+    map_size: tuple[int, int] = (65, 49)
+
+    def identity(self) -> dict[str, Any]:
+        """Return all that decides a task's numbers; the number of trials decides only how many tasks there are."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "trials"}
+
+    def for_limits(self, trials: int = 0) -> Profile:
+        """Return the profile with the grids of the exact limits, and their number of trials or the one given."""
+        most = max(self.trials, self.limit_trials)
+        return replace(
+            self,
+            trials=trials or most,
+            starts=max(self.starts, self.limit_trials),
+            r0=self.limit_r0,
+            ratios=self.limit_ratios,
+        )
+
+    @classmethod
+    def restored(cls, identity: dict[str, Any], trials: int) -> Profile:
+        """Return the profile whose `identity` was written as JSON."""
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in identity.items()
+        }
+        return cls(trials=trials, **values)
+
+
+QUICK = Profile(
+    name="quick",
+    trials=1,
+    starts=3,
+    r0=(0.01, 0.1, 1.0, SQRT10, 10.0),
+    ratios=(10.0, 1.0, 0.3, 0.1),
+    max_steps=100_000,
+)
+PAPER = Profile(
+    name="paper",
+    trials=10,
+    starts=10,
+    r0=SCALES,
+    ratios=RATIOS,
+    max_steps=1_000_000,
+)
+PROFILES = {profile.name: profile for profile in (QUICK, PAPER)}
+
+
+@dataclass(frozen=True)
+class RunConfiguration:
+    """One run of descent, or one limit, within a task; ``c`` scales the step ``stable``."""
+
+    r0: float
+    ratio: float
+    start: int
+    c: float = 0.5
+
+
+@dataclass(frozen=True)
+class Task:
+    """Runs that run as one batch on one problem: the unit that is computed, stored and resumed.
+
+    Attributes
+    ----------
+    figure
+        Number of the figure, 0 for a run of its own.
+    trial
+        Number of the problem; with the seed it fixes A and the truth.
+    algorithm
+        One of `ALGORITHMS`.
+    truth
+        ``gaussian``, ``sparse`` or ``signed``.
+    runs
+        Starts and ratios; ``RunConfiguration.start`` numbers the direction u0.
+    step
+        ``armijo``, ``stable`` (constant, computed), a number (constant), ``mirror`` for mirror descent, or ``limit``
+        for the exact limit of the flow.
+    centred
+        Whether the rows of A are centred to sum to zero.
+    depth
+        L.
+    law
+        ``constant``, ``harmonic`` or ``power:K`` for c r^K; a run's ratio is eta or c.
+    direction
+        ``gaussian`` or ``uniform``.
+    part
+        Tells apart tasks that differ in nothing but their runs.
+    size
+        M, N and s, instead of the profile's.
+    """
+
+    figure: int
+    trial: int
+    algorithm: str
+    truth: Truth
+    runs: tuple[RunConfiguration, ...]
+    step: str = "armijo"
+    centred: bool = False
+    depth: int = 2
+    law: str = "constant"
+    direction: str = "gaussian"
+    part: str = ""
+    size: tuple[int, int, int] | None = None
+
+    def identity(self) -> dict[str, Any]:
+        """Return all that decides the task's numbers beside its profile."""
+        found = asdict(self)
+        if self.size is None:
+            # Tasks that take the profile's size are those of folders from before a task could have its own.
+            del found["size"]
+        return found
+
+    @property
+    def key(self) -> str:
+        """Name of the task's files."""
+        extras = [self.step] * (self.step != "armijo") + ["centred"] * self.centred + [self.part] * bool(self.part)
+        # Only a sweep has sizes of its own.
+        origin = f"figure{self.figure}" if self.size is None else "sweep"
+        return "-".join([origin, f"trial{self.trial:02d}", self.algorithm, *extras])
+
+    @property
+    def label(self) -> str:
+        """Name of the task for people."""
+        named = {"armijo": [], "stable": ["constant step"], "mirror": ["mirror descent"], LIMIT: ["exact limits"]}
+        extras = named.get(self.step, [f"constant step {self.step}"]) + ["centred rows"] * self.centred
+        extras += [self.part] * bool(self.part)
+        place = [f"Figure {self.figure}"] * bool(self.figure)
+        place += [f"trial {self.trial}"] * (bool(self.figure) or self.size is not None)
+        return ", ".join([*place, self.algorithm, *extras])
+
+    @property
+    def is_limit(self) -> bool:
+        """Whether the task holds exact limits instead of runs."""
+        return self.step == LIMIT
+
+    def network(self) -> FactorNetwork:
+        """Return the network of the batch; its ratio has one entry per run."""
+        plain = HadamardDifference(self.depth) if self.truth == "signed" else HadamardPower(self.depth)
+        if self.algorithm == "plain":
+            return plain
+        law = make_law(self.law, np.array([run.ratio for run in self.runs]))
+        if self.algorithm in ("wn", "wn-renormalized"):
+            return WeightNormalization(plain, law, renormalize=self.algorithm == "wn-renormalized")
+        if self.truth != "signed":
+            raise InvalidInput(f"{self.algorithm!r} needs a signed truth: other signals have no second half.")
+        return Difference(WeightNormalization(HadamardPower(self.depth), law))
+
+
+def configurations(r0: Iterable[float], ratios: Sequence[float], starts: Iterable[int]) -> tuple[RunConfiguration, ...]:
+    """Return the product of starts, ratios and scales."""
+    scales = tuple(r0)
+    return tuple(RunConfiguration(scale, ratio, start) for start in starts for ratio in ratios for scale in scales)
+
+
+def scale_sweep(profile: Profile, figure: int, truth: Truth, algorithms: Sequence[str], **options: Any) -> list[Task]:
+    """Return the tasks of an experiment over r0 at the profile's fixed ratio, one per trial and algorithm."""
+    return [
+        Task(figure, trial, algorithm, truth, configurations(profile.r0, [profile.ratio], [trial]), **options)
+        for trial in range(profile.trials)
+        for algorithm in algorithms
+    ]
+
+
+def limit_sweep(profile: Profile, figure: int, truth: Truth) -> list[Task]:
+    """Return the tasks of the exact limits over r0, without and with weight normalization, one of each per trial."""
+    return scale_sweep(profile.for_limits(), figure, truth, ("plain", "wn"), step=LIMIT)
+
+
+def adjusted(profile: Profile, trials: int | None, max_steps: int | None, seed: int | None) -> Profile:
+    """Return the profile with what the command line overrides.
+
+    >>> adjusted(QUICK, trials=2, max_steps=None, seed=None).trials
+    2
+    """
+    given = {"trials": trials, "max_steps": max_steps, "seed": seed}
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    for name, value in changes.items():
+        if value < (0 if name == "seed" else 1):
+            raise InvalidInput(f"{name} must be at least {0 if name == 'seed' else 1}, got {value}.")
+    return replace(profile, **changes)

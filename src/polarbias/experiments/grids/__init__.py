@@ -1,0 +1,1 @@
+"""Parameter grids read from TOML files, sweeps over them, and single runs."""

@@ -1,0 +1,231 @@
+"""A user's own grid of experiments, read from a TOML file and checked before anything runs."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from polarbias.descent.gradient_descent import MOST_STEPS
+from polarbias.errors import InvalidInput
+from polarbias.experiments.engine.spec import ALGORITHMS, LIMIT, Profile, Task, configurations
+from polarbias.networks.ratio_law import make_law
+
+TRUTHS = ("gaussian", "sparse", "signed")
+STARTS = ("gaussian", "uniform")
+RULES = ("armijo", "stable", "mirror", LIMIT)
+
+
+@dataclass(frozen=True)
+class _Key:
+    """What a key may hold: ``convert`` returns the value that is meant, and raises ValueError for any other."""
+
+    default: Any
+    expected: str
+    convert: Callable[[Any], Any]
+    is_axis: bool = True
+
+
+def _choice(*allowed: str) -> Callable[[Any], str]:
+    def convert(value: Any) -> str:
+        if value not in allowed:
+            raise ValueError
+        return str(value)
+
+    return convert
+
+
+def _integer(low: int, high: float = math.inf) -> Callable[[Any], int]:
+    def convert(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError
+        return value
+
+    return convert
+
+
+def _number(value: Any, zero: bool = False) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError
+    number = float(value) if abs(value) < 1e300 else math.inf
+    if not (0 < number < math.inf or (zero and number == 0)):
+        raise ValueError
+    return number
+
+
+def _law(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError
+    make_law(value, 1.0)
+    name, _, exponent = value.partition(":")
+    # One law, one name: what is stored under power:2.0 is found again under power:2.
+    return f"{name}:{float(exponent):.17g}" if exponent else name
+
+
+def _rule(value: Any) -> str:
+    return value if isinstance(value, str) and value in RULES else repr(_number(value))
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
+
+
+KEYS = {
+    "truth": _Key(["gaussian"], "gaussian, sparse or signed", _choice(*TRUTHS)),
+    "m": _Key([150], "an integer of at least 1", _integer(1)),
+    "n": _Key([1000], "an integer of at least 1", _integer(1)),
+    "s": _Key([10], "an integer of at least 1", _integer(1)),
+    "center_rows": _Key([False], "true or false", _flag),
+    "depth": _Key([2], "an integer of at least 1", _integer(1)),
+    "algorithm": _Key(["wn"], ", ".join(ALGORITHMS[:-1]) + f" or {ALGORITHMS[-1]}", _choice(*ALGORITHMS)),
+    "law": _Key(["constant"], "constant, harmonic or power:K with a number K", _law),
+    "ratio": _Key([0.1], "a finite number above 0", _number),
+    "scale": _Key([1.0], "a finite number above 0", _number),
+    "start": _Key(["gaussian"], "gaussian or uniform", _choice(*STARTS)),
+    "step": _Key(["armijo"], "armijo, stable, mirror, limit or a finite number above 0", _rule),
+    "trials": _Key(1, "an integer of at least 1", _integer(1), is_axis=False),
+    "max_steps": _Key(100_000, f"an integer from 1 to {MOST_STEPS:.0e}", _integer(1, MOST_STEPS), is_axis=False),
+    "tol": _Key(1e-12, "a finite number of at least 0", lambda value: _number(value, zero=True), is_axis=False),
+    "seed": _Key(0, "an integer of at least 0", _integer(0), is_axis=False),
+}
+"""Keys of a sweep; an axis takes one value or a list of them, and the grid is the product of the axes."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A checked sweep.
+
+    Attributes
+    ----------
+    values
+        A tuple for each axis, a single value for every other key of `KEYS`.
+    """
+
+    values: dict[str, Any]
+
+    @property
+    def profile(self) -> Profile:
+        """Budget and seed of all tasks, which have their own sizes."""
+        scales, ratios = self.values["scale"], self.values["ratio"]
+        trials = self.values["trials"]
+        options = {name: self.values[name] for name in ("max_steps", "seed", "tol")}
+        return Profile("sweep", trials, trials, scales, ratios, **options)
+
+    def specification(self) -> dict[str, Any]:
+        """Return what decides the numbers of a task beside its key: a grid may grow along all other axes."""
+        return {"kind": "sweep", **{name: self.values[name] for name in ("scale", "ratio", "max_steps", "tol", "seed")}}
+
+    def tasks(self) -> tuple[list[Task], Counter[str]]:
+        """Return the tasks, and how many combinations are left out for which reason.
+
+        A run for each scale and ratio; what has no ratio or no sparsity is there once.
+
+        Raises
+        ------
+        InvalidInput
+            No combination is left.
+        """
+        axes = ("truth", "m", "n", "s", "center_rows", "depth", "algorithm", "law", "start", "step")
+        found: dict[str, Task] = {}
+        left_out: Counter[str] = Counter()
+        for trial in range(self.values["trials"]):
+            for values in product(*(self.values[name] for name in axes)):
+                chosen = dict(zip(axes, values, strict=True))
+                reason = _impossible(**chosen)
+                if reason:
+                    left_out[reason] += 1
+                    continue
+                task = self._task(trial, **chosen)
+                found.setdefault(task.key, task)
+        if not found:
+            reasons = "; ".join(left_out)
+            raise InvalidInput(f"the sweep has no task, because in every combination {reasons}.")
+        return list(found.values()), left_out
+
+    def _task(self, trial: int, **chosen: Any) -> Task:
+        truth, m, n, s = (chosen[name] for name in ("truth", "m", "n", "s"))
+        is_plain = chosen["algorithm"] == "plain"
+        # Neither plain descent's law nor a dense truth's sparsity means anything.
+        law = "constant" if is_plain else chosen["law"]
+        size = f"{m}x{n}" if truth == "gaussian" else f"{m}x{n}x{s}"
+        named = [truth, size, f"depth{chosen['depth']}", *([] if is_plain else [law.replace(":", "")]), chosen["start"]]
+        return Task(
+            figure=0,
+            trial=trial,
+            algorithm=chosen["algorithm"],
+            truth=truth,
+            runs=configurations(self.values["scale"], self.values["ratio"][: 1 if is_plain else None], [trial]),
+            step=chosen["step"],
+            centred=chosen["center_rows"],
+            depth=chosen["depth"],
+            law=law,
+            direction=chosen["start"],
+            part="-".join(named),
+            size=(m, n, s),
+        )
+
+
+def _impossible(**chosen: Any) -> str:
+    """Return why there is no such task, or nothing."""
+    truth, algorithm, step = chosen["truth"], chosen["algorithm"], chosen["step"]
+    if truth != "gaussian" and chosen["s"] > chosen["n"]:
+        return "s is more than n"
+    if algorithm == "wn-separate" and truth != "signed":
+        return "wn-separate needs a signed truth"
+    if step in ("mirror", LIMIT) and algorithm not in ("plain", "wn"):
+        return f"{algorithm} has no step = {step!r} of its own"
+    if step == "mirror" and chosen["depth"] < 2:
+        return "step = 'mirror' needs depth 2 or above"
+    return ""
+
+
+def read_grid(path: Path) -> Grid:
+    """Read a sweep from a TOML file; what it leaves out has the default of `KEYS`.
+
+    Raises
+    ------
+    InvalidInput
+        The file cannot be read or is not TOML; a key is unknown; a value is not what its key expects.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as reason:
+        raise InvalidInput(f"{path} cannot be read: {reason}.") from reason
+    except ValueError as reason:  # TOML's and UTF-8's errors
+        raise InvalidInput(f"{path} is not TOML: {reason}.") from reason
+    for name in content:
+        if name not in KEYS:
+            [closest] = get_close_matches(name, KEYS, n=1, cutoff=0.0)
+            raise InvalidInput(f"{path}: there is no key {name!r}; did you mean {closest!r}? Keys: {', '.join(KEYS)}.")
+    return Grid({name: _checked(path, name, content.get(name, key.default), key) for name, key in KEYS.items()})
+
+
+def _checked(path: Path, name: str, given: Any, key: _Key) -> Any:
+    """Return the value, or all values of an axis, as they are meant."""
+
+    def fail(value: Any, expected: str) -> InvalidInput:
+        return InvalidInput(f"{path}: {name} = {value!r} is not allowed; give {expected}.")
+
+    if isinstance(given, list) and not key.is_axis:
+        raise fail(given, f"one value, {key.expected}")
+    values: list[Any] = []
+    for value in given if isinstance(given, list) else [given]:
+        try:
+            values.append(key.convert(value))
+        except ValueError as reason:  # InvalidInput is one
+            several = ", or a list of such" if key.is_axis else ""
+            raise fail(value, key.expected + several) from reason
+    if not values:
+        raise fail(given, f"at least one value, {key.expected}")
+    twice = [value for value, count in Counter(values).items() if count > 1]
+    if twice:
+        raise fail(given, f"each value once: {twice[0]!r} is there more often")
+    return tuple(values) if key.is_axis else values[0]

@@ -1,0 +1,67 @@
+"""One configuration, run, stored and drawn like a task of a figure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure as Canvas
+
+from polarbias.errors import StoreMismatch
+from polarbias.experiments.engine.figure import save
+from polarbias.experiments.engine.lock import exclusive
+from polarbias.experiments.engine.runner import Tally, Watching, run_tasks
+from polarbias.experiments.engine.spec import Profile, RunConfiguration, Task
+from polarbias.experiments.engine.store import Store
+from polarbias.plotting.panels import STYLE, trajectory_panels
+
+
+def run_single(
+    task: Task, profile: Profile, folder: Path, watching: Watching, force: bool = False
+) -> tuple[Tally, pd.DataFrame, pd.DataFrame, Path]:
+    """Run a task of one run unless its result is in ``folder``; draw it; return tables and the figure's path.
+
+    Raises
+    ------
+    StoreMismatch
+        The folder holds results of another configuration.
+    StoreBusy
+        Another run uses the folder.
+    InvalidInput
+        The folder cannot be written, or the configuration makes no sense.
+    """
+    task.network()  # a wrong configuration is refused before the folder is touched
+    with exclusive(folder):
+        store = Store(folder, {"kind": "run", "task": task.identity(), "profile": profile.identity()}, force)
+        tally = run_tasks([task], profile, store, watching)
+        runs, trajectories = store.read([task.key])
+        return tally, runs, trajectories, draw_single(runs, trajectories, folder)
+
+
+def redraw_single(specification: dict[str, Any], folder: Path, target: Path) -> Path:
+    """Draw the run of a folder again from the specification in it, in ``target``, without computing anything.
+
+    Raises
+    ------
+    StoreMismatch
+        The folder holds no finished run, or its specification is damaged.
+    """
+    try:
+        entries = dict(specification["task"])
+        task = Task(**{**entries, "runs": tuple(RunConfiguration(**run) for run in entries["runs"])})
+    except (KeyError, TypeError, ValueError) as broken:
+        raise StoreMismatch(f"{folder / 'spec.json'} does not describe a run; delete the folder.") from broken
+    runs, trajectories = Store(folder, specification).read([task.key])
+    if runs.empty:
+        raise StoreMismatch(f"{folder} holds no finished run.")
+    return draw_single(runs, trajectories, target)
+
+
+def draw_single(runs: pd.DataFrame, trajectories: pd.DataFrame, folder: Path) -> Path:
+    """Draw loss, radius and l1 norm of one run against its steps."""
+    with mpl.rc_context(STYLE):
+        canvas = Canvas(figsize=(11, 3.4), layout="constrained")
+        trajectory_panels(canvas.subplots(1, 3), trajectories, float(runs["minimal_l1"].iloc[0]))
+        return save(canvas, folder / "trajectory.png")

@@ -1,0 +1,196 @@
+"""From a profile to tables, figures and verdicts in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+
+from polarbias.errors import InvalidInput, StoreMismatch
+from polarbias.experiments.engine.archive import Archive, is_archive
+from polarbias.experiments.engine.figure import PaperFigure, draw_all
+from polarbias.experiments.engine.lock import exclusive
+from polarbias.experiments.engine.results import Results
+from polarbias.experiments.engine.runner import Execution, Tally, Watching, run_tasks
+from polarbias.experiments.engine.spec import Profile, Task
+from polarbias.experiments.engine.store import Store, read_spec
+from polarbias.experiments.grids.single import redraw_single
+from polarbias.experiments.paper import figure1, figure2, figure3, figure4, figure5, figure6, figure7, figure8
+from polarbias.experiments.paper.report import write_report
+from polarbias.experiments.paper.statements import Finding, as_markdown, judge_all
+from polarbias.runtime.atomic_file import atomic_write, make_folder
+
+FIGURES: dict[int, PaperFigure] = {
+    module.FIGURE.number: module.FIGURE
+    for module in (figure1, figure2, figure3, figure4, figure5, figure6, figure7, figure8)
+}
+
+
+class Tables(Protocol):
+    """A results folder or an archive."""
+
+    def finished(self, key: str) -> bool:
+        """Tell whether a task's tables are there."""
+
+    def read(self, keys: Iterable[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Return runs and trajectories of tasks."""
+
+    def read_limits(self, keys: Iterable[str]) -> pd.DataFrame:
+        """Return exact limits of tasks."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a reproduction left behind."""
+
+    tally: Tally | None
+    findings: list[Finding]
+    files: list[Path]
+
+
+def reproduce(
+    profile: Profile,
+    folder: Path,
+    figures: Sequence[int] = tuple(FIGURES),
+    *,
+    watching: Watching,
+    force: bool = False,
+    execution: Execution | None = None,
+) -> Outcome:
+    """Compute what is missing in ``folder``, then draw the figures and judge the statements.
+
+    Computed is what is asked for, in this process unless there is an ``execution``; drawn and judged is all that calls
+    with this specification have finished there.
+
+    Raises
+    ------
+    StoreBusy
+        Another run uses the folder.
+    StoreMismatch
+        The folder holds results of another specification.
+    InvalidInput
+        The folder cannot be written, or a figure does not exist.
+    """
+    chosen = _figures(figures)
+    with exclusive(folder):
+        store = Store(folder, {"kind": "reproduction", "profile": profile.identity()}, force)
+        earlier, trials = _plan(read_spec(folder), folder)
+        planned = sorted({figure.number for figure in chosen} | {figure.number for figure in earlier})
+        most = replace(profile, trials=max(profile.trials, trials))
+        store.write_plan({"figures": planned, "trials": most.trials})
+        tasks = [task for figure in chosen for task in figure.tasks(profile)]
+        tally = run_tasks(tasks, profile, store, watching, execution)
+        return replace(_show(_figures(planned), most, store, folder, folder), tally=tally)
+
+
+def redraw(folder: Path, target: Path | None = None) -> Outcome:
+    """Draw the finished part of a folder or an archive again, or a folder's single run, without computing anything.
+
+    What is drawn goes to ``target``, by default the folder itself.
+
+    Raises
+    ------
+    StoreMismatch
+        The folder holds no results, or none that are finished.
+    """
+    content = read_spec(folder)
+    if target is not None:
+        make_folder(target)
+    specification: dict[str, Any] = content["specification"]
+    if specification.get("kind") == "run":
+        return Outcome(None, [], [redraw_single(specification, folder, target or folder)])
+    if specification.get("kind") == "sweep":
+        raise StoreMismatch(
+            f"{folder} holds a sweep, which has no figures of its own; its tables can be read as they are."
+        )
+    return _show(*_stored(content, folder), folder, target or folder)
+
+
+def report(folder: Path, path: Path | None = None) -> Path:
+    """Write the report of a folder or an archive, by default to its ``report.html``, without computing any task.
+
+    Raises
+    ------
+    StoreMismatch
+        The folder holds no reproduction, or nothing of it is finished.
+    InvalidInput
+        The file cannot be written.
+    """
+    content = read_spec(folder)
+    kind = content["specification"].get("kind")
+    if kind != "reproduction":
+        raise StoreMismatch(f"{folder} holds a {kind}; reports are of reproductions.")
+    path = path or folder / "report.html"
+    make_folder(path.parent)
+    figures, results = _finished_of(*_stored(content, folder), folder)
+    return write_report(path, folder, figures, results, judge_all(results))
+
+
+def _stored(content: dict[str, Any], folder: Path) -> tuple[list[PaperFigure], Profile, Tables]:
+    """Return what was asked for in a folder or an archive, and its tables."""
+    figures, trials = _plan(content, folder)
+    try:
+        profile = Profile.restored(content["specification"]["profile"], trials)
+    except (KeyError, TypeError, AttributeError) as broken:
+        raise StoreMismatch(f"{folder / 'spec.json'} does not describe a reproduction; delete the folder.") from broken
+    if is_archive(folder):
+        return figures, profile, Archive(folder)
+    return figures, profile, Store(folder, {"kind": "reproduction", "profile": profile.identity()})
+
+
+def _plan(content: dict[str, Any], folder: Path) -> tuple[list[PaperFigure], int]:
+    """Return the figures and the number of trials that were ever asked for in a folder, from its ``spec.json``."""
+    plan = content["plan"]
+    try:
+        return _figures([int(number) for number in plan.get("figures", ())]), int(plan.get("trials", 1))
+    except (TypeError, ValueError) as broken:  # InvalidInput is a ValueError
+        raise StoreMismatch(f"{folder / 'spec.json'} cannot be read; delete the folder or use --force.") from broken
+
+
+def _figures(numbers: Sequence[int]) -> list[PaperFigure]:
+    unknown = sorted(set(numbers) - set(FIGURES))
+    if unknown:
+        raise InvalidInput(f"figure must be one of {', '.join(map(str, FIGURES))}, got {unknown[0]}.")
+    return [FIGURES[number] for number in sorted(set(numbers))]
+
+
+def _finished(figure: PaperFigure, profile: Profile, store: Tables) -> list[Task]:
+    """Return the figure's tasks of the first trials that are finished, so that a wish for more trials hides nothing.
+
+    Runs and limits count by themselves; a figure that has both but lacks all of one is not finished at all.
+    """
+    found: list[Task] = []
+    tasks = figure.tasks(profile)
+    for kind in {task.is_limit for task in tasks}:
+        alike = [task for task in tasks if task.is_limit == kind]
+        missing = [task.trial for task in alike if not store.finished(task.key)]
+        first = [task for task in alike if task.trial < min(missing, default=task.trial + 1)]
+        if not first:
+            return []
+        found += first
+    return found
+
+
+def _finished_of(
+    figures: Sequence[PaperFigure], profile: Profile, store: Tables, folder: Path
+) -> tuple[list[PaperFigure], Results]:
+    """Return the figures that are finished, and their tables."""
+    tasks = {figure.number: _finished(figure, profile, store) for figure in figures}
+    whole = [figure for figure in figures if tasks[figure.number]]
+    if not whole:
+        raise StoreMismatch(f"{folder} holds no finished figure yet; `polarbias reproduce --out {folder}` goes on.")
+    keys = [task.key for figure in whole for task in tasks[figure.number]]
+    return whole, Results(profile, *store.read(keys), store.read_limits(keys))
+
+
+def _show(figures: Sequence[PaperFigure], profile: Profile, store: Tables, folder: Path, target: Path) -> Outcome:
+    whole, results = _finished_of(figures, profile, store, folder)
+    files = draw_all(whole, results, target)
+    findings = judge_all(results)
+    document = target / "statements.md"
+    atomic_write(document, lambda path: path.write_text(as_markdown(findings, results)))
+    page = write_report(target / "report.html", folder, whole, results, findings)
+    return Outcome(None, findings, [*files, document, page])

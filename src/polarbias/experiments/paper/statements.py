@@ -1,0 +1,302 @@
+"""The paper's statements about its experiments, each with a predicate and a verdict from the measured tables.
+
+A verdict is ``held``, ``failed``, or ``not decided`` where runs that used up their steps, or data that the profile
+does not contain, could still turn it. A run that failed far from every solution never counts as one with a small
+error: with weight normalization it decides against the statement. The numbers follow the order in which the project
+lists the statements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from polarbias.experiments.engine.results import Results
+from polarbias.experiments.engine.spec import SQRT10
+from polarbias.experiments.paper.figure1 import MAP
+from polarbias.experiments.paper.trends import (
+    budget_slope,
+    error_falls_with_ratio,
+    rates_in_start,
+    steps_grow,
+    steps_rise_with_ratio,
+)
+from polarbias.experiments.paper.verdicts import (
+    Outcome,
+    Verdict,
+    below,
+    count_open,
+    every,
+    lost_of,
+    name_lost,
+    paired,
+    verdict,
+)
+from polarbias.plotting.series import FLOOR
+
+PAPERS = (1, 2, 3, 4, 5)
+"""The paper's own figures."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One statement, where it comes from, what was measured, and the verdict."""
+
+    number: int
+    statement: str
+    source: str
+    measured: str
+    verdict: Verdict
+
+
+def smaller_error(results: Results, centred: bool = False) -> Outcome:
+    """Compare eps1 of WN and plain for each r0 below the limit's radius (statement 1)."""
+    rows = below(paired(results, 2, "eps1_cert", centred=centred))
+    wins = (rows["wn"] < rows["plain"]) & ~rows["lost"]
+    return (
+        f"smaller in {wins.sum()} of {len(rows)} pairs; {count_open(rows)} WN runs used up their steps"
+        + name_lost(rows["status"][rows["lost"]]),
+        every(wins, ~rows["lost"] & (rows["far"] | (~wins & rows["open"]))),
+    )
+
+
+def factor_at_one(results: Results) -> Outcome:
+    """Compare the mean errors at r0 = 1 (statement 2)."""
+    rows = paired(results, 2, "eps1_cert")
+    rows = rows[np.isclose(rows["r0"], 1)]
+    with np.errstate(divide="ignore", invalid="ignore"):  # the error of X = 0 is 0
+        factor = rows["plain"].mean() / rows["wn"].mean()
+    measured = f"factor {factor:.3g} ({rows['plain'].mean():.3g} against {rows['wn'].mean():.3g})"
+    if rows["lost"].any():
+        return measured + name_lost(rows["status"][rows["lost"]]), Verdict.FAILED
+    large = pd.Series([factor >= 100])
+    turns = ~large & rows["open"].any() | rows["far"].any()
+    return measured, every(large, turns) if len(rows) else Verdict.UNDECIDED
+
+
+def _losses(trajectories: pd.DataFrame) -> pd.DataFrame:
+    """Return, per run, the largest relative increase of the loss and its end relative to its start."""
+    keys = ["trial", "start", "ratio", "r0", "step_rule"]
+    return (
+        trajectories.groupby(keys)["loss"]
+        .agg(
+            rise=lambda loss: (loss.to_numpy()[1:] / loss.to_numpy()[:-1] - 1).max(initial=-1.0),
+            end="last",
+            first="first",
+        )
+        .assign(share=lambda table: table["end"] / table["first"])
+        .reset_index()
+    )
+
+
+def _stopped(runs: pd.DataFrame) -> tuple[int, str]:
+    """Count the runs that descent stopped because the loss rose or overflowed, and say so.
+
+    Their trajectories end before the rise: descent keeps the state before a step that it refuses.
+    """
+    count = int(runs["status"].isin(["unstable", "diverged"]).sum())
+    return count, f"; {count} of {len(runs)} runs stopped where the loss would have risen" if count else ""
+
+
+def losses_fall(results: Results) -> Outcome:
+    """Look for increases, and for ends that are not near zero (statement 3)."""
+    table = pd.concat(
+        [_losses(results.select_trajectories(2, algorithm="wn", step_rule=rule)) for rule in ("armijo", "stable")]
+    )
+    runs = pd.concat([results.select(2, algorithm="wn", step_rule=rule) for rule in ("armijo", "stable")])
+    key = ["trial", "start", "ratio", "r0", "step_rule"]
+    table = table.merge(runs[[*key, "status"]], on=key)
+    # Panel b shows the line search; constant steps, which are far slower, only bear witness to monotonicity.
+    shown = table[table["step_rule"] == "armijo"]
+    low = shown["share"] < 1e-6
+    stopped, text = _stopped(runs)
+    measured = (
+        f"largest relative rise {max(table['rise'].max(), 0):.1g}{text}; "
+        f"{low.sum()} of {len(shown)} runs end below 1e-6 of their start, the highest at {shown['share'].max():.1g}"
+    )
+    if stopped or table["rise"].max() > 1e-12:
+        return measured, Verdict.FAILED
+    return measured, every(low, ~low & (shown["status"] == "max_steps"))
+
+
+def _gains(results: Results, figure: int) -> pd.DataFrame:
+    """Return, per r0, the ratio of the mean recovery errors of plain and WN, and what more steps could change."""
+    groups = paired(results, figure, "eps2").groupby("r0")
+    means = groups[["plain", "wn"]].mean()
+    table = groups[["open", "far", "lost"]].any().assign(gain=means["plain"] / means["wn"]).reset_index()
+    return table.assign(inside=_up_to_sqrt10(table["r0"]))
+
+
+def _up_to_sqrt10(r0: pd.Series) -> pd.Series:
+    return r0 <= SQRT10 * (1 + 1e-9)
+
+
+def recovery_gain(results: Results) -> Outcome:
+    """Compare the recovery errors up to r0 = sqrt(10) and above (statement 6)."""
+    table = _gains(results, 4)
+    inside, above = table[table["inside"]], table[~table["inside"]]
+    true = (table["gain"] > 1).where(table["inside"], table["gain"].between(0.5, 2)) & ~table["lost"]
+    turns = ~table["lost"] & (table["far"] | table["open"] & ~(table["inside"] & true))
+    return (
+        f"gain {inside['gain'].min():.3g} to {inside['gain'].max():.3g} up to sqrt(10), "
+        f"{above['gain'].min():.3g} to {above['gain'].max():.3g} above" + lost_of(results.select(4, algorithm="wn")),
+        every(true, turns),
+    )
+
+
+def sparse_losses(results: Results) -> Outcome:
+    """Look for increases, and at the end of the largest start (statement 7)."""
+    table = _losses(results.select_trajectories(4, algorithm="wn"))
+    rise = table["rise"].max()
+    largest = table[np.isclose(table["r0"], 100)]
+    stopped, text = _stopped(results.select(4, algorithm="wn"))
+    measured = f"largest relative rise {max(rise, 0):.1g}{text}; "
+    if stopped or rise > 1e-12:
+        return measured + "the loss rose", Verdict.FAILED
+    if largest.empty:
+        return measured + "no start at r0 = 100 in this profile", Verdict.UNDECIDED
+    high = int((largest["share"] >= 1e-6).sum())
+    measured += f"at r0 = 100, {high} of {len(largest)} runs end above 1e-6 of their start"
+    return measured, Verdict.HELD if high else Verdict.FAILED
+
+
+def signed_gain(results: Results) -> Outcome:
+    """Compare the gains of Figures 5 and 4 (statement 8)."""
+    tables = {figure: _gains(results, figure) for figure in (4, 5)}
+    inside = {figure: table[table["inside"]] for figure, table in tables.items()}
+    sparse, signed = (float(np.exp(np.log(inside[figure]["gain"]).mean())) for figure in (4, 5))
+    unfinished = int(sum((table["open"] | table["far"]).sum() for table in inside.values()))
+    measured = (
+        f"geometric mean gain {signed:.3g} with signs, {sparse:.3g} without; {unfinished} means hold runs that used up"
+        " their steps"
+    )
+    if any(table["lost"].any() for table in inside.values()):
+        runs = pd.concat([results.select(figure, algorithm="wn") for figure in (4, 5)])
+        return measured + lost_of(runs[_up_to_sqrt10(runs["r0"])]), Verdict.FAILED
+    return measured, verdict(1 < signed < sparse, unfinished)
+
+
+def converges_below_limit(results: Results) -> Outcome:
+    """Count how the WN runs with r0 below the limit's radius end (statement 10)."""
+    rows = pd.concat([below(results.select(figure, algorithm="wn")) for figure in results.figures if figure in PAPERS])
+    counts = rows["status"].value_counts()
+    converged = int(counts.get("converged", 0))
+    others = [f"{count} {status.replace('_', ' ')}" for status, count in counts.items() if status != "converged"]
+    measured = "; ".join([f"{converged} of {len(rows)} runs converged", *others])
+    return measured, every(rows["status"] == "converged", rows["status"] == "max_steps")
+
+
+def root_ratio_start(results: Results) -> Outcome:
+    """Compare the limit's error at r0 near sqrt(eta) with the smallest over r0 (statement 11; at most twice that)."""
+    limits = results.select_limits(1, part=MAP)
+    if limits.empty:
+        return "no exact limits", Verdict.UNDECIDED
+    table = limits.pivot(index="ratio", columns="r0", values="eps1_cert").clip(lower=FLOOR)
+    scales = table.columns.to_numpy()
+    nearest = [int(np.argmin(np.abs(np.log(scales**2 / ratio)))) for ratio in table.index]
+    chosen = np.array([table.iloc[row, column] for row, column in enumerate(nearest)])
+    excess = pd.Series(chosen) / table.min(axis=1).to_numpy()
+    return (
+        f"exact limits: error at r0 near sqrt(eta) is {excess.min():.3g} to {excess.max():.3g} times the best over r0, "
+        f"for {len(table)} ratios (held: at most 2)",
+        every(excess <= 2, excess.isna()),
+    )
+
+
+def minimal_norm_is_s(results: Results) -> Outcome:
+    """Compare the linear program's value with the truth's norm (statement 13)."""
+    deviation = (results.select(4)["minimal_l1"] / results.profile.s - 1).abs().max()
+    return f"largest relative deviation {deviation:.1g} (held: at most 1e-9)", verdict(deviation <= 1e-9, 0)
+
+
+def small_ratio_unstable(results: Results) -> Outcome:
+    """Look for numerical failures at the smallest ratios (statement 15)."""
+    runs = pd.concat([results.select(3, algorithm="wn"), results.select(1, algorithm="wn")])
+    smallest = runs[runs["ratio"] <= 0.01]
+    if smallest.empty:
+        return f"smallest ratio in this profile: {runs['ratio'].min():g}", Verdict.UNDECIDED
+    bad = int(smallest["status"].isin(["unstable", "diverged", "line_search_failed"]).sum())
+    return f"{bad} of {len(smallest)} runs at eta <= 0.01 fail", Verdict.HELD if bad else Verdict.FAILED
+
+
+def centred_rows(results: Results) -> Outcome:
+    """Judge statements 1, 4 and 5 on matrices with centred rows (statement 16)."""
+    parts = [judge(results, centred=True) for judge in (smaller_error, error_falls_with_ratio, steps_rise_with_ratio)]
+    verdicts = [part for _, part in parts]
+    total = Verdict.FAILED if Verdict.FAILED in verdicts else max(verdicts, key=list(Verdict).index)
+    judged = pd.concat([below(results.select(2, algorithm="wn", centred=True)), results.select(3, centred=True)])
+    measured = "; ".join(f"{number}: {part}" for number, part in zip((1, 4, 5), verdicts, strict=True))
+    return measured + lost_of(judged[judged["algorithm"] == "wn"]), total
+
+
+class _Statement(NamedTuple):
+    statement: str
+    source: str
+    figures: tuple[int, ...]
+    judge: Callable[[Results], Outcome]
+    # Whether one of the figures is enough to judge by.
+    any_figure: bool = False
+
+
+_STATEMENTS = (
+    _Statement("WN has the smaller l1 error whenever r0 is below the limit's radius", "2a", (2,), smaller_error),
+    _Statement("At r0 = 1 the errors differ by a factor of 100", "2a", (2,), factor_at_one),
+    _Statement("All losses fall monotonically to near zero", "2b", (2,), losses_fall),
+    _Statement("The error falls as eta falls", "3a", (3,), error_falls_with_ratio),
+    _Statement("The steps needed rise as eta falls", "3b", (3,), steps_rise_with_ratio),
+    _Statement("WN recovers better for r0 <= sqrt(10), not clearly above", "4a", (4,), recovery_gain),
+    _Statement("Losses fall monotonically; at r0 = 100 not to zero", "4b", (4,), sparse_losses),
+    _Statement("With signs WN still gains, but less", "5a", (4, 5), signed_gain),
+    _Statement("2a falls with r0 only because small starts run out of steps", "Figure 2", (2,), budget_slope),
+    _Statement(
+        "Descent converges whenever r0 is below the limit's radius",
+        "4.1",
+        PAPERS,
+        converges_below_limit,
+        any_figure=True,
+    ),
+    _Statement("r0 of the order of sqrt(eta) is a good choice", "Section 2", (1,), root_ratio_start),
+    _Statement(
+        "Plain error falls polynomially with the start, WN error exponentially", "Section 2", (2,), rates_in_start
+    ),
+    _Statement("For the sparse truth the minimal l1 norm is s", "4.2", (4,), minimal_norm_is_s),
+    _Statement("The steps needed grow as r0 shrinks", "Section 5", (2,), steps_grow),
+    _Statement("A very small eta is numerically unstable", "1.2", (1, 3), small_ratio_unstable),
+    _Statement("Statements 1, 4, 5 with rows of A that sum to zero", "Theorem 2.1", (2, 3), centred_rows),
+)
+
+
+def judge_all(results: Results) -> list[Finding]:
+    """Judge every statement whose figures have data."""
+    findings = []
+    for number, entry in enumerate(_STATEMENTS, start=1):
+        there = [figure in results.figures for figure in entry.figures]
+        if any(there) if entry.any_figure else all(there):
+            measured, verdict = entry.judge(results)
+            findings.append(Finding(number, entry.statement, entry.source, measured, verdict))
+    return findings
+
+
+def as_markdown(findings: list[Finding], results: Results) -> str:
+    """Return the table of statements as a Markdown document."""
+    profile = results.profile
+    fewer = []
+    for figure in results.figures:
+        count = results.runs["trial"][results.runs["figure"] == figure].nunique()
+        if figure != 1 and count < profile.trials:  # Figure 1 has one problem
+            fewer.append(f" Trials of Figure {figure} so far: {count}.")
+    lines = [
+        "# The paper's statements, measured",
+        "",
+        f"Profile {profile.name}: {profile.trials} trials, at most {profile.max_steps:,} steps, seed {profile.seed}."
+        + "".join(fewer),
+        "",
+        "| # | statement | source | measured | verdict |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [f"| {f.number} | {f.statement} | {f.source} | {f.measured} | **{f.verdict}** |" for f in findings]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,138 @@
+"""Statements about trends over the scale of the start and over the ratio: rank correlations and fits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import linear_sum_assignment
+from scipy.stats import spearmanr
+
+from polarbias.experiments.engine.results import Results
+from polarbias.experiments.paper.verdicts import Outcome, Verdict, below, count_open, is_far, is_lost, lost_of, verdict
+
+
+def _rank(x: pd.Series | np.ndarray, y: pd.Series | np.ndarray) -> float:
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return 0.0  # no trend, where a correlation is not defined
+    # Five values with one pair exchanged give exactly -0.9, the threshold, but for rounding.
+    return round(float(spearmanr(x, y).statistic), 9)
+
+
+def error_falls_with_ratio(results: Results, centred: bool = False) -> Outcome:
+    """Correlate ratio and mean error (statement 4)."""
+    runs = results.select(3, algorithm="wn", centred=centred)
+    table = runs.groupby("ratio")["eps1_cert"].mean().reset_index()
+    rank = _rank(1 / table["ratio"], table["eps1_cert"])
+    measured = (
+        f"Spearman(1/eta, eps1) = {rank:.2f} over {len(table)} ratios; {count_open(runs)} runs used up their steps"
+    )
+    if is_lost(runs).any():
+        return measured + lost_of(runs), Verdict.FAILED
+    return measured, verdict(rank <= -0.9, int(is_far(runs).sum()) if rank <= -0.9 else count_open(runs))
+
+
+def _rank_range(steps: np.ndarray, is_open: np.ndarray) -> tuple[float, float]:
+    """Bound the rank correlation of ``steps`` with their place, where those of open runs are only lower bounds."""
+    places = np.arange(len(steps))
+    if not is_open.any():
+        return (_rank(places, steps),) * 2
+    # Bounds on ranks: what is finished comes before all that is, or will be, longer.
+    before = ~is_open[:, None] & (steps[:, None] < steps)
+    allowed = (before.sum(0)[:, None] <= places) & (places < len(steps) - before.sum(1)[:, None])
+    products = np.multiply.outer(places, places)
+    spread = len(steps) * (len(steps) ** 2 - 1) / 12
+    low, high = (
+        (products[linear_sum_assignment(np.where(allowed, sign * products, 1e9))].sum() - places.sum() * places.mean())
+        / spread
+        for sign in (1, -1)
+    )
+    return round(float(low), 9), round(float(high), 9)
+
+
+def _steps_against(runs: pd.DataFrame, column: str) -> Outcome:
+    """Correlate the steps needed with a column, over all values that means of unfinished runs can take."""
+    table = runs.groupby(column).agg(steps=("steps", "mean"), open=("status", lambda s: (s != "converged").any()))
+    table = table.reset_index()
+    if len(table) < 2:
+        return f"one value of {column} only", Verdict.UNDECIDED
+    low, high = _rank_range(table["steps"].to_numpy(float), table["open"].to_numpy(bool))
+    span = f"{low:.2f}" if low == high else f"{low:.2f} to {high:.2f}"
+    measured = f"Spearman({column}, steps) = {span}; {int(table['open'].sum())} of {len(table)} means are lower bounds"
+    if high <= -0.9:
+        return measured, Verdict.HELD
+    return measured, Verdict.FAILED if low > -0.9 else Verdict.UNDECIDED
+
+
+def steps_rise_with_ratio(results: Results, centred: bool = False) -> Outcome:
+    """Correlate ratio and steps (statement 5)."""
+    return _steps_against(results.select(3, algorithm="wn", centred=centred), "ratio")
+
+
+def steps_grow(results: Results) -> Outcome:
+    """Correlate r0 and steps (statement 14)."""
+    return _steps_against(below(results.select(2, algorithm="wn")), "r0")
+
+
+FEWEST = 4
+"""Points that a fit needs."""
+
+
+def _logs(runs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return r0 and the logarithm of the mean error there; an error at its rounding level below zero has none."""
+    if runs.empty:
+        return np.zeros(0), np.zeros(0)
+    means = runs.groupby("r0")["eps1_cert"].mean()
+    means = means[means > 0]
+    return means.index.to_numpy(float), np.log(means.to_numpy(float))
+
+
+def _fit(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Return slope and R^2 of a straight line."""
+    slope, offset = np.polyfit(x, y, 1)
+    spread = ((y - y.mean()) ** 2).sum()
+    return float(slope), float(1 - ((y - slope * x - offset) ** 2).sum() / spread) if spread else 0.0
+
+
+def budget_slope(results: Results) -> Outcome:
+    """Measure the slope of the error over r0, of runs and of the flow's limits, which no budget ends (statement 9)."""
+    rows = below(results.select(2, algorithm="wn"))
+    used_up = f"{count_open(rows)} of {len(rows)} runs used up their steps{lost_of(rows)}"
+    r0, errors = _logs(rows)
+    if len(r0) < FEWEST:
+        return f"{len(r0)} positive errors, too few for a slope; {used_up}", _without_fit(rows)
+    slope, _ = _fit(np.log(r0), errors)
+    measured = f"slope of log eps1 over log r0 is {slope:.2f}; {used_up}"
+    if is_lost(rows).any():
+        return measured, Verdict.FAILED
+    if slope >= 0:
+        return measured + "; there is no fall to explain", Verdict.FAILED
+    if not count_open(rows):
+        return measured + "; the fall has another reason", Verdict.FAILED
+    limit_r0, limit_errors = _logs(_limits_below(results, "wn"))
+    if len(limit_r0) < FEWEST:
+        return measured + "; too few exact limits for their own slope", Verdict.UNDECIDED
+    own, _ = _fit(np.log(limit_r0), limit_errors)
+    return measured + f"; slope of the exact limits {own:.2f}", Verdict.HELD if own >= 0 else Verdict.FAILED
+
+
+def _limits_below(results: Results, algorithm: str) -> pd.DataFrame:
+    limits = results.select_limits(2, algorithm=algorithm)
+    return limits if limits.empty else below(limits)
+
+
+def rates_in_start(results: Results) -> Outcome:
+    """Fit a power of r0 to the plain limits' error and an exponential in r0^2 to that of WN (statement 12)."""
+    (plain_r0, plain), (wn_r0, wn) = (_logs(_limits_below(results, name)) for name in ("plain", "wn"))
+    if min(len(plain), len(wn)) < FEWEST:
+        return f"positive errors of limits: {len(plain)} plain, {len(wn)} WN, too few for a fit", Verdict.UNDECIDED
+    power, power_fit = _fit(np.log(plain_r0), plain)
+    rate, rate_fit = _fit(wn_r0**2, wn)
+    measured = (
+        f"exact limits, plain: r0^{power:.2f} (R2 {power_fit:.2f}); WN: exp({rate:.2g} r0^2) (R2 {rate_fit:.2f}); "
+        "held: both rise and R2 at least 0.9"
+    )
+    return measured, verdict(power > 0 and power_fit >= 0.9 and rate > 0 and rate_fit >= 0.9, 0)
+
+
+def _without_fit(rows: pd.DataFrame) -> Verdict:
+    return Verdict.FAILED if is_lost(rows).any() else Verdict.UNDECIDED

@@ -1,0 +1,250 @@
+r"""Gradient flow: the curve that descent follows with steps of length zero.
+
+.. math:: \theta' = -\mathrm{rates}(\theta)\, \nabla_\theta \mathcal L(\theta) .
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+from numbers import Real
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from polarbias.errors import InvalidInput
+from polarbias.flow import dual
+from polarbias.flow import primal as full_equations
+from polarbias.flow.steps import FlowProgress, Watch
+from polarbias.flow.trajectory import Course, FlowTrajectory, Point
+from polarbias.linalg.blas_threads import limit_blas_threads
+from polarbias.mirror.reduced_form import polar_forms
+from polarbias.mirror.state import MirrorState
+from polarbias.networks import Network, WeightNormalization
+from polarbias.networks.base import norm
+from polarbias.networks.hadamard import is_power
+from polarbias.networks.parameters import admitted, cast
+from polarbias.problems.linear import LinearProblem, require_dense
+from polarbias.solution import Solution, Status
+
+MOST_STEPS = 1_000_000
+"""Steps after which a run ends."""
+
+
+class _End(NamedTuple):
+    point: Point
+    status: Status
+    steps: int
+    course: Course | None
+
+
+def gradient_flow(  # noqa: PLR0913 -- the options of one long run; each is independent of the others
+    problem: LinearProblem,
+    network: Network,
+    theta0: Any,
+    *,
+    t_end: float | None = None,
+    tol: float = 1e-12,
+    rtol: float = 0.0,
+    accuracy: float = 1e-8,
+    schedule: full_equations.Schedule | None = None,
+    full: bool = False,
+    keep: bool = True,
+    callback: Callable[[FlowProgress], object] | None = None,
+) -> Solution:
+    r"""Integrate the gradient flow from ``theta0`` for every run of a batch.
+
+    .. math:: \theta' = -\mathrm{rates}(\theta)\, \nabla_\theta \frac{1}{2L} \lVert A X(\theta) - b \rVert_2^2
+
+    At depth 2 and above the flows of `HadamardPower`, `HadamardDifference` and `WeightNormalization` around one of
+    them are M equations for their mirror variable, whatever the number of unknowns; these are integrated, and entries
+    of X as small as e^-2000 keep their relative accuracy. Every other network is integrated in its own parameters.
+
+    Parameters
+    ----------
+    problem
+        One problem, or T of them (`stack`). The full equations take dense A only; of a linear operator the M
+        equations make the dense matrix.
+    network
+        Any `Network`.
+    theta0
+        Start, as from ``network.init``; batch axes as in `gradient_descent`. Runs are integrated one by one.
+    t_end
+        Time at which the flow ends, in the units of the network's own equations; None for no end.
+    tol
+        A run has converged, and ends, when its loss is below this.
+    rtol
+        Alternative: converged when ``||A X - b|| < rtol ||b||``. The larger of the two bounds counts.
+    accuracy
+        Tolerance of every step in log X (of the full equations: relative, in theta), from 1e-13 to 1e-2. The
+        signal is accurate to about 30 times this.
+    schedule
+        Rates that depend on time: ``schedule(t)`` returns (eta_r, eta_u), which take the place of the ratio and the
+        direction rate of a weight-normalized network. Integrates the full equations.
+    full
+        Integrate the full equations of any network.
+    keep
+        Keep the trajectory: about 6 numbers per step and equation.
+    callback
+        Called about twice a second with a `FlowProgress`; a true return value ends the run.
+
+    Returns
+    -------
+    Solution
+        At the first step that meets the criterion, or at the last. ``status`` per run: converged; max_steps
+        (``t_end`` or a million steps are reached before the loss is); collapsed (r at or below 1e-10 of its start at
+        the loss of X = 0); inaccurate (b is not reached, or rounding hides the rest of the way: above depth 2 when
+        entries of u^(2-L) differ by more than about 1e12); interrupted (callback or Ctrl-C; runs not begun stay
+        at their start).
+        ``trajectory`` is a `FlowTrajectory`.
+
+    Raises
+    ------
+    InvalidInput
+        Shapes that do not fit, a start that the network does not allow, options outside their range, a flow without
+        an end (no ``t_end`` and tol = rtol = 0).
+
+    References
+    ----------
+    arXiv:2305.05448v1, equations (10), (12), (13) and Lemmas 3.5 to 3.9.
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> problem = pb.LinearProblem([[1.0, 2.0]], [2.0])
+    >>> network = pb.WeightNormalization(pb.HadamardPower(2), ratio=0.03)
+    >>> flow = pb.gradient_flow(problem, network, network.init(scale=0.5, direction=[1.0, 1.0]), tol=1e-20)
+    >>> flow.x.round(6), flow.log_x.round(3)
+    (array([3.00000e-06, 9.99999e-01]), array([-12.847,  -0.   ]))
+    """
+    theta0, batch_shape = admitted(problem, network, theta0, np.dtype(np.float64))
+    _check_options(t_end, tol, rtol, accuracy, schedule, callback)
+    bounds = np.maximum(tol, (rtol * np.linalg.norm(problem.b, axis=-1)) ** 2 / (2 * network.degree))
+    watch = partial(Watch, t_end=np.inf if t_end is None else float(t_end), max_steps=MOST_STEPS, callback=callback)
+    plain = network.inner if isinstance(network, WeightNormalization) else network
+    explicit = is_power(plain) and plain.degree >= 2
+    if full or schedule is not None or not explicit:
+        if schedule is not None and not full_equations.has_polar(theta0):
+            raise InvalidInput(f"a schedule sets the rates of radius and direction; {network!r} has neither.")
+        require_dense(problem, "gradient_flow of the full equations")
+        runs = _primal_runs(problem, network, theta0, batch_shape, schedule)
+    else:
+        runs = _dual_runs(problem, network, theta0)
+    ends: list[_End] = []
+    stopped = False
+    with warnings.catch_warnings(), limit_blas_threads(problem.m):
+        warnings.simplefilter("ignore", UserWarning)  # the integrator's; its failures are seen by their status
+        for at, integrate in runs:
+            own = watch(index=at, bound=float(np.asarray(bounds)[at[: np.ndim(bounds)]]))
+            own.max_steps = 0 if stopped else own.max_steps
+            end = integrate(own, accuracy, keep)
+            stopped = stopped or end.status == Status.INTERRUPTED
+            ends.append(end._replace(status=Status.INTERRUPTED) if own.max_steps == 0 else end)
+    return _solution(problem, network, ends, batch_shape)
+
+
+def _check_options(
+    t_end: float | None, tol: float, rtol: float, accuracy: float, schedule: object, callback: object
+) -> None:
+    for name, value in (("tol", tol), ("rtol", rtol)):
+        if not (isinstance(value, Real) and np.isfinite(value) and value >= 0):
+            raise InvalidInput(f"{name} must be a finite number of at least 0, got {value!r}.")
+    if t_end is None:
+        if tol == rtol == 0:
+            raise InvalidInput("the flow has no end: give t_end, or a positive tol or rtol.")
+    elif not (isinstance(t_end, Real) and np.isfinite(t_end) and t_end > 0):
+        raise InvalidInput(f"t_end must be a positive number or None, got {t_end!r}.")
+    if not (isinstance(accuracy, Real) and 1e-13 <= accuracy <= 1e-2):
+        raise InvalidInput(f"accuracy must be a number from 1e-13 to 1e-2, got {accuracy!r}.")
+    for name, function in (("schedule", schedule), ("callback", callback)):
+        if function is not None and not callable(function):
+            raise InvalidInput(f"{name} must be a function of one argument, got {function!r}.")
+
+
+_Integrate = Callable[[Watch, float, bool], _End]
+
+
+def _dual_runs(problem: LinearProblem, network: Any, theta0: Any) -> Iterator[tuple[tuple[int, ...], _Integrate]]:
+    lengths = norm(theta0.u) if isinstance(network, WeightNormalization) else None
+
+    def integrate(one: LinearProblem, form: Any, length: float, watch: Watch, accuracy: float, keep: bool) -> _End:
+        run = dual.run(one, form, watch, accuracy, keep)
+        course = Course(run.t, partial(_reduced_at, run, length)) if keep else None
+        return _End(_reduced_point(run.state, length), run.status, run.steps, course)
+
+    for at, one, form in polar_forms(problem, network, theta0)[1]:
+        length = 1.0 if lengths is None else float(np.asarray(lengths)[at])
+        yield at, partial(integrate, one, form, length)
+
+
+def _reduced_at(run: dual.Run, length: float, t: float) -> Point:
+    return _reduced_point(run.at(t), length)
+
+
+def _reduced_point(state: MirrorState, length: float) -> Point:
+    """Return a state in the network's own parameters, with the length of u that the flow keeps."""
+    form = state.form
+    u = (1.0 if form.plain else length) * np.exp(state.log_pi / 2)
+    x = form.signal(state.log_x)
+    return Point(state.parameters(length), state.r, u, x, state.log_x, state.loss, state.nu)
+
+
+def _primal_runs(
+    problem: LinearProblem,
+    network: Network,
+    theta0: Any,
+    batch_shape: tuple[int, ...],
+    schedule: full_equations.Schedule | None,
+) -> Iterator[tuple[tuple[int, ...], _Integrate]]:
+    network = cast(network, np.dtype(np.float64))
+
+    def own(leaf: Any, at: tuple[int, ...]) -> Any:
+        return np.broadcast_to(leaf, batch_shape)[at]
+
+    def integrate(equations: full_equations.Equations, watch: Watch, accuracy: float, keep: bool) -> _End:
+        y, status, times, stretch = full_equations.run(equations, watch, accuracy, keep)
+        course = Course(np.array(times), full_equations.course(equations, stretch)) if keep else None
+        return _End(equations.point(y), status, len(times) - 1, course)
+
+    for at in np.ndindex(batch_shape):
+        one = problem[at[: len(problem.batch_shape)]] if problem.batch_shape else problem
+        theta = jax.tree.map(lambda leaf, at=at: leaf[at], theta0)
+        try:
+            single = network.of_runs(partial(own, at=at))
+        except ValueError as mismatch:
+            raise InvalidInput(
+                f"a ratio or rate of the network does not broadcast to the batch of runs {batch_shape}; give theta0"
+                " the batch axes of the ratio, for example init(scale=np.ones(len(ratios)), ...)."
+            ) from mismatch
+        yield at, partial(integrate, full_equations.Equations(one, single, theta, schedule))
+
+
+def _solution(problem: LinearProblem, network: Network, ends: list[_End], batch_shape: tuple[int, ...]) -> Solution:
+    def stacked(values: list[Any]) -> Any:
+        array = np.array(values)
+        return array.reshape(batch_shape + array.shape[1:])
+
+    def optional(name: str) -> np.ndarray | None:
+        values = [getattr(end.point, name) for end in ends]
+        return None if values[0] is None else np.asarray(stacked(values))
+
+    x = stacked([end.point.x for end in ends])
+    residual = np.linalg.norm(problem.residual(x), axis=-1)
+    courses = None
+    if ends[0].course is not None:
+        courses = np.empty(len(ends), object)
+        courses[:] = [end.course for end in ends]
+    return Solution(
+        x=x,
+        theta=jax.tree.map(lambda *leaves: stacked(list(leaves)), *[end.point.theta for end in ends]),
+        loss=np.asarray(residual**2 / (2 * network.degree)),
+        residual=np.asarray(residual),
+        steps=stacked([end.steps for end in ends]),
+        status=stacked([int(end.status) for end in ends]),
+        trajectory=None if courses is None else FlowTrajectory(courses.reshape(batch_shape)),
+        log_x=optional("log_x"),
+        mirror_dual=optional("mirror_dual"),
+        r=optional("r"),
+    )

@@ -1,0 +1,304 @@
+r"""Where gradient flow ends, by one convex solve.
+
+The flow of a diagonal network is a mirror flow, so its limit is the solution of A X = b that is nearest to the start in
+the Bregman divergence of its potential: at depth 2 and with a constant ratio eta, for example, the minimiser over
+:math:`S_+ = \{z \ge 0 : A z = b\}` of
+
+.. math:: \lVert z \rVert_1\, \mathrm{KL}\!\left( \tfrac{z}{\lVert z \rVert_1} \,\Big\|\, u_0^{\odot 2} \right)
+          + \frac{(\lVert z \rVert_1 - r_0^2)^2}{2 \eta} .
+
+The dual of that problem has M variables; `flow_limit` solves it by Newton's method, in logarithms, for every depth and
+ratio law.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from polarbias.errors import NotReachable
+from polarbias.limit.collapse import CollapseTest, kernel_point
+from polarbias.limit.depth_one import linear_limit
+from polarbias.limit.limit_curve import Curve, CurvePoint
+from polarbias.linalg.blas_threads import limit_blas_threads
+from polarbias.linalg.normal_equations import REACHED, operator_of
+from polarbias.mirror.reduced_form import ReducedForm, polar_forms
+from polarbias.networks import Factor, Pair, Polar, WeightNormalization
+from polarbias.problems.certificate import best_dual, separating_vector
+from polarbias.problems.linear import LinearProblem
+from polarbias.solution import Safety, Solution, Status
+
+TINY = np.finfo(float).tiny
+
+LARGEST = 700.0
+"""Logarithm of an entry beyond which the curve of limits was lost."""
+
+
+@dataclass
+class _Limit:
+    """What is found for one run; the dual variables in the rows of the problem."""
+
+    form: ReducedForm
+    log_x: np.ndarray
+    r: float
+    nu: np.ndarray
+    dual: np.ndarray
+    status: Status
+    safety: Safety
+    steps: int
+    sign: np.ndarray | None = None  # at depth 1
+
+
+def flow_limit(problem: LinearProblem, network: Any, theta0: Any) -> Solution:
+    r"""Return the limit of the gradient flow from ``theta0``, for every run of a batch.
+
+    Parameters
+    ----------
+    problem
+        One problem, or a batch of shape ``(T,)``; A may be dense, sparse, or a linear operator.
+    network
+        `HadamardPower`, `HadamardDifference`, or `WeightNormalization` around one of them, of any depth and ratio law.
+    theta0
+        Start, as from ``network.init``; the batch axes of its leaves begin with those of the problem. Runs that
+        share problem and direction, such as a grid over r0 and ratios, share most of the work.
+
+    Returns
+    -------
+    Solution
+        Its fields beside ``x``, ``theta``, ``loss`` and ``residual``:
+
+        ``log_x``
+            accurate also where ``x`` underflows.
+        ``mirror_dual``
+            nu: at depth 2, :math:`\log u^2 + 2 E(r)` has moved by :math:`A^\top \nu`; above,
+            :math:`(u e^{E(r) - E(r_0)})^{2 - L} / (2 - L)` has. NaN at depth 1.
+        ``dual``, ``gap``
+            a feasible dual point of the minimal l1 problem (depth L > 2: with weights :math:`x_0^{2 - L}`; depth 1:
+            none, NaN) and the certified distance from its minimum.
+        ``r``, ``log_rho``
+            radius and logarithm of the magnification factor (17).
+        ``safety``
+            how it is known that the flow does not collapse.
+        ``steps``
+            factorizations spent.
+        ``status``
+            converged; collapsed (the flow goes to X = 0, which is then ``x``); undecided (x is the limit unless the
+            flow collapses); or inaccurate (``x`` is 0 and ``gap`` NaN if nothing was found at all, as may happen from
+            directions that spread over 20 decades and more).
+
+    Raises
+    ------
+    InvalidInput
+        A network without an explicit limit; shapes that do not fit; a start that the network does not allow.
+    NotReachable
+        No signal of the network's kind solves A X = b; its attribute ``separating`` proves it.
+
+    Notes
+    -----
+    ``x`` where the exact limit is 0 at entries that A X = b forces to 0 has small positive numbers there. Entries of
+    ``theta`` below the smallest normal number are lifted to it, so that theta can start another run.
+
+    References
+    ----------
+    arXiv:2305.05448v1, Theorems 2.1 to 2.3 and equations (17), (32), (33).
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> problem = pb.gaussian_problem(seed=0, m=15, n=40, truth="sparse", s=3)
+    >>> network = pb.WeightNormalization(pb.HadamardPower(2), ratio=0.1)
+    >>> limit = pb.flow_limit(problem, network, network.init(1.0, pb.uniform_direction(40)))
+    >>> bool(limit.converged), bool(limit.residual < 1e-12)
+    (True, True)
+    """
+    batch_shape, runs = polar_forms(problem, network, theta0)
+    solver = _Solver()
+    found = np.empty(batch_shape, dtype=object)
+    with limit_blas_threads(problem.m):
+        for at, one, form in runs:
+            found[at] = solver.solve(at[: len(problem.batch_shape)], one, form)
+    return _assembled(problem, network, theta0, found)
+
+
+class _Solver:
+    """Solves runs one by one and keeps, per problem and direction, what the next one can use."""
+
+    def __init__(self) -> None:
+        self._operators: dict[tuple[Any, ...], Any] = {}
+        self._curves: dict[tuple[Any, ...], tuple[Curve, CollapseTest]] = {}
+
+    def solve(self, problem_at: tuple[int, ...], problem: LinearProblem, form: ReducedForm) -> _Limit:
+        """Return the limit of one run."""
+        if form.depth == 1:
+            return self._linear(problem, form)
+        key: tuple[Any, ...] = (problem_at, form.signed)
+        if key not in self._operators:
+            self._operators[key] = operator_of(problem, form.signed)
+        op = self._operators[key]
+        if not op.m or not op.b.any():
+            return self._homogeneous(problem, op, form)
+        key = (*key, form.depth, form.log_u0.tobytes())
+        if key not in self._curves:
+            self._curves[key] = Curve(op, form.log_u0, form.depth), CollapseTest(problem, op)
+        curve, collapse = self._curves[key]
+        with np.errstate(over="ignore", invalid="ignore"):  # a curve that is lost is noticed below
+            point = curve.point(form)
+        if not point.converged:
+            _require_reachable(problem, form.signed)
+        known = collapse.safety(form)
+        if known == Safety.COLLAPSES:
+            return _zero(problem, form, Status.COLLAPSED, known, point.steps)
+        if not (np.isfinite(point.log_x).all() and point.log_x.max() < LARGEST):
+            return _zero(problem, form, Status.INACCURATE, known, point.steps)
+        accurate = Status.CONVERGED if known.safe else Status.UNDECIDED
+        return _Limit(
+            form=form,
+            log_x=point.log_x,
+            r=float(np.sqrt(point.s)),
+            nu=op.rows(_mirror_dual(curve, point, form)),
+            dual=_dual(problem, op, curve, point, form),
+            status=accurate if point.converged else Status.INACCURATE,
+            safety=known,
+            steps=point.steps,
+        )
+
+    def _homogeneous(self, problem: LinearProblem, op: Any, form: ReducedForm) -> _Limit:
+        """Return the limit for b = 0, in the cone of the nonnegative kernel of A."""
+        zero = np.zeros(problem.m)
+        kernel = kernel_point(op, form) if op.m else (0.0, np.zeros(0), 2 * form.log_u0)
+        E = -np.inf if kernel is None else float(form.E(form.r0**2)) + kernel[0] / 2
+        if kernel is None or not float(form.E(0.0)) < E:
+            return _zero(problem, form, Status.CONVERGED, Safety.LOSS, 0)
+        s = float(form.E_inverse(E))
+        log_x = form.depth / 2 * (np.log(s) + kernel[2])
+        nu = op.rows(kernel[1]) if op.m else zero
+        return _Limit(form, log_x, float(np.sqrt(s)), nu, zero, Status.CONVERGED, Safety.KERNEL, 0)
+
+    def _linear(self, problem: LinearProblem, form: ReducedForm) -> _Limit:
+        x, r, known = linear_limit(problem, form)
+        if known == Safety.COLLAPSES:
+            return _zero(problem, form, Status.COLLAPSED, known, 0)
+        with np.errstate(divide="ignore"):
+            log_x = np.log(np.abs(x))
+        missing = np.full(problem.m, np.nan)
+        status = Status.CONVERGED if known.safe else Status.UNDECIDED
+        return _Limit(form, log_x, r, missing, missing, status, known, 0, np.sign(x))
+
+
+def _mirror_dual(curve: Curve, point: CurvePoint, form: ReducedForm) -> np.ndarray:
+    """Return nu in the units of the start: above depth 2 the curve counts A^T nu (L - 2) in median weights."""
+    if form.depth == 2:
+        return point.nu
+    return np.asarray(point.nu * (np.exp(curve.log_unit) / (form.depth - 2)))
+
+
+def _log_weights(form: ReducedForm) -> np.ndarray:
+    """Return the logarithm of the weights x0^(2 - L) of the l1 norm that the flow prefers, shape ``(n,)``."""
+    return np.asarray((2 - form.depth) * (form.log_u0 + np.log(form.r0)))
+
+
+def _dual(problem: LinearProblem, op: Any, curve: Curve, point: CurvePoint, form: ReducedForm) -> np.ndarray:
+    """Return the better feasible one of the points that the curve suggests as duals of the minimal l1 problem."""
+    weights = np.exp(_log_weights(form))
+    if form.depth > 2:
+        scale = np.exp(curve.log_unit + (2 - form.depth) * np.log(form.r0))
+        return best_dual(problem, [op.rows(point.nu) * scale], weights)
+    # The tangent is exponentially close to a dual optimum near the end of the curve, nu / tau only in proportion.
+    candidates = [op.rows(point.slope)]
+    if point.tau < 0:
+        y = point.nu / -point.tau
+        # Where fewer than M entries are left, the tangent is not unique; nu / tau, made tight on them, is near it.
+        large = (point.log_x > point.log_x.max() - 20).astype(np.float64)
+        tight = op.normal(large)(op.forward(large * (1 - op.adjoint(y))))
+        candidates += [op.rows(y), op.rows(y + tight)]
+    return best_dual(problem, candidates, weights)
+
+
+def _require_reachable(problem: LinearProblem, signed: bool) -> None:
+    """Raise `NotReachable` if another algorithm finds b out of reach."""
+    if not hasattr(problem.A, "toarray") and not isinstance(problem.A, np.ndarray):
+        return
+    A = problem.A if isinstance(problem.A, np.ndarray) else problem.A.toarray()
+    y, missed = separating_vector(np.asarray(A, np.float64), np.asarray(problem.b, np.float64), signed=signed)
+    if missed > REACHED:
+        raise NotReachable(
+            f"no X {'' if signed else '>= 0 '}has A X = b: the nearest point misses b by {missed:.1e}, relative; change"
+            " b, drop contradictory rows, or allow signs with HadamardDifference.",
+            y,
+        )
+
+
+def _zero(problem: LinearProblem, form: ReducedForm, status: Status, known: Safety, steps: int) -> _Limit:
+    missing = np.full(problem.m, np.nan)
+    return _Limit(form, np.full(form.n, -np.inf), 0.0, missing, np.zeros(problem.m), status, known, steps)
+
+
+def _gap(problem: LinearProblem, found: _Limit, x: np.ndarray) -> float:
+    """Return <w, |X|> - <b, y>."""
+    form = found.form
+    if form.depth == 1 or found.status == Status.COLLAPSED or (found.status == Status.INACCURATE and found.r == 0):
+        return np.nan
+    parts = np.concatenate([np.maximum(x, 0), np.maximum(-x, 0)]) if form.signed else x
+    with np.errstate(over="ignore"):
+        weights = np.exp(_log_weights(form))
+    return float(parts @ weights - problem.b @ found.dual) if np.isfinite(weights).all() else np.inf
+
+
+def _log_rho(found: _Limit) -> float:
+    """Return log r0 - log r + E(r) - E(r0) of the unit direction's clock."""
+    form = found.form
+    if found.r == 0:
+        return np.nan
+    return float(np.log(form.r0 / found.r) + form.E(found.r**2) - form.E(form.r0**2))
+
+
+def _assembled(problem: LinearProblem, network: Any, theta0: Any, found: np.ndarray) -> Solution:
+    """Lay the limits of all runs out as one solution."""
+
+    def every(value: Callable[[tuple[int, ...]], Any]) -> np.ndarray:
+        values = [np.asarray(value(at)) for at in np.ndindex(found.shape)]
+        return np.reshape(np.stack(values), (*found.shape, *values[0].shape))
+
+    def one(at: tuple[int, ...]) -> LinearProblem:
+        return problem[at[: len(problem.batch_shape)]] if problem.batch_shape else problem
+
+    signs = every(lambda at: found[at].form.sign if found[at].sign is None else found[at].sign)
+    log_x = every(lambda at: found[at].log_x)
+    with np.errstate(under="ignore"):
+        parts = signs * np.exp(log_x)
+    x = parts[..., : problem.n] - parts[..., problem.n :] if found.flat[0].form.signed else parts
+    r = every(lambda at: found[at].r)
+    residual = every(lambda at: np.linalg.norm(one(at).apply(x[at]) - one(at).b))
+    return Solution(
+        x=x,
+        theta=_theta(network, theta0, signs, log_x, r, found.flat[0].form),
+        loss=residual**2 / (2 * network.degree),
+        residual=residual,
+        steps=every(lambda at: found[at].steps),
+        status=every(lambda at: int(found[at].status)),
+        log_x=log_x,
+        mirror_dual=every(lambda at: found[at].nu),
+        dual=every(lambda at: found[at].dual),
+        gap=every(lambda at: _gap(one(at), found[at], x[at])),
+        r=r,
+        log_rho=every(lambda at: _log_rho(found[at])),
+        safety=every(lambda at: int(found[at].safety)),
+    )
+
+
+def _theta(network: Any, theta0: Any, signs: np.ndarray, log_x: np.ndarray, r: np.ndarray, form: ReducedForm) -> Any:
+    """Return the parameters of the limits, in the network's own structure and with the start's ||u||."""
+    factor = signs * np.maximum(np.exp(log_x / form.depth), TINY)
+    if isinstance(network, WeightNormalization):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            unit = signs * np.maximum(np.exp(log_x / form.depth - np.log(r)[..., None]), TINY)
+        length = np.linalg.norm(np.asarray(theta0.u, np.float64), axis=-1)
+        # After a collapse the direction is not known from X = 0.
+        return Polar(r, np.where(r[..., None] > 0, unit * length[..., None], np.nan))
+    if form.signed:
+        plus, minus = np.split(factor, 2, axis=-1)
+        return Pair(Factor(plus), Factor(minus))
+    return Factor(factor)

@@ -1,0 +1,392 @@
+r"""The curve of limits, followed by Newton's method on its M-dimensional dual.
+
+With the direction u0 fixed, the limits of all scales, ratios and ratio laws lie on one curve, the limits of the plain
+flow from the starts alpha u0. At depth 2, with tau = log alpha^2, and at depth L > 2, with tau = (L - 2) log alpha,
+
+.. math:: A X = b, \qquad \log X = 2 \log u_0 + \tau + A^\top \nu, \qquad\text{or}\qquad
+          \log X = \tfrac{L}{L - 2} (\tau - \log q), \quad q = u_0^{2 - L} - (L - 2) A^\top \nu > 0 .
+
+A law and an initial radius r0 pick the point with :math:`\log \alpha = \log r + E(r_0) - E(r)`,
+:math:`r^2 = \sum_n X_n^{2/L}`. The choice is unique, because tau minus what the law demands rises along the curve.
+Towards tau = -inf the curve ends in a minimal (weighted) l1 solution.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from polarbias.errors import NotReachable
+from polarbias.limit.central_path import central_point
+from polarbias.linalg.normal_equations import Solve
+from polarbias.mirror.reduced_form import ReducedForm
+
+NEAR = 0.3
+"""Relative change of X by a Newton step, root mean square, below which a point counts as near the curve."""
+
+ROUGH = 1e-6
+"""Entries below this fraction of the largest are left out of Hessians while the curve is followed."""
+
+DEEP = -30.0
+"""Where tau is expected to be below this at depth 2, the linear program is the shorter way."""
+
+BEYOND = 0.02
+"""How much farther than to the matching point the linear program's path is followed: there its support is clear."""
+
+NEGLIGIBLE = -33.0
+"""Logarithm of the share of an entry in the sum of X^(2/L) below which it moves neither the radius nor the others."""
+
+UNFELT = 1e-9
+"""Share of the largest entry below which, above depth 2, an entry no longer steers Newton's direction."""
+
+MAX_STEPS = 400
+MAX_CENTRING = 100
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """A point of the curve.
+
+    Attributes
+    ----------
+    tau, nu
+        Its coordinates; nu has shape ``(rank,)``.
+    log_x
+        Logarithm of X, shape ``(n,)``.
+    s
+        Square of the factor's norm, sum of X^(2/L).
+    slope
+        Minus the derivative of nu in tau, shape ``(rank,)``.
+    steps
+        Factorizations spent.
+    converged
+        Whether residual and tau are met to rounding.
+    """
+
+    tau: float
+    nu: np.ndarray
+    log_x: np.ndarray
+    s: float
+    slope: np.ndarray
+    steps: int
+    converged: bool
+
+
+@dataclass(frozen=True)
+class _Iterate:
+    tau: float
+    nu: np.ndarray
+    q: np.ndarray | None  # above depth 2
+    z: np.ndarray  # log X
+    x: np.ndarray
+    residual: np.ndarray
+
+
+class Curve:
+    """The curve of one matrix, right-hand side, start direction and depth; its points serve as starts for others."""
+
+    def __init__(self, op: Any, log_u0: np.ndarray, depth: int) -> None:
+        """Keep the data; above depth 2, nu and q are in units of the median weight."""
+        self.op = op
+        self.depth = depth
+        self.p = 1.0 if depth == 2 else depth / (depth - 2)
+        self._half = 1.0 if depth == 2 else (depth - 2) / 2
+        self._size = float(np.linalg.norm(op.b))
+        log_w = (2 - depth) * log_u0
+        self.log_unit = 0.0 if depth == 2 else float(np.median(log_w))
+        self._w = np.exp(np.clip(log_w - self.log_unit, -600, 600))
+        self._c = 2 * log_u0
+        self._points: list[_Iterate] = []
+        self._s: list[float] = []  # of the points
+        # Norm of X for entries in proportion to u0^L whose images add up like random vectors.
+        shape = np.exp(depth * (log_u0 - log_u0.max()))
+        self._guess = shape * (self._size / float(np.linalg.norm(shape * op.column_norms())))
+        self._highest = float(np.log(self._guess.max())) + 250  # far beyond any limit, far from overflow
+        size = float(np.log(self._guess @ self._guess / self._guess.sum())) / self.p
+        # Below it the entries that vanish are negligible, above it the weights are. At depth 2 nothing is lost by going
+        # all the way: there log X is a sum, not the logarithm of a difference.
+        self._window = (
+            (-np.inf, np.inf)
+            if depth == 2
+            else (size + NEGLIGIBLE * depth / 2 / self.p - 9, size + float(np.log(self._w.max())) - NEGLIGIBLE)
+        )
+
+    def demanded(self, form: ReducedForm, x: np.ndarray) -> tuple[float, float, float]:
+        """Return the tau that the law demands of a limit X, its derivative in s, and s."""
+        s = float((x ** (2 / self.depth)).sum())
+        return float(self._demanded_at(form, s)), self._half * (1 / s - 1 / float(form.f(s))), s
+
+    def _demanded_at(self, form: ReducedForm, s: Any) -> Any:
+        return self._half * (np.log(s) + 2 * form.E(form.r0**2) - 2 * form.E(s)) - self.log_unit
+
+    def _inside(self, tau: float) -> float:
+        """Return tau, clipped to the window beyond which X does not change any more."""
+        return float(np.clip(tau, *self._window))
+
+    def point(self, form: ReducedForm) -> CurvePoint:
+        """Return the point that the law and the initial radius of ``form`` pick.
+
+        Raises
+        ------
+        NotReachable
+            A direction of the dual proves that no X >= 0 solves A X = b.
+        """
+        begin, spent = self._begin(form)
+        return self._follow(begin, form, spent)
+
+    def _at(self, tau: float, nu: np.ndarray, q: np.ndarray | None, z: np.ndarray) -> _Iterate:
+        x = np.exp(np.maximum(z, -745.0))
+        x[z < -745] = 0.0
+        return _Iterate(tau, nu, q, z, x, self.op.forward(x) - self.op.b)
+
+    def _moved(self, at: _Iterate, dtau: float, dnu: np.ndarray, along: np.ndarray) -> _Iterate | None:
+        """Return the iterate after a step, ``along`` = A^T dnu; None outside the domain."""
+        # By increments: the entries that count are of moderate size, whatever the size of tau and nu.
+        if at.q is None:
+            q, z = None, at.z + (along + dtau)
+        else:
+            q = at.q - along
+            if not q.min() > 0:
+                return None
+            z = self.p * (at.tau + dtau - np.log(q))
+        return self._at(at.tau + dtau, at.nu + dnu, q, z) if z.max() < self._highest else None
+
+    def _rate(self, at: _Iterate) -> Any:
+        """Return the derivative of log X in A^T nu, shape ``(n,)`` or a number."""
+        return 1.0 if at.q is None else self.p / at.q
+
+    def _normal(self, at: _Iterate, *, rough: bool) -> Solve:
+        """Return the inverse of the dual's Hessian."""
+        if self.depth == 2:
+            return self.op.normal(at.x, ROUGH if rough else 0.0)  # type: ignore[no-any-return]
+        # Weights X / q of large entries drown those of others that still matter to A X = b; entries that do not matter
+        # to it any more in floating point must not decide where nu goes.
+        rate = self._rate(at)
+        ridge = UNFELT * float(at.x.max()) * float(np.median(rate))
+        return self.op.normal(at.x * rate, graded=True, ridge=ridge)  # type: ignore[no-any-return]
+
+    def _begin(self, form: ReducedForm) -> tuple[_Iterate, int]:
+        """Return a point near the curve from which to go on, and the factorizations spent on it."""
+        if self._points:
+            return self._nearest(form), 0
+        spent = 0
+        if self.depth > 2 or self._expected(form) < DEEP:
+            found = self._from_program(form)
+            if found is not None:
+                at, spent = found
+                if self.depth == 2:
+                    return at, spent
+                at, spent, near = self._centred(at, spent)
+                if near:
+                    return at, spent
+        if self.depth == 2:
+            kappa = float(self._guess.sum())
+            at = self._at(float(np.log(kappa)), np.zeros(self.op.m), None, self._c + np.log(kappa))
+        else:
+            tau = float(np.max(np.log(np.maximum(self._guess, 1e-300)) / self.p + np.log(self._w)))
+            at = self._at(tau, np.zeros(self.op.m), self._w, self.p * (tau - np.log(self._w)))
+        at, spent, _ = self._centred(at, spent)
+        return at, spent
+
+    def _nearest(self, form: ReducedForm) -> _Iterate:
+        """Return the known point whose tau is closest to what the law demands there."""
+        taus = np.array([at.tau for at in self._points])
+        demanded = np.clip(self._demanded_at(form, np.array(self._s)), *self._window)
+        return self._points[int(np.abs(taus - demanded).argmin())]
+
+    def _expected(self, form: ReducedForm) -> float:
+        """Return the tau that the law would demand of a limit a third as large as the guess."""
+        return self.demanded(form, self._guess / 3)[0]
+
+    def _centred(self, at: _Iterate, spent: int) -> tuple[_Iterate, int, bool]:
+        r"""Minimise a dual that is convex in nu until the point is near the curve; tell whether it is.
+
+        Above depth 2 the dual of the plain flow at fixed tau; at depth 2, where its exponentials are too steep far
+        from the curve, :math:`\max(s, 0)^2 / (2 \kappa) - b^\top \nu` with s = kappa (1 + log<u0^2, e^{A^T nu}>), the
+        dual of the flow with r0^2 = eta = kappa.
+        """
+        op, kappa = self.op, float(self._guess.sum())
+        for step in range(spent, spent + MAX_CENTRING):
+            solve = self._normal(at, rough=False)
+            dnu = -solve(at.residual)
+            if self.depth == 2:
+                # With X = s pi, s moves by kappa <pi, A^T dnu> rather than s <pi, A^T dnu>: a change of rank one.
+                s = float(at.x.sum())
+                mean = op.forward(at.x) / s
+                a = solve(mean)
+                dnu = dnu - a * ((kappa - s) * (mean @ dnu) / (1 + (kappa - s) * (mean @ a)))
+            along = op.adjoint(dnu)
+            if along.max() <= 0 and op.b @ dnu > 0:
+                raise out_of_reach(op, dnu)
+            slope = abs(float(at.residual @ dnu))
+            if float(at.x @ (self._rate(at) * along) ** 2) < 0.05 * float(at.x.sum()):
+                return at, step, True
+            t = 1.0 if at.q is None else min(1.0, 0.95 / max(float((along / at.q).max()), 1e-300))
+            moved = None
+            while t > 1e-12:
+                moved = self._centre_step(at, kappa, t * dnu, t * along)
+                if moved is not None and moved.residual @ dnu <= 0.5 * slope:
+                    break
+                t *= 0.5
+            if moved is None:
+                break
+            at = moved
+        return at, step, False
+
+    def _centre_step(self, at: _Iterate, kappa: float, dnu: np.ndarray, along: np.ndarray) -> _Iterate | None:
+        if self.depth > 2:
+            return self._moved(at, 0.0, dnu, along)
+        z = at.z - at.tau + along
+        top = float(z.max())
+        total = top + float(np.log(np.exp(np.maximum(z - top, -745)).sum()))
+        s = kappa * (1 + total)
+        if s <= 1e-3 * kappa:
+            return None
+        tau = float(np.log(s)) - total
+        return self._at(tau, at.nu + dnu, None, z + tau)
+
+    def _from_program(self, form: ReducedForm) -> tuple[_Iterate, int] | None:
+        """Return the point that matches one on the central path of the linear program, or None if that stalls."""
+        op, p = self.op, self.p
+
+        def log_slack(x: np.ndarray) -> float:
+            """Return the logarithm of the slack that entries of average size should have."""
+            tau = self.demanded(form, x)[0]
+            if self.depth == 2:
+                return -float(np.log(max(-tau, 20.0)))
+            return float(np.clip(tau - np.log(float(x @ x) / float(x.sum())) / p, -12.0 / p, 0.0))
+
+        def log_mu(x: np.ndarray) -> float:
+            return float(np.log(BEYOND * float(x @ x) / float(x.sum()))) + log_slack(x)
+
+        w = self._w if self.depth > 2 else 1 + self._c / min(self._expected(form), -20.0)
+        found = central_point(op, w, log_mu, graded=self.depth > 2)
+        if found is None:
+            return None
+        # The large entries settle what X q = mu left open of nu.
+        large = found.x > 1e-8 * found.x.max()
+        if self.depth > 2:
+            share = found.x / found.x.sum()
+            tau = float(share @ (np.log(found.x) / p + np.log(found.q)))
+            off = np.where(large, found.q - np.exp(tau - np.log(found.x) / p), 0.0)
+            dnu = op.normal(found.x / found.q, graded=True)(op.forward(found.x / found.q * off))
+            along = op.adjoint(dnu)
+            t = min(1.0, 0.9 / max(float((along / found.q).max()), 1e-300))
+            q = found.q - t * along
+            return self._at(tau, found.eta + t * dnu, q, p * (tau - np.log(q))), found.steps + 1
+        tau = min(self.demanded(form, found.x)[0], -20.0)
+        nu = -tau * found.eta
+        at = self._at(tau, nu, None, self._c + tau + op.adjoint(nu))
+        off = np.where(large, np.clip(np.log(found.x) - at.z, -30, 30), 0.0)
+        dnu = op.normal(found.x)(op.forward(found.x * off))
+        return self._moved(at, 0.0, dnu, op.adjoint(dnu)) or at, found.steps + 1
+
+    def _follow(self, at: _Iterate, form: ReducedForm, spent: int) -> CurvePoint:
+        """Go along the curve to the point of ``form``: predictor and corrector with one factorization a step."""
+        op = self.op
+        stride, best, stalled, fine = 2.0, np.inf, 0, False
+        norms = op.column_norms()
+        for step in range(spent, spent + MAX_STEPS):  # noqa: B007 -- its last value is the count
+            rate = self._rate(at)
+            solve = self._normal(at, rough=not fine)
+            correction, slope = -solve(at.residual), solve(self.p * op.forward(at.x))
+            along, along_slope = op.adjoint(correction), op.adjoint(slope)
+            aim, sensitivity, s = self.demanded(form, at.x)
+            gradient = 2 / self.depth * at.x ** (2 / self.depth) * sensitivity
+            newton = (aim - at.tau + float(gradient @ (rate * along))) / (
+                1 - float(gradient @ (self.p - rate * along_slope))
+            )
+            dtau = self._inside(at.tau + newton) - at.tau
+            relative = float(np.linalg.norm(at.residual)) / self._size
+            # Where X is large and cancels in A X, its own rounding is the limit.
+            rounding = 4 * np.finfo(float).eps * float(at.x @ norms) / self._size
+            if relative < max(1e-13, rounding) and abs(dtau) < 1e-12 + 1e-14 * abs(at.tau):
+                break
+            fine = relative < 1e-3 and abs(dtau) < 1e-2 * max(1.0, abs(at.tau))
+            settled = relative < 1e-9 and abs(dtau) < 1e-6 * max(1.0, abs(at.tau))
+            stalled = stalled + 1 if settled and relative + abs(dtau) > 0.5 * best else 0
+            best = min(best, relative + abs(dtau))
+            if stalled > 12:
+                break
+            moved = None
+            error = float(np.sqrt(at.x @ (rate * along) ** 2 / at.x.sum()))
+            if error < 1e-3:
+                stride = max(stride, 0.1)
+            if error <= NEAR:
+                moved, stride = self._predicted(at, solve, (correction, along), (slope, along_slope), dtau, stride)
+            at = moved or self._corrected(at, correction, along)
+        converged = bool(relative < max(1e-11, 10 * rounding) and abs(dtau) < 1e-9 + 1e-12 * abs(at.tau))
+        if converged:
+            self._points.append(at)
+            self._s.append(s)
+        if at.tau > self._window[0]:
+            return CurvePoint(at.tau, at.nu, at.z, s, slope, step + 1, converged)
+        # Below the window the support stays and the other entries are explicit functions of tau.
+        vanishing = at.z < np.log(float(at.x @ at.x) / float(at.x.sum())) + NEGLIGIBLE * self.depth / 4
+        s = float((at.x[~vanishing] ** (2 / self.depth)).sum())
+        aim = float(self._demanded_at(form, s))
+        z = np.where(vanishing, at.z + self.p * (aim - at.tau), at.z)
+        return CurvePoint(aim, at.nu, z, s, slope, step + 1, converged)
+
+    def _predicted(
+        self,
+        at: _Iterate,
+        solve: Solve,
+        correction: tuple[np.ndarray, np.ndarray],
+        slope: tuple[np.ndarray, np.ndarray],
+        dtau: float,
+        stride: float,
+    ) -> tuple[_Iterate | None, float]:
+        """Return the farthest point within ``stride`` that stays near the curve, and the next stride."""
+        for attempt in range(4):
+            go = float(np.clip(dtau, -stride, stride))
+            # Above depth 2 the slack of large entries is in proportion to e^tau.
+            share = go if at.q is None else float(np.expm1(go))
+            dnu, along = (c - share * d for c, d in zip(correction, slope, strict=True))
+            trial = self._moved(at, go, dnu, along)
+            previous = np.inf
+            for _ in range(3):
+                if trial is None or not trial.x.sum() < 20 * at.x.sum():
+                    break
+                back = solve(trial.residual)
+                along = self.op.adjoint(back)
+                error = float(np.sqrt(trial.x @ (self._rate(trial) * along) ** 2 / trial.x.sum()))
+                if error <= NEAR:
+                    return trial, max(stride, 3 * abs(go)) if attempt == 0 else abs(go)
+                if error > min(1.0, 0.5 * previous):
+                    break
+                previous = error
+                trial = self._moved(trial, 0.0, -back, -along)
+            stride = 0.35 * abs(go)
+        return None, stride
+
+    def _corrected(self, at: _Iterate, correction: np.ndarray, along: np.ndarray) -> _Iterate:
+        """Return the step along Newton's direction at fixed tau after which the convex dual rises again."""
+        start = abs(float(at.residual @ correction))
+
+        def trial(t: float) -> tuple[_Iterate | None, float]:
+            moved = self._moved(at, 0.0, t * correction, t * along)
+            return moved, np.inf if moved is None else float(moved.residual @ correction) / start
+
+        # Where an entry must vanish, Newton's step only divides it by e: a longer one may do better.
+        t, (moved, slope) = 1.0, trial(1.0)
+        while slope < -0.1 and t < 100:
+            longer, next_slope = trial(2 * t)
+            if not next_slope < 0.3:
+                break
+            t, moved, slope = 2 * t, longer, next_slope
+        while not slope <= 0.5 and t > 1e-12:
+            t *= 0.5
+            moved, slope = trial(t)
+        return moved or at
+
+
+def out_of_reach(op: Any, y: np.ndarray) -> NotReachable:
+    """Return the error for a y with b^T y > 0 and A^T y <= 0."""
+    y = op.rows(y)
+    return NotReachable(
+        "no X >= 0 has A X = b: change b, drop contradictory rows, or allow signs with HadamardDifference.",
+        y / np.abs(y).max(),
+    )

@@ -1,0 +1,1 @@
+"""Linear algebra: normal equations, BLAS threads and quadrature in logarithms."""

@@ -1,0 +1,1 @@
+"""The mirror map: reduced form, state, potential and mirror descent."""

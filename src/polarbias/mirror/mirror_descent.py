@@ -1,0 +1,298 @@
+r"""Mirror descent in the potential of the flow: discrete steps that keep the flow's invariants exactly.
+
+.. math:: \nu_{k+1} = \nu_k - h_k R(X(\nu_k)), \qquad R(X) = A X - b .
+
+The mirror map of the signal moves along the rows of A by A^T nu, whatever the steps; so where this converges, it
+converges to the limit of the gradient flow. What ordinary descent loses by its steps of finite length is the
+difference between the two.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from numbers import Real
+from time import perf_counter
+from typing import Any
+
+import jax
+import numpy as np
+
+from polarbias.errors import InvalidInput
+from polarbias.linalg.blas_threads import limit_blas_threads
+from polarbias.mirror.reduced_form import ReducedForm, polar_forms
+from polarbias.mirror.state import MirrorState
+from polarbias.networks import Network, WeightNormalization
+from polarbias.networks.base import norm
+from polarbias.networks.parameters import admitted
+from polarbias.networks.ratio_law import ConstantRatio
+from polarbias.problems.linear import LinearProblem
+from polarbias.solution import Solution, Status, Trajectory
+
+logger = logging.getLogger(__name__)
+
+RECORDS = 900
+"""About this many log-spaced steps of a run are recorded."""
+
+SECONDS_PER_CALL = 0.5
+"""Time between two calls of the callback."""
+
+SHORTEST = 2.0**-60
+"""The search gives up at this fraction of the length that it tries first."""
+
+
+@dataclass(frozen=True)
+class MirrorProgress:
+    """What a callback sees while mirror descent runs.
+
+    Attributes
+    ----------
+    index
+        Batch index of the run; runs run one after the other.
+    steps, loss
+        Steps of this run so far and its loss.
+    """
+
+    index: tuple[int, ...]
+    steps: int
+    loss: float
+
+
+def mirror_descent(
+    problem: LinearProblem,
+    network: Network,
+    theta0: Any,
+    *,
+    step: float | None = None,
+    max_steps: int = 10_000,
+    tol: float = 1e-12,
+    rtol: float = 0.0,
+    callback: Callable[[MirrorProgress], object] | None = None,
+) -> Solution:
+    r"""Run mirror descent from ``theta0`` for every run of a batch.
+
+    .. math:: \nu_{k+1} = \nu_k - h_k (A X(\nu_k) - b)
+
+    This is gradient descent on the convex dual objective :math:`\Psi` whose gradient is the residual. By default every
+    step has :math:`\Psi(\nu_{k+1}) \le \Psi(\nu_k) - (h_k / 2) \lVert R_k \rVert^2`: at depth 2 with a constant ratio
+    from a bound on the curvature, without trials; otherwise because :math:`\langle R_{k+1}, R_k \rangle` is at least
+    :math:`\lVert R_k \rVert^2 / 2`, which by convexity implies it.
+
+    Parameters
+    ----------
+    problem
+        One problem, or T of them (`stack`); dense, sparse or linear operator.
+    network
+        `HadamardPower`, `HadamardDifference`, or `WeightNormalization` around one of them, depth 2 or above.
+    theta0
+        Start, as from ``network.init``; batch axes as in `gradient_descent`. Runs run one by one.
+    step
+        A positive number for steps of this fixed length h, which may be too long to converge; None for the rule above.
+    max_steps
+        Steps after which a run ends.
+    tol
+        A run has converged when its loss is below this.
+    rtol
+        Alternative: converged when ``||A X - b|| < rtol ||b||``. The larger of the two bounds counts.
+    callback
+        Called about twice a second with a `MirrorProgress`; a true return value ends the run.
+
+    Returns
+    -------
+    Solution
+        With ``status`` per run: converged, max_steps, diverged (a fixed step led out of the mirror map's domain),
+        line_search_failed (rounding hides every decrease) or interrupted (callback or Ctrl-C; runs not begun stay at
+        their start), ``stats["trials"]``, the points at which the residual was computed, and a ``trajectory`` of about
+        1,000 log-spaced records. A run may pass through X = 0 and come back, where the flow collapses.
+
+    Raises
+    ------
+    InvalidInput
+        Another network, depth 1, shapes that do not fit, options outside their range.
+
+    References
+    ----------
+    arXiv:2305.05448v1, Lemmas 3.7 and 3.9 (the invariants) and Appendix (55)-(57) (the potential).
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> problem = pb.LinearProblem([[1.0, 2.0]], [2.0])
+    >>> network = pb.WeightNormalization(pb.HadamardPower(2), ratio=0.03)
+    >>> theta0 = network.init(scale=0.5, direction=[1.0, 1.0])
+    >>> pb.mirror_descent(problem, network, theta0, tol=1e-20).x.round(6)
+    array([3.00000e-06, 9.99999e-01])
+    """
+    theta0, batch_shape = admitted(problem, network, theta0, np.dtype(np.float64))
+    _check_options(step, max_steps, tol, rtol, callback)
+    forms = polar_forms(problem, network, theta0)[1]
+    lengths = norm(theta0.u) if isinstance(network, WeightNormalization) else np.ones(batch_shape)
+    bounds = np.maximum(tol, (rtol * np.linalg.norm(problem.b, axis=-1)) ** 2 / (2 * network.degree))
+    runs: list[_Run] = []
+    interrupted = False
+    for at, one, form in forms:
+        run = _Run(at, MirrorState.start(one, form))
+        if interrupted:
+            run.status = Status.INTERRUPTED
+        else:
+            bound = float(np.asarray(bounds)[at[: np.ndim(bounds)]])
+            with limit_blas_threads(one.m):
+                run.go(_Steps(form) if step is None else _Steps(form, float(step)), max_steps, bound, callback)
+        interrupted = run.status == Status.INTERRUPTED
+        run.record()
+        runs.append(run)
+    return _solution(problem, runs, np.asarray(lengths), batch_shape)
+
+
+def _check_options(step: object, max_steps: object, tol: float, rtol: float, callback: object) -> None:
+    if step is not None and not (isinstance(step, Real) and np.isfinite(float(step)) and float(step) > 0):
+        raise InvalidInput(f"step must be a positive number or None, got {step!r}.")
+    if isinstance(max_steps, bool) or not isinstance(max_steps, int | np.integer) or max_steps < 1:
+        raise InvalidInput(f"max_steps must be an integer of at least 1, got {max_steps!r}.")
+    for name, value in (("tol", tol), ("rtol", rtol)):
+        if not (isinstance(value, Real) and np.isfinite(value) and value >= 0):
+            raise InvalidInput(f"{name} must be a finite number of at least 0, got {value!r}.")
+    if callback is not None and not callable(callback):
+        raise InvalidInput(f"callback must be a function of one argument, got {callback!r}.")
+
+
+class _Steps:
+    """Chooses the lengths of one run's steps.
+
+    Parameters
+    ----------
+    form
+        The run.
+    fixed
+        The length of all steps, or None.
+    """
+
+    def __init__(self, form: ReducedForm, fixed: float | None = None) -> None:
+        self.fixed, self.length = fixed, 0.0
+        bounded = form.depth == 2 and not form.plain and type(form.law) is ConstantRatio
+        self.eta = float(form.f(1.0)) if bounded else None
+        self.trials = 0
+
+    def next(self, state: MirrorState) -> MirrorState | Status:
+        """Return the state after a step, or why there is none."""
+        R = state.residual
+        if self.fixed is not None or self.eta is not None:
+            self.trials += 1
+            moved = state.moved(-(self.fixed or self._bounded(state)) * R)
+            return moved if moved.inside else Status.DIVERGED
+        return self._searched(state)
+
+    def _bounded(self, state: MirrorState) -> float:
+        """Return a length along which the curvature of the dual objective stays below half its inverse."""
+        assert self.eta is not None
+        R = state.residual
+        pull = state.spread(state.problem.A.T @ R)
+        scale = float(np.abs(pull).max())
+        if scale == 0:  # R is orthogonal to all columns: the signal does not change
+            return 1.0
+        a = float(R @ R) / scale**2
+        rise = max(0.0, float((-pull).max()))
+        return min(a / self.eta, 2 * a / (state.s + float(np.sqrt(state.s**2 + 4 * self.eta * rise * a))))
+
+    def _searched(self, state: MirrorState) -> MirrorState | Status:
+        R = state.residual
+        square = float(R @ R)
+        first = 2 * self.length if self.length else self._first(state)
+        length = first
+        while length > SHORTEST * first:
+            self.trials += 1
+            moved = state.moved(-length * R)
+            if moved.inside and float(moved.residual @ R) >= square / 2:
+                self.length = length
+                return moved
+            length /= 2
+        return Status.LINE_SEARCH_FAILED
+
+    def _first(self, state: MirrorState) -> float:
+        """Return a length along which the logarithms of v change by about 0.1."""
+        power = (state.form.depth - 2) / 2
+        rate = np.abs(state.spread(state.problem.A.T @ state.residual)) * np.exp(power * state.log_v)
+        return 0.1 / float(rate.max() or 1.0)
+
+
+@dataclass
+class _Run:
+    """One run under way."""
+
+    index: tuple[int, ...]
+    state: MirrorState
+    steps: int = 0
+    trials: int = 0
+    status: Status | None = None
+    records: list[tuple[int, float, float, float]] = field(default_factory=list)
+
+    def go(
+        self,
+        rule: _Steps,
+        max_steps: int,
+        bound: float,
+        callback: Callable[[MirrorProgress], object] | None,
+    ) -> None:
+        """Step until the run ends."""
+        ratio = (max_steps + 1) ** (1 / RECORDS)
+        due, called = 0.0, perf_counter()
+        try:
+            while True:
+                if self.steps >= due:
+                    self.record()
+                    due = max(self.steps + 1, self.steps * ratio)
+                if self.state.loss < bound:
+                    self.status = Status.CONVERGED
+                elif self.steps >= max_steps:
+                    self.status = Status.MAX_STEPS
+                elif callback is not None and perf_counter() - called > SECONDS_PER_CALL:
+                    called = perf_counter()
+                    if callback(MirrorProgress(self.index, self.steps, self.state.loss)):
+                        self.status = Status.INTERRUPTED
+                if self.status is not None:
+                    break
+                moved = rule.next(self.state)
+                if isinstance(moved, Status):
+                    self.status = moved
+                    break
+                self.state, self.steps, self.trials = moved, self.steps + 1, rule.trials
+        except KeyboardInterrupt:
+            logger.warning("interrupted at step %d of run %s; returning the state so far", self.steps, self.index)
+            self.status = Status.INTERRUPTED
+        self.trials = rule.trials
+
+    def record(self) -> None:
+        """Write the present state down, once."""
+        if not self.records or self.records[-1][0] < self.steps:
+            state = self.state
+            self.records.append((self.steps, state.loss, state.r, float(np.abs(state.x).sum())))
+
+
+def _solution(problem: LinearProblem, runs: list[_Run], lengths: np.ndarray, batch_shape: tuple[int, ...]) -> Solution:
+    def stacked(values: list[Any]) -> np.ndarray:
+        array = np.array(values)
+        return array.reshape(batch_shape + array.shape[1:])
+
+    longest = max(len(run.records) for run in runs)
+    table = np.full((len(runs), longest, 4), np.nan)
+    table[..., 0] = -1
+    for row, run in zip(table, runs, strict=True):
+        row[: len(run.records)] = run.records
+    step, loss, r, l1 = np.moveaxis(table.reshape((*batch_shape, longest, 4)), -1, 0)
+    x = stacked([run.state.form.signal(run.state.log_x) for run in runs])
+    residual = np.asarray(np.linalg.norm(problem.residual(x), axis=-1))
+    thetas = [run.state.parameters(float(length)) for run, length in zip(runs, lengths.ravel(), strict=True)]
+    return Solution(
+        x=x,
+        theta=jax.tree.map(lambda *leaves: stacked(list(leaves)), *thetas),
+        loss=np.asarray(residual**2 / (2 * runs[0].state.form.depth)),
+        residual=residual,
+        steps=stacked([run.steps for run in runs]),
+        status=stacked([int(run.status or 0) for run in runs]),
+        stats={"trials": stacked([run.trials for run in runs])},
+        trajectory=Trajectory(step.astype(np.int64), loss, r, l1),
+        log_x=stacked([run.state.log_x for run in runs]),
+        mirror_dual=stacked([run.state.nu for run in runs]),
+        r=stacked([run.state.r for run in runs]),
+    )

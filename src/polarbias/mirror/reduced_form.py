@@ -1,0 +1,209 @@
+r"""One form for every flow with an explicit limit: a radius with a ratio law, and a unit direction.
+
+With :math:`\lVert u \rVert` and the direction rate absorbed into the clock, the weight-normalized flow is
+
+.. math:: r' = -f(r)\, \langle u, g \rangle, \qquad u' = -r\, (g - u \langle u, g \rangle), \qquad
+          g = (A^\top R) \odot x^{\odot (L-1)}, \quad x = r u .
+
+The plain flow :math:`x' = -g` follows the same curve at another pace for :math:`f(r) = r^2`. A signed network with one
+polar coordinate for both halves is the nonnegative one of the matrix [A, -A].
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import numpy as np
+from scipy.special import wrightomega
+
+from polarbias.errors import InvalidInput
+from polarbias.networks import HadamardDifference, WeightNormalization
+from polarbias.networks.base import norm
+from polarbias.networks.hadamard import is_power
+from polarbias.networks.parameters import admitted
+from polarbias.networks.ratio_law import ConstantRatio, HarmonicRatio, PowerRatio, RatioLaw
+from polarbias.problems.linear import LinearProblem
+
+
+@dataclass(frozen=True, eq=False)
+class ReducedForm:
+    r"""The start of one run in polar coordinates.
+
+    Attributes
+    ----------
+    depth
+        L.
+    law
+        The network's ratio law; :math:`f = r^2` without weight normalization.
+    pace
+        :math:`\eta_u / \lVert u_0 \rVert^2` (Lemma 3.1 of arXiv:2305.05448v1): with a unit direction that moves at rate
+        1, f is divided and E multiplied by it.
+    r0
+        Norm of the factor, positive.
+    log_u0, sign
+        Logarithm and sign of the entries of the unit direction, shape ``(n,)``; n = 2 N for a signed network. The
+        signs are 1 at depth 2 and above.
+    signed
+        Whether the entries stand for the halves of a signed signal of length n / 2.
+    plain
+        Whether the network has no weight normalization.
+    """
+
+    depth: int
+    law: RatioLaw
+    pace: float
+    r0: float
+    log_u0: np.ndarray
+    sign: np.ndarray
+    signed: bool
+    plain: bool
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the cached functions out of copies and pickles."""
+        return {name: value for name, value in self.__dict__.items() if name != "_radial"}
+
+    @property
+    def n(self) -> int:
+        """Number of entries of the direction."""
+        return int(self.log_u0.size)
+
+    @property
+    def square(self) -> bool:
+        """Whether f = r^2 at rate 1, up to the rounding of the direction's norm: the plain flow's curve."""
+        return (
+            isinstance(self.law, PowerRatio) and self.law.k == 2 and math.isclose(self.law.c, self.pace, rel_tol=1e-14)
+        )
+
+    @property
+    def log_start(self) -> np.ndarray:
+        """Logarithm of the size of X at the start, shape ``(n,)``."""
+        return np.asarray(self.depth * (np.log(self.r0) + self.log_u0))
+
+    def E(self, s: Any) -> Any:
+        """Return E of the radius sqrt(s), for a unit direction that moves at rate 1."""
+        return self._radial[0](s)
+
+    def f(self, s: Any) -> Any:
+        """Return f of the radius sqrt(s), for a unit direction that moves at rate 1."""
+        return self._radial[1](s)
+
+    def E_inverse(self, E: Any) -> Any:
+        """Return s, the square of the radius at which E has this value; E must be in the range of the law."""
+        return self._radial[2](E)
+
+    @cached_property
+    def _radial(self) -> tuple[Callable[[Any], Any], Callable[[Any], Any], Callable[[Any], Any]]:
+        """E(s), f(s) and s(E): solvers call them thousands of times a second, laws check and convert at each call."""
+        law, pace = self.law, self.pace
+        if type(law) is ConstantRatio:
+            eta = float(law.eta) / pace
+            return lambda s: s / (2 * eta), lambda s: eta + 0.0 * s, lambda E: 2 * eta * E
+        if type(law) is PowerRatio and law.k == 2:
+            c = float(law.c) / pace
+            return lambda s: _log(s) / (2 * c), lambda s: c * s, lambda E: _exp(2 * c * E)
+        if type(law) is HarmonicRatio:
+            eta = float(law.eta)
+            return (
+                lambda s: pace * (_log(s) / 2 + s / (2 * eta)),
+                lambda s: eta * s / (eta + s) / pace,
+                lambda E: eta * _omega(2 * E / pace - np.log(eta)),
+            )
+        return (
+            lambda s: pace * law.E(np.sqrt(s)),
+            lambda s: law.f(np.sqrt(s)) / pace,
+            lambda E: law.E_inverse(np.asarray(E) / pace) ** 2,
+        )
+
+    def signal(self, log_x: np.ndarray) -> np.ndarray:
+        """Return the signal from the logarithms of its entries (of its halves, for a signed network)."""
+        x = self.sign * np.exp(log_x)
+        if not self.signed:
+            return np.asarray(x)
+        plus, minus = np.split(x, 2, axis=-1)
+        return np.asarray(plus - minus)
+
+
+def polar_forms(
+    problem: LinearProblem, network: Any, theta0: Any
+) -> tuple[tuple[int, ...], Iterator[tuple[tuple[int, ...], LinearProblem, ReducedForm]]]:
+    """Return the batch shape of the runs and an iterator over (index, problem, form), one for each run.
+
+    Raises
+    ------
+    InvalidInput
+        A network that is not `HadamardPower`, `HadamardDifference` or `WeightNormalization` around one of these;
+        shapes that do not fit; a start that the network does not allow.
+    """
+    theta, batch_shape = admitted(problem, network, theta0, np.dtype(np.float64))
+    plain = not isinstance(network, WeightNormalization)
+    inner = network if plain else network.inner
+    if not is_power(inner):
+        raise InvalidInput(
+            "this needs HadamardPower, HadamardDifference, or WeightNormalization around one of them, got"
+            f" {network!r}: only these flows are mirror flows (a polar coordinate per half has two clocks)."
+        )
+    if plain:
+        r, direction, law, pace = network.radius(theta), network.factor(theta), PowerRatio(1.0, 2), np.ones(batch_shape)
+    else:
+        r, direction, law = theta.r, theta.u, network.ratio
+        pace = _spread(network.direction_rate, batch_shape) / norm(theta.u) ** 2
+    sign = np.sign(direction) * np.sign(r)[..., None]
+    with np.errstate(divide="ignore"):
+        log_u = np.log(np.abs(direction))
+    top = log_u.max(-1, keepdims=True)
+    log_u = log_u - top - np.log(np.exp(2 * (log_u - top)).sum(-1, keepdims=True)) / 2
+    problem_ndim = len(problem.batch_shape)
+    leaves, treedef = jax.tree.flatten(law)
+    leaves = [_spread(leaf, batch_shape) for leaf in leaves]
+
+    def configurations() -> Iterator[tuple[tuple[int, ...], LinearProblem, ReducedForm]]:
+        for at in np.ndindex(batch_shape):
+            one = problem[at[:problem_ndim]] if problem_ndim else problem
+            own = jax.tree.unflatten(treedef, [leaf[at] for leaf in leaves])
+            yield (
+                at,
+                one,
+                ReducedForm(
+                    depth=inner.degree,
+                    law=own,
+                    pace=float(pace[at]),
+                    r0=float(np.abs(r)[at]),
+                    log_u0=log_u[at],
+                    sign=sign[at],
+                    signed=isinstance(inner, HadamardDifference),
+                    plain=plain,
+                ),
+            )
+
+    return batch_shape, configurations()
+
+
+def _log(s: Any) -> Any:
+    with np.errstate(divide="ignore"):
+        return np.log(s)
+
+
+def _exp(E: Any) -> Any:
+    with np.errstate(over="ignore"):
+        return np.exp(E)
+
+
+def _omega(z: Any) -> Any:
+    """Return the Wright omega function; far below 0 it is e^z to the last bit, and SciPy's would underflow."""
+    with np.errstate(under="ignore"):
+        return np.where(np.less(z, -40.0), np.exp(np.minimum(z, 0.0)), wrightomega(np.maximum(z, -40.0)))[()]
+
+
+def _spread(leaf: Any, batch_shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        return np.broadcast_to(np.asarray(leaf, np.float64), batch_shape)
+    except ValueError as mismatch:
+        raise InvalidInput(
+            f"a ratio or rate of shape {np.shape(leaf)} does not broadcast to the batch of runs {batch_shape}; give"
+            " theta0 the batch axes of the ratio, for example init(scale=np.ones(len(ratios)), ...)."
+        ) from mismatch

@@ -1,0 +1,261 @@
+r"""Diagonal linear networks: :math:`X = x^{\odot L}` and :math:`X = u^{\odot L} - v^{\odot L}`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import equinox as eqx
+import numpy as np
+
+from polarbias.errors import InvalidInput
+from polarbias.networks.base import Array, Factor, FactorNetwork, Pair, above_underflow, concatenate
+
+
+def _check_depth(depth: object) -> int:
+    if isinstance(depth, bool) or not isinstance(depth, int | np.integer) or depth < 1:
+        raise InvalidInput(f"depth must be an integer of at least 1, got {depth!r}.")
+    return int(depth)
+
+
+class HadamardPower(FactorNetwork):
+    r"""The diagonal linear network of depth L without weight normalization.
+
+    .. math:: X = x^{\odot L}, \qquad x' = -\nabla_x \tfrac{1}{2L} \lVert A x^{\odot L} - b \rVert^2 .
+
+    Parameters
+    ----------
+    depth
+        L, an integer of at least 1. At depth 1 this is linear regression.
+
+    Raises
+    ------
+    InvalidInput
+        A depth that is not a positive integer.
+
+    References
+    ----------
+    arXiv:2305.05448v1, equations (6), (9), (10) and (23).
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> network = pb.HadamardPower(depth=2)
+    >>> network.signal(network.init(scale=5.0, direction=[3.0, 4.0]))
+    array([ 9., 16.])
+    """
+
+    depth: int = eqx.field(static=True)
+
+    def __init__(self, depth: int) -> None:
+        """Check the depth."""
+        self.depth = _check_depth(depth)
+
+    @property
+    def degree(self) -> int:
+        """L, the depth."""
+        return self.depth
+
+    @property
+    def signed(self) -> bool:
+        """Only depth 1 reaches negative signals."""
+        return self.depth == 1
+
+    @property
+    def positive(self) -> bool:
+        """From depth 2 on, positive factors stay positive (Lemma 3.3)."""
+        return self.depth > 1
+
+    @property
+    def homogeneous(self) -> bool:
+        """Always."""
+        return True
+
+    def signal_of(self, x: Array) -> Array:
+        """Return ``x ** depth``."""
+        return x**self.depth
+
+    def pullback_of(self, x: Array, cotangent: Array) -> Array:
+        """Return ``depth * x ** (depth - 1) * cotangent`` (eq. 23)."""
+        if self.depth == 1:
+            return cotangent
+        return self.depth * x ** (self.depth - 1) * cotangent
+
+    def factor(self, theta: Factor) -> Array:
+        """Return x."""
+        return theta.x
+
+    def from_factor(self, x: Array) -> Factor:
+        """Wrap x."""
+        return Factor(x)
+
+    def speed(self, theta: Factor, r: np.ndarray) -> np.ndarray:
+        """Return 1: the factor is the parameter itself."""
+        return np.ones_like(r)
+
+    def pullback(self, theta: Factor, cotangent: Array) -> Factor:
+        """Return the gradient in x."""
+        return Factor(self.pullback_of(theta.x, cotangent))
+
+    def retract(self, theta: Factor, previous: Factor) -> Factor:
+        """Keep positive entries within the range of floats."""
+        del previous
+        return Factor(above_underflow(theta.x)) if self.positive else theta
+
+    def admissible(self, theta: Factor) -> Array | bool:
+        """Tell whether all entries are positive (depth 2 and above)."""
+        return theta.x.min(-1) > 0 if self.positive else True
+
+    def validate(self, theta: Any) -> None:
+        """Require `Factor` with entries that the depth allows."""
+        if not isinstance(theta, Factor):
+            raise InvalidInput(f"theta0 of HadamardPower must be Factor(x), got {type(theta).__name__}; use init().")
+        super().validate(theta)
+        self._check_signs(theta.x, "theta0.x")
+
+
+class Difference(FactorNetwork):
+    r"""Difference of two copies of a network, for signals with both signs.
+
+    The parameters are ``Pair(plus, minus)``, each half with the parameters of ``half``. Around a weight-normalized
+    network each half has polar coordinates of its own:
+    ``Difference(WeightNormalization(HadamardPower(2), ratio))``.
+
+    Parameters
+    ----------
+    half
+        The network of each half.
+
+    References
+    ----------
+    arXiv:2305.05448v1, equation (22).
+    """
+
+    half: FactorNetwork
+
+    def __init__(self, half: FactorNetwork) -> None:
+        """Check the type of the half."""
+        if not isinstance(half, FactorNetwork):
+            raise InvalidInput(f"half must be a network with a factor such as HadamardPower(2), got {half!r}.")
+        self.half = half
+
+    @property
+    def degree(self) -> int:
+        """The degree of each half."""
+        return self.half.degree
+
+    @property
+    def signed(self) -> bool:
+        """Always: that is what it is for."""
+        return True
+
+    @property
+    def positive(self) -> bool:
+        """As for each half."""
+        return self.half.positive
+
+    @property
+    def homogeneous(self) -> bool:
+        """As for each half."""
+        return self.half.homogeneous
+
+    def of_runs(self, select: Callable[[Array], Array]) -> Self:
+        """Select in the half."""
+        chosen: Self = eqx.tree_at(lambda network: network.half, self, self.half.of_runs(select))
+        return chosen
+
+    def signal_of(self, x: Array) -> Array:
+        """Return the signal of the first half of x minus that of the second."""
+        plus, minus = self._halves(x)
+        return self.half.signal_of(plus) - self.half.signal_of(minus)
+
+    def pullback_of(self, x: Array, cotangent: Array) -> Array:
+        """Pull back through each half; the second with the opposite sign."""
+        plus, minus = self._halves(x)
+        return concatenate(self.half.pullback_of(plus, cotangent), self.half.pullback_of(minus, -cotangent))
+
+    def factor(self, theta: Pair) -> Array:
+        """Return both factors, one after the other, shape ``(..., 2 N)``."""
+        return concatenate(self.half.factor(theta.plus), self.half.factor(theta.minus))
+
+    def from_factor(self, x: Array) -> Pair:
+        """Split 2 N entries into the parameters of two halves."""
+        plus, minus = self._halves(x)
+        return Pair(self.half.from_factor(plus), self.half.from_factor(minus))
+
+    def speed(self, theta: Pair, r: np.ndarray) -> np.ndarray:
+        """Return the larger speed of the two halves."""
+        return np.asarray(np.maximum(self.half.speed(theta.plus, r), self.half.speed(theta.minus, r)))
+
+    def signal(self, theta: Pair) -> Array:
+        """Return the difference of the halves' signals, shape ``(..., N)``."""
+        return self.half.signal(theta.plus) - self.half.signal(theta.minus)
+
+    def rates(self, theta: Pair) -> Pair:
+        """Return the rates of each half."""
+        return Pair(self.half.rates(theta.plus), self.half.rates(theta.minus))
+
+    def pullback(self, theta: Pair, cotangent: Array) -> Pair:
+        """Pull back through each half."""
+        return Pair(self.half.pullback(theta.plus, cotangent), self.half.pullback(theta.minus, -cotangent))
+
+    def retract(self, theta: Pair, previous: Pair) -> Pair:
+        """Retract each half."""
+        return Pair(self.half.retract(theta.plus, previous.plus), self.half.retract(theta.minus, previous.minus))
+
+    def admissible(self, theta: Pair) -> Array | bool:
+        """Tell whether both halves are."""
+        return self.half.admissible(theta.plus) & self.half.admissible(theta.minus)
+
+    def collapses(self) -> bool:
+        """As for each half; the radius that is watched is the joint one."""
+        return self.half.collapses()
+
+    def validate(self, theta: Any) -> None:
+        """Validate each half, and that they have one length."""
+        if not isinstance(theta, Pair):
+            raise InvalidInput(f"theta0 of a difference must be Pair(plus, minus), got {type(theta).__name__}.")
+        self.half.validate(theta.plus)
+        self.half.validate(theta.minus)
+        lengths = self.half.factor(theta.plus).shape, self.half.factor(theta.minus).shape
+        if lengths[0] != lengths[1]:
+            raise InvalidInput(f"both halves of theta0 must have one shape, got {lengths[0]} and {lengths[1]}.")
+
+    def _halves(self, x: Array) -> tuple[Array, Array]:
+        if x.shape[-1] % 2:
+            raise InvalidInput(f"a difference takes 2 N entries (plus, then minus), got {x.shape[-1]}, an odd number.")
+        middle = x.shape[-1] // 2
+        return x[..., :middle], x[..., middle:]
+
+
+class HadamardDifference(Difference):
+    r"""The signed diagonal linear network :math:`X = u^{\odot L} - v^{\odot L}` of depth L.
+
+    Without weight normalization its parameters are ``Pair(Factor(u), Factor(v))``. Wrapped in
+    `WeightNormalization` it has ONE polar coordinate for the joint vector (u, v). ``init`` takes 2 N entries.
+
+    Parameters
+    ----------
+    depth
+        L, an integer of at least 1.
+
+    References
+    ----------
+    arXiv:2305.05448v1, equation (22).
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> network = pb.HadamardDifference(depth=2)
+    >>> network.signal(network.init(scale=5.0, direction=[4.0, 3.0]))
+    array([7.])
+    """
+
+    def __init__(self, depth: int) -> None:
+        """Make both halves of one depth."""
+        super().__init__(HadamardPower(depth))
+
+
+def is_power(network: Any) -> bool:
+    """Tell whether a network's signal is x^L or u^L - v^L for certain: a subclass may have another."""
+    return type(network) in (HadamardPower, HadamardDifference)

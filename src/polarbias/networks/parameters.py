@@ -1,0 +1,85 @@
+"""Parameters of networks as they are given: checked against the problem, with NumPy leaves of one type."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import DTypeLike
+
+from polarbias.errors import InvalidInput
+from polarbias.networks.base import Network
+from polarbias.problems.linear import LinearProblem, real_array, require_problem
+
+
+def _check_kinds(problem: object, network: object) -> None:
+    """Raise `InvalidInput` unless these are a problem and a network."""
+    require_problem(problem)
+    if not isinstance(network, Network):
+        raise InvalidInput(f"network must be an instance of a Network such as HadamardPower(2), got {network!r}.")
+
+
+def working_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    """Return ``dtype`` if the roads in time can run in it."""
+    try:
+        chosen = np.dtype(dtype)
+    except TypeError:
+        chosen = np.dtype(object)
+    if chosen not in (np.dtype(np.float64), np.dtype(np.float32)):
+        raise InvalidInput(f"dtype must be float64 or float32, got {dtype!r}.")
+    return chosen
+
+
+def _as_parameters(theta: Any, dtype: np.dtype[Any]) -> Any:
+    """Return theta with NumPy leaves of ``dtype``; lists, and tuples of numbers, count as arrays."""
+
+    def is_leaf(node: Any) -> bool:
+        numbers = type(node) is tuple and all(isinstance(entry, Real) for entry in node)
+        return node is None or isinstance(node, list) or numbers
+
+    return jax.tree.map(lambda leaf: real_array(leaf, "theta0").astype(dtype), theta, is_leaf=is_leaf)
+
+
+def cast(network: Network, dtype: np.dtype[Any]) -> Network:
+    """Return the network with its floating-point array leaves in ``dtype``."""
+
+    def convert(leaf: Any) -> Any:
+        if isinstance(leaf, np.ndarray | jax.Array) and np.asarray(leaf).dtype.kind == "f":
+            return np.asarray(leaf, dtype)
+        return leaf
+
+    converted: Network = jax.tree.map(convert, network)
+    return converted
+
+
+def _runs_shape(problem: LinearProblem, network: Network, theta: Any) -> tuple[int, ...]:
+    """Return the batch shape of the runs, or raise if theta, network and problem do not fit together."""
+    try:
+        signal = jax.eval_shape(network.signal, theta)
+    except (TypeError, ValueError, IndexError, AttributeError) as reason:
+        raise InvalidInput(f"the network cannot map theta0 to a signal: {reason}") from reason
+    shape = tuple(signal.shape)
+    if not np.issubdtype(signal.dtype, np.floating):
+        raise InvalidInput(f"the network's signal must hold real floating-point numbers, got dtype {signal.dtype}.")
+    if 0 in shape:
+        raise InvalidInput(f"theta0 gives signals of shape {shape}: an empty batch; give at least one run.")
+    if shape[-1:] != (problem.n,):
+        raise InvalidInput(
+            f"theta0 gives signals of shape {shape}, but the problem has {problem.n} unknowns: the last axis must match"
+            " (a difference network takes directions of twice that length)."
+        )
+    if shape[: len(problem.batch_shape)] != problem.batch_shape:
+        raise InvalidInput(
+            f"theta0 has batch shape {shape[:-1]}; it must begin with the problems' batch shape {problem.batch_shape}."
+        )
+    return shape[:-1]
+
+
+def admitted(problem: LinearProblem, network: Network, theta: Any, dtype: np.dtype[Any]) -> tuple[Any, tuple[int, ...]]:
+    """Return theta with NumPy leaves of ``dtype`` and the batch shape of its runs, once all is found to fit."""
+    _check_kinds(problem, network)
+    theta = _as_parameters(theta, dtype)
+    network.validate(theta)
+    return theta, _runs_shape(problem, network, theta)

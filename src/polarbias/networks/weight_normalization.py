@@ -1,0 +1,195 @@
+r"""Weight normalization: gradient descent in polar coordinates of a network's factor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import equinox as eqx
+import jax
+import numpy as np
+from numpy.typing import ArrayLike
+
+from polarbias.errors import InvalidInput
+from polarbias.networks.base import Array, FactorNetwork, Polar, above_underflow, norm
+from polarbias.networks.ratio_law import RatioLaw, as_ratio
+from polarbias.problems.linear import real_array
+
+
+class WeightNormalization(FactorNetwork):
+    r"""A network seen through polar coordinates :math:`x = r\, u / \lVert u \rVert` of its factor.
+
+    .. math:: r' = -\eta_r \nabla_r \mathcal L, \qquad u' = -\eta_u \nabla_u \mathcal L .
+
+    Parameters
+    ----------
+    inner
+        The network whose factor gets polar coordinates. Around `HadamardDifference` this is one joint coordinate
+        for both halves; for a coordinate per half use ``Difference(WeightNormalization(HadamardPower(L), ratio))``.
+    ratio
+        Learning-rate ratio: a positive number, an array of them that broadcasts over the batch of starts, or a
+        law :math:`\eta_r = f(r)`.
+    direction_rate
+        :math:`\eta_u > 0`, 1 without loss of generality (Lemma 3.1).
+    renormalize
+        Rescale u to its former norm after every step. The flow keeps the norm (Lemma 3.2); descent lets it grow
+        slightly, as in the paper, unless this is set.
+
+    Raises
+    ------
+    InvalidInput
+        A ratio or rate that is not positive, an inner network without a factor.
+
+    References
+    ----------
+    arXiv:2305.05448v1, equations (1), (11)-(13), (24) and (25).
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> network = pb.WeightNormalization(pb.HadamardPower(depth=2), ratio=0.1)
+    >>> theta = network.init(scale=5.0, direction=[3.0, 4.0])
+    >>> print(theta.r, theta.u, network.signal(theta))
+    5.0 [0.6 0.8] [ 9. 16.]
+    """
+
+    inner: FactorNetwork
+    ratio: RatioLaw
+    direction_rate: np.ndarray
+    renormalize: bool = eqx.field(static=True)
+
+    def __init__(
+        self,
+        inner: FactorNetwork,
+        ratio: ArrayLike | RatioLaw,
+        direction_rate: ArrayLike = 1.0,
+        renormalize: bool = False,
+    ) -> None:
+        """Check the arguments and turn numbers into laws."""
+        if not isinstance(inner, FactorNetwork) or isinstance(inner, WeightNormalization):
+            raise InvalidInput(f"inner must be a plain network with a factor such as HadamardPower(2), got {inner!r}.")
+        self.inner = inner
+        self.ratio = as_ratio(ratio)
+        self.direction_rate = real_array(direction_rate, "direction_rate")
+        if not (self.direction_rate > 0).all():
+            raise InvalidInput(f"direction_rate must be positive, got {self.direction_rate.min():g}.")
+        self.renormalize = bool(renormalize)
+
+    @property
+    def degree(self) -> int:
+        """The degree of the inner network."""
+        return self.inner.degree
+
+    @property
+    def signed(self) -> bool:
+        """As for the inner network."""
+        return self.inner.signed
+
+    @property
+    def positive(self) -> bool:
+        """As for the inner network."""
+        return self.inner.positive
+
+    def signal_of(self, x: Array) -> Array:
+        """Return the inner network's signal."""
+        return self.inner.signal_of(x)
+
+    def pullback_of(self, x: Array, cotangent: Array) -> Array:
+        """Pull back to the factor through the inner network."""
+        return self.inner.pullback_of(x, cotangent)
+
+    def factor(self, theta: Polar) -> Array:
+        """Return ``r u / ||u||``."""
+        return (theta.r / norm(theta.u))[..., None] * theta.u
+
+    def from_factor(self, x: Array) -> Polar:
+        """Return the norm of x and its direction, a unit vector."""
+        size = abs(x).max(-1)  # squares of very large or small entries leave the range of floats
+        r = size * norm(x / size[..., None])
+        return Polar(r, x / r[..., None])
+
+    def init(self, scale: ArrayLike, direction: ArrayLike, direction_norm: ArrayLike = 1.0) -> Polar:
+        """Return parameters whose factor is ``scale * direction / ||direction||`` and with ``||u|| = direction_norm``.
+
+        Parameters are those of `FactorNetwork.init`; ``direction_norm``, positive, is a scalar or has the shape of the
+        batch. Changing it is the same as changing ``direction_rate`` by its inverse square (Lemma 3.1).
+        """
+        length = real_array(direction_norm, "direction_norm")
+        if not (length > 0).all():
+            raise InvalidInput(f"direction_norm must be positive, got {length.min():g}.")
+        r, unit = self._start(scale, direction)
+        try:
+            lengths = np.broadcast_to(length, np.shape(r))
+        except ValueError as mismatch:
+            raise InvalidInput(
+                f"direction_norm of shape {length.shape} does not broadcast to the batch of starts {np.shape(r)}."
+            ) from mismatch
+        return Polar(np.array(r)[()], unit * lengths[..., None])
+
+    def radius(self, theta: Polar) -> Array:
+        """Return |r|."""
+        return abs(theta.r)
+
+    def speed(self, theta: Polar, r: np.ndarray) -> np.ndarray:
+        """Return the larger of the tangential rate, (r / ||u||)^2 eta_u, and the radial one, f(r)."""
+        return np.asarray(np.maximum(self.direction_rate * (r / norm(theta.u)) ** 2, self.ratio.f(r)))
+
+    def rates(self, theta: Polar) -> Polar:
+        """Return f(|r|) for the radius (r may be negative at depth 1) and ``direction_rate`` for the direction."""
+        return Polar(self.ratio.f(abs(theta.r)), self.direction_rate)
+
+    def pullback(self, theta: Polar, cotangent: Array) -> Polar:
+        """Return the gradients (24) and (25)."""
+        unit, g = self._pulled(theta, cotangent)
+        return self._polar(theta, unit, g, (unit * g).sum(-1))
+
+    def pullback_given(self, theta: Polar, cotangent: Array, product: Array) -> Polar:
+        """Return the same without a sum over n where Euler's theorem gives it: <x, grad_x> = L <X, cotangent>."""
+        if not (self.inner.homogeneous and self.positive):  # at depth 1 r may be 0
+            return self.pullback(theta, cotangent)
+        unit, g = self._pulled(theta, cotangent)
+        return self._polar(theta, unit, g, self.degree * product / theta.r)
+
+    def _pulled(self, theta: Polar, cotangent: Array) -> tuple[Array, Array]:
+        """Return the unit direction and the gradient in the factor."""
+        unit = theta.u / norm(theta.u)[..., None]
+        return unit, self.inner.pullback_of(theta.r[..., None] * unit, cotangent)
+
+    def _polar(self, theta: Polar, unit: Array, g: Array, radial: Array) -> Polar:
+        return Polar(radial, (theta.r / norm(theta.u))[..., None] * (g - unit * radial[..., None]))
+
+    def of_runs(self, select: Callable[[Array], Array]) -> Self:
+        """Select the ratios and direction rates of some runs."""
+        own = self.inner.of_runs(select), jax.tree.map(select, self.ratio), select(self.direction_rate)
+        chosen: Self = eqx.tree_at(lambda network: (network.inner, network.ratio, network.direction_rate), self, own)
+        return chosen
+
+    def retract(self, theta: Polar, previous: Polar) -> Polar:
+        """Rescale u to the norm it had, if asked to; keep its positive entries within the range of floats."""
+        u = theta.u
+        if self.renormalize:
+            u = u * (norm(previous.u) / norm(u))[..., None]
+        return Polar(theta.r, above_underflow(u) if self.positive else u)
+
+    def admissible(self, theta: Polar) -> Array | bool:
+        """Tell whether r and all entries of u are positive (depth 2 and above; at depth 1 the flow may cross 0)."""
+        if not self.positive:
+            return True
+        return (theta.r > 0) & (theta.u.min(-1) > 0)
+
+    def collapses(self) -> bool:
+        """From depth 2 on, X = 0 is a resting point that the flow can reach with r (never at depth 1)."""
+        return self.positive
+
+    def validate(self, theta: Any) -> None:
+        """Require `Polar` with r > 0 and entries of u that the depth allows."""
+        if not isinstance(theta, Polar):
+            raise InvalidInput(f"theta0 of WeightNormalization must be Polar(r, u), got {type(theta).__name__}.")
+        super().validate(theta)
+        if np.shape(theta.r) != np.shape(theta.u)[:-1]:
+            raise InvalidInput(f"theta0.r must have shape {np.shape(theta.u)[:-1]}, got {np.shape(theta.r)}.")
+        allowed = theta.r > 0 if self.positive else theta.r != 0
+        if not np.all(allowed):
+            kind = "positive" if self.positive else "nonzero"
+            raise InvalidInput(f"theta0.r must be {kind} at depth {self.degree}, got {np.min(theta.r):g}.")
+        self._check_signs(np.asarray(theta.u), "theta0.u")

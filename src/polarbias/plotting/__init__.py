@@ -1,0 +1,1 @@
+"""Plots of tables by matplotlib, and the styles of all series."""

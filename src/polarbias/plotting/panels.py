@@ -1,0 +1,229 @@
+"""Drawing: error curves with bands, losses against steps, maps; every panel is made of these."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, LogNorm
+from matplotlib.lines import Line2D
+
+from polarbias.plotting.series import FLOOR, SERIES, Series
+
+STYLE: Any = {
+    "axes.grid": True,
+    "axes.grid.which": "major",
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 10,
+    "axes.labelsize": 9,
+    "font.size": 9,
+    "grid.alpha": 0.25,
+    "legend.fontsize": 8,
+    "legend.edgecolor": "none",
+    "legend.framealpha": 0.8,
+    "lines.linewidth": 1.6,
+    "svg.hashsalt": "polarbias",
+}
+
+
+def number(value: float) -> str:
+    """Write a grid value shortly: 0.01, 3.16, 100."""
+    return f"{value:.3g}"
+
+
+MOST_ENTRIES = 7
+"""Curves that a legend can name; more get a color bar."""
+
+FAR = 1e-2
+"""A run that ended with more than this share of its first loss is not near any solution of A X = b."""
+
+
+DASHES = (0, (4, 1.6))
+
+_FLOORED: Any = {"linestyle": "none", "marker": "v", "markersize": 4, "markerfacecolor": "white"}
+
+
+def error_curve(ax: Axes, runs: pd.DataFrame, x: str, y: str, series: Series) -> None:
+    """Draw the mean of ``y`` over trials against ``x``, the interquartile range as a band, on log axes.
+
+    A hollow marker says that some run behind it used up its steps: more steps would move it. A cross says that some
+    run ended far from every solution, so that the smallness of an l1 error says nothing.
+    """
+    if runs.empty:
+        return
+    far = runs["loss"] > FAR * runs["loss_start"]
+    groups = runs.assign(finished=runs["status"] != "max_steps", far=far).groupby(x)
+    table = pd.DataFrame(
+        {
+            "mean": groups[y].mean(),
+            "low": groups[y].quantile(0.25),
+            "high": groups[y].quantile(0.75),
+            "finished": groups["finished"].all(),
+            "far": groups["far"].any(),
+        }
+    ).reset_index()
+    # A log axis cannot show an error at its rounding level below zero.
+    table = table[table["mean"] > 0]
+    style: dict[str, Any] = {"color": series.color, "marker": series.marker, "markersize": 5}
+    ax.plot(table[x], table["mean"], label=series.label, **style)
+    hollow = table[~table["finished"]]
+    ax.plot(hollow[x], hollow["mean"], linestyle="none", markerfacecolor="white", **style)
+    crossed = table[table["far"]]
+    ax.plot(crossed[x], crossed["mean"], "x", color=series.color, markersize=9)
+    if (groups.size() > 1).any():
+        band = table[table["low"] > 0]
+        ax.fill_between(band[x], band["low"], band["high"], color=series.color, alpha=0.18, linewidth=0)
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+
+
+def limit_curve(
+    ax: Axes, limits: pd.DataFrame, x: str, y: str, color: str, label: str | None = None, **style: Any
+) -> None:
+    """Draw the mean of ``y`` over the trials' exact limits against ``x``, dashed; at `FLOOR` where it is below that."""
+    if limits.empty:
+        return
+    means = limits.groupby(x)[y].mean()
+    dashed = {"linewidth": 1.1, "linestyle": DASHES, "zorder": 1.9, "color": color, "label": label}
+    ax.plot(means.index, means.clip(lower=FLOOR), **{**dashed, **style})
+    low = means.index[means < FLOOR]
+    ax.plot(low, np.full(len(low), FLOOR), **_FLOORED, color=color)
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+
+
+def floor_entry(ax: Axes) -> list[Line2D]:
+    """Return the legend's entry for limits that are drawn at `FLOOR`, where there are any."""
+    if any(line.get_marker() == _FLOORED["marker"] and np.size(line.get_xdata()) for line in ax.get_lines()):
+        return [Line2D([], [], color="0.4", **_FLOORED, label=r"flow limit below $10^{-12}$")]
+    return []
+
+
+def legend(ax: Axes, runs: pd.DataFrame, limits: pd.DataFrame | None = None, note: str = "") -> None:
+    """Put the legend below the axes, where it hides no curve, with entries for the special markers in use."""
+    handles, _ = ax.get_legend_handles_labels()
+    if limits is not None and not limits.empty:
+        count = limits.groupby(["trial", "start"]).ngroups
+        label = "flow limit" + (f", mean of {count}" if count > 1 else "") + note
+        handles.append(Line2D([], [], color="0.4", linewidth=1.1, linestyle=DASHES, label=label))
+        handles += floor_entry(ax)
+    marks: dict[str, Any] = {"color": "0.4", "linestyle": "none"}
+    if (runs["status"] == "max_steps").any():
+        handles.append(Line2D([], [], marker="o", markerfacecolor="white", label="steps used up", **marks))
+    if (runs["loss"] > FAR * runs["loss_start"]).any():
+        handles.append(Line2D([], [], marker="x", markersize=9, label="loss above 1% of its start", **marks))
+    ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
+
+
+def mark_scale(ax: Axes, r0: float, label: str) -> None:
+    """Mark a value of r0 by a dotted line."""
+    ax.axvline(r0, color="0.35", linestyle=":", linewidth=1.2, label=label)
+
+
+def loss_curves(ax: Axes, trajectories: pd.DataFrame, by: str, symbol: str) -> None:
+    """Draw the loss against the step, one curve per value of ``by``: geometric mean over trials, a run's end kept."""
+    values = sorted(trajectories[by].unique())
+    scale = LogNorm(values[0], values[-1])
+    # The light end of the map would vanish on white.
+    colors = LinearSegmentedColormap.from_list("losses", mpl.colormaps["viridis"](np.linspace(0.0, 0.88, 256)))
+    for value in values:
+        runs = [run for _, run in trajectories[trajectories[by] == value].groupby(["trial", "start"])]
+        last = max(int(run["step"].iloc[-1]) for run in runs)
+        grid = np.unique(np.rint(np.geomspace(1, max(last, 1), 400)))
+        # Step 0 has no place on a log axis; the first drawn step is 1.
+        logs = [np.interp(grid, run["step"], np.log10(run["loss"].clip(lower=1e-300))) for run in runs]
+        curve = 10 ** np.mean(logs, axis=0)
+        ax.plot(grid, curve, color=colors(scale(value)), linewidth=1.3, label=f"{symbol} = {number(value)}")
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xlabel("accepted step")
+    ax.set_ylabel(r"loss $\|AX-b\|^2/4$")
+    if len(values) <= MOST_ENTRIES:
+        ax.legend(loc="lower left")
+    else:
+        _color_bar(ax, ScalarMappable(scale, colors), symbol)
+
+
+def _color_bar(ax: Axes, mappable: ScalarMappable, label: str) -> None:
+    figure = ax.get_figure()
+    assert figure is not None
+    figure.colorbar(mappable, ax=ax, label=label, pad=0.02)
+
+
+def steps_curve(ax: Axes, runs: pd.DataFrame, x: str) -> None:
+    """Draw the steps that runs needed against ``x``; an arrow up marks a mean that is only a lower bound."""
+    color = SERIES["wn"].color
+    groups = runs.groupby(x)
+    steps = groups["steps"].mean()
+    finished = groups["status"].agg(lambda status: (status == "converged").all())
+    ax.plot(steps.index, steps, color=color)
+    ax.set_ylim(steps.min() / 3, steps.max() * 3)
+    ax.plot(steps.index[finished], steps[finished], "o", color=color, markersize=5, label="converged")
+    if not finished.all():
+        ax.plot(steps.index[~finished], steps[~finished], "^", color=color, markerfacecolor="white", label="at least")
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_ylabel("steps to loss $10^{-12}$")
+    ax.legend()
+
+
+def _edges(centers: np.ndarray) -> np.ndarray:
+    """Return the borders of tasks around ``centers`` on a log axis."""
+    logs = np.log(centers)
+    middles = (logs[1:] + logs[:-1]) / 2
+    return np.asarray(np.exp(np.concatenate([[2 * logs[0] - middles[0]], middles, [2 * logs[-1] - middles[-1]]])))
+
+
+def limit_map(ax: Axes, limits: pd.DataFrame, y: str, label: str) -> None:
+    """Draw ``y`` over the plane of r0 and ratio, at `FLOOR` where it is below; hatched is where rho is at least 1."""
+    table, log_rho = (limits.pivot(index="ratio", columns="r0", values=name) for name in (y, "log_rho"))
+    image = ax.pcolormesh(
+        _edges(table.columns.to_numpy()),
+        _edges(table.index.to_numpy()),
+        np.maximum(table.to_numpy(), FLOOR),
+        norm=LogNorm(),
+        cmap="viridis",
+        rasterized=True,
+    )
+    _color_bar(ax, image, label)
+    values = log_rho.to_numpy()
+    if np.nanmin(values) < 0 < np.nanmax(values):
+        ax.contour(table.columns, table.index, values, levels=[0.0], colors="white", linewidths=0.9)
+    if np.nanmax(values) > 0:
+        with mpl.rc_context({"hatch.color": "white", "hatch.linewidth": 0.5}):
+            ax.contourf(
+                table.columns,
+                table.index,
+                values,
+                levels=[0.0, np.inf],
+                colors="none",
+                hatches=["//"],
+                extend="neither",
+            )
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.grid(visible=False)
+
+
+def trajectory_panels(axes: Sequence[Axes], trajectory: pd.DataFrame, minimal_l1: float) -> None:
+    """Draw loss, radius and l1 norm of one run against its steps."""
+    color = SERIES["wn"].color
+    # Step 0 has no place on a log axis, but it is all that a run has which failed at once.
+    later = trajectory[trajectory["step"] > 0] if len(trajectory) > 1 else trajectory
+    for ax, column, label in zip(
+        axes, ("loss", "r", "l1"), (r"loss $\|AX-b\|^2/(2L)$", r"radius $\|x\|_2$", r"$\|X\|_1$"), strict=True
+    ):
+        ax.plot(later["step"], later[column], color=color, marker="o" if len(later) == 1 else None)
+        if len(trajectory) > 1:
+            ax.set_xscale("log")
+        ax.set_xlabel("accepted step")
+        ax.set_title(label)
+    axes[0].set_yscale("log")
+    axes[2].axhline(minimal_l1, color="0.35", linestyle=":", label=r"minimal $\|z\|_1$")
+    axes[2].legend()

@@ -1,0 +1,1 @@
+"""Linear problems A X = b: their data, random instances, certificates and reference solutions."""

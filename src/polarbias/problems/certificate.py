@@ -1,0 +1,194 @@
+r"""Certificates that are recomputed from the data: lower bounds for the minimal l1 norm, and proofs of infeasibility.
+
+For any y with :math:`A^\top y \le w`, :math:`b^\top y \le \min \{ \langle w, z \rangle : A z = b, z \ge 0 \}`; for any
+y with :math:`A^\top y \le 0` and :math:`b^\top y > 0` there is no such z.
+
+>>> import numpy as np
+>>> import polarbias as pb
+>>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
+>>> y = feasible_dual(problem, np.array([0.6]), np.ones(2))
+>>> y, float(problem.b @ y)
+(array([0.5]), 0.5)
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from polarbias.errors import InvalidInput
+from polarbias.problems.linear import LinearProblem, real_array
+
+
+class Certificate(NamedTuple):
+    r"""What a pair (x, y) proves about min <w, \|x\|> subject to A x = b.
+
+    Attributes
+    ----------
+    value
+        <w, \|x\|>; infinite where x has an entry whose weight is infinite, or a negative one that must not be.
+    bound
+        Lower bound for every solution's value, from y shrunk into its bounds.
+    gap
+        (value - bound) / value; 0 if both are 0.
+    residual
+        How far \|\|A x - b\|\| is above sigma, relative to sigma, or to \|\|b\|\| if that is 0.
+    excess
+        max over n of \|a_n^T y\| / w_n - 1 (of a_n^T y / w_n - 1 for nonnegative signals), at least 0; where w_n = 0,
+        \|a_n^T y\| / (\|\|a_n\|\| \|\|y\|\|).
+    """
+
+    value: float
+    bound: float
+    gap: float
+    residual: float
+    excess: float
+
+    def within(self, tol: float) -> bool:
+        """Tell whether gap, residual and excess are at most ``tol``."""
+        return abs(self.gap) <= tol and self.residual <= tol and self.excess <= tol
+
+
+def certify(
+    A: object,
+    b: ArrayLike,
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    nonnegative: bool = False,
+    sigma: float = 0.0,
+) -> Certificate:
+    r"""Return what x and y prove, recomputed from the data.
+
+    .. math:: \min_x \langle w, |x| \rangle \ \text{s.t.}\ \lVert A x - b \rVert_2 \le \sigma
+              \;\ge\; \max_y b^\top y - \sigma \lVert y \rVert_2 \ \text{s.t.}\ |A^\top y| \le w .
+
+    Parameters
+    ----------
+    A, b
+        One problem: A dense, sparse or a linear operator, of shape ``(M, N)``; b of shape ``(M,)``.
+    x, y
+        A signal and a dual vector, shapes ``(N,)`` and ``(M,)``.
+    weights
+        w, shape ``(N,)``, from 0 to infinity; 1 by default.
+    nonnegative
+        Whether x >= 0 is asked for; the dual's constraint is A^T y <= w then.
+    sigma
+        Largest distance of A x from b; 0 asks for A x = b.
+
+    Raises
+    ------
+    InvalidInput
+        Shapes that do not fit, weights below 0.
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> pb.certify([[1.0, 2.0]], [2.0], [0.0, 1.0], [0.5])
+    Certificate(value=1.0, bound=1.0, gap=0.0, residual=0.0, excess=0.0)
+    """
+    problem = LinearProblem(A, np.asarray(b))
+    x, y = real_array(x, "x").astype(np.float64), real_array(y, "y").astype(np.float64)
+    if x.shape != (problem.n,) or y.shape != (problem.m,):
+        raise InvalidInput(f"x and y must have shapes ({problem.n},) and ({problem.m},), got {x.shape} and {y.shape}.")
+    return proof(problem, x, y, checked_weights(weights, problem.n), nonnegative, sigma)
+
+
+def proof(
+    problem: LinearProblem, x: np.ndarray, y: np.ndarray, w: np.ndarray, nonnegative: bool, sigma: float
+) -> Certificate:
+    """Return what `certify` does, of arguments that are known to fit."""
+    with np.errstate(invalid="ignore"):
+        value = float(np.where(x == 0, 0.0, w * np.abs(x)).sum())
+    if nonnegative and (x < 0).any():
+        value = np.inf
+    slopes = problem.adjoint(y)
+    if not nonnegative:
+        slopes = np.abs(slopes)
+    bounded = (w > 0) & np.isfinite(w)
+    excess = max(0.0, float((slopes[bounded] / w[bounded]).max(initial=0.0)) - 1)
+    bound = float(problem.b @ y - sigma * np.linalg.norm(y)) / (1 + excess)
+    free = w == 0
+    if free.any() and y.any():
+        norms = np.linalg.norm(_taken(problem, np.flatnonzero(free)), axis=0)
+        size = norms * np.linalg.norm(y)
+        excess = max(excess, float(np.divide(slopes[free], size, out=np.zeros_like(size), where=size > 0).max()))
+    missed = max(float(np.linalg.norm(problem.residual(x))) - sigma, 0.0)
+    gap = (value - bound) / value if value else 0.0
+    return Certificate(value, bound, gap, missed / (float(sigma) or float(np.linalg.norm(problem.b)) or 1.0), excess)
+
+
+def checked_weights(weights: ArrayLike | None, n: int) -> np.ndarray:
+    """Return weights as an array of shape ``(n,)``.
+
+    Raises
+    ------
+    InvalidInput
+        Another shape, NaN, or a negative weight.
+    """
+    if weights is None:
+        return np.ones(n)
+    w = np.asarray(weights)
+    if w.dtype.kind not in "fiub" or w.shape != (n,) or not (w >= 0).all():
+        raise InvalidInput(f"weights must be {n} numbers from 0 to infinity, shape ({n},).")
+    return w.astype(np.float64)
+
+
+def _taken(problem: LinearProblem, chosen: np.ndarray) -> np.ndarray:
+    """Return columns of A, shape ``(M, k)``."""
+    if isinstance(problem.A, np.ndarray):
+        return np.asarray(problem.A[:, chosen])
+    if hasattr(problem.A, "tocsc"):
+        return np.asarray(problem.A[:, chosen].toarray())
+    units = np.zeros((problem.n, chosen.size))
+    units[chosen, np.arange(chosen.size)] = 1.0
+    return np.asarray(problem.A.matmat(units))
+
+
+def feasible_dual(problem: LinearProblem, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return y, shrunk until ``A^T y <= weights``, shape ``(M,)``.
+
+    Parameters
+    ----------
+    problem
+        One problem, without batch axes.
+    y
+        Any vector, shape ``(M,)``.
+    weights
+        Positive weights, shape ``(N,)``; for signed signals shape ``(2 N,)``, the bounds of A^T y and of -A^T y.
+    """
+    slopes = problem.adjoint(y)
+    if weights.size > problem.n:
+        slopes = np.concatenate([slopes, -slopes])
+    # A relative margin of rounding size keeps the bound on the safe side of its own rounding.
+    return np.asarray(
+        y / max(1.0, float((slopes / weights).max()) * (1 + 4 * np.finfo(float).eps * np.sqrt(problem.m)))
+    )
+
+
+def best_dual(problem: LinearProblem, candidates: list[np.ndarray], weights: np.ndarray) -> np.ndarray:
+    """Return the feasible multiple of a candidate with the largest b^T y, shape ``(M,)``; zero is always one."""
+    feasible = [np.zeros(problem.m)]
+    feasible += [feasible_dual(problem, y, weights) for y in candidates if np.isfinite(y).all()]
+    return max(feasible, key=lambda y: float(problem.b @ y))
+
+
+def separating_vector(A: np.ndarray, b: np.ndarray, *, signed: bool = False) -> tuple[np.ndarray, float]:
+    """Return y with ``b^T y > 0`` and ``A^T y <= 0`` (``= 0`` if ``signed``), and how far b is from reach.
+
+    The distance, relative to ``||b||``, is that from A {z >= 0} (from the range of A); y is the vector from the nearest
+    point to b and proves nothing where the distance is of rounding size.
+    """
+    from scipy.optimize import nnls
+
+    norms = np.linalg.norm(A, axis=1)
+    rows = np.where(norms > 0, norms, 1.0)
+    scaled, target = A / rows[:, None], b / rows
+    if signed:
+        missed = target - scaled @ np.linalg.lstsq(scaled, target)[0]
+    else:
+        missed = target - scaled @ nnls(scaled, target, maxiter=30 * A.shape[1])[0]
+    return missed / rows, float(np.linalg.norm(missed) / np.linalg.norm(target))

@@ -1,0 +1,308 @@
+r"""Random problems and start directions of the experiments, each a function of a seed alone.
+
+.. math:: A = G / \sqrt{M}, \qquad b = A x^*, \qquad u_0 = |g| / \lVert g \rVert_2,
+
+with G and g standard normal (Section 5 of arXiv:2305.05448v1). The ground truth x* is one of
+
+* ``"gaussian"``: :math:`|z|` with z standard normal;
+* ``"sparse"``: :math:`s |z_S| / \lVert z_S \rVert_1` on a random support S of s entries;
+* ``"signed"``: :math:`s z_S / \lVert z_S \rVert_1`, the same with signs.
+
+Matrix, truth, support and start come from separate random streams, the `numpy.random.SeedSequence` children with
+``spawn_key = (purpose, experiment, trial)``. So equal seeds never tie A to the start, another truth leaves A
+unchanged, and every trial can be drawn alone.
+
+>>> import numpy as np
+>>> import polarbias as pb
+>>> gaussian, sparse = (pb.gaussian_problem(seed=0, m=5, n=20, truth=truth) for truth in ("gaussian", "sparse"))
+>>> bool(np.array_equal(gaussian.A, sparse.A))
+True
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from operator import index
+from typing import Literal
+
+import numpy as np
+from numpy.random import PCG64, Generator, SeedSequence
+from numpy.typing import ArrayLike
+
+from polarbias.errors import InvalidInput
+from polarbias.problems.linear import LinearProblem, real_array
+
+Truth = Literal["gaussian", "sparse", "signed"]
+TRUTHS = ("gaussian", "sparse", "signed")
+
+
+class _Purpose(IntEnum):
+    """First entry of the spawn key; the numbers are part of what a seed means, so they never change."""
+
+    MATRIX = 0
+    TRUTH = 1
+    SUPPORT = 2
+    START = 3
+
+
+def _integer(name: str, value: object, least: int) -> int:
+    try:
+        # True is an integer to Python, but never a size or a seed that anyone meant.
+        number = index(None if isinstance(value, bool | np.bool_) else value)  # type: ignore[arg-type]
+    except TypeError:
+        number = None
+    if number is None or number < least:
+        raise InvalidInput(f"{name} must be an integer >= {least}, got {value!r}.")
+    return number
+
+
+def _stream(purpose: _Purpose, seed: int | SeedSequence, experiment: int, trial: int) -> Generator:
+    """Return the generator of one purpose in one trial; a `SeedSequence` keeps its own key as prefix."""
+    key = (int(purpose), _integer("experiment", experiment, 0), _integer("trial", trial, 0))
+    if isinstance(seed, SeedSequence):
+        child = SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, *key), pool_size=seed.pool_size)
+    elif isinstance(seed, int | np.integer) and not isinstance(seed, bool) and seed >= 0:
+        child = SeedSequence(int(seed), spawn_key=key)
+    else:
+        raise InvalidInput(f"seed must be an integer >= 0 or a numpy.random.SeedSequence, got {seed!r}.")
+    return Generator(PCG64(child))
+
+
+def gaussian_matrix(seed: int | SeedSequence, m: int, n: int, *, experiment: int = 0, trial: int = 0) -> np.ndarray:
+    r"""Return :math:`A = G / \sqrt{M}` with G standard normal, shape ``(m, n)``.
+
+    Parameters
+    ----------
+    seed
+        Integer >= 0, or a `numpy.random.SeedSequence`, which is not changed.
+    m, n
+        Numbers of rows and columns, at least 1.
+    experiment, trial
+        Which of the independent streams of this seed to use, integers >= 0.
+
+    Raises
+    ------
+    InvalidInput
+        A seed, a size, or a stream number that is not an integer in its range.
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> pb.gaussian_matrix(seed=0, m=2, n=3).shape
+    (2, 3)
+    """
+    shape = (_integer("m", m, 1), _integer("n", n, 1))
+    G = _stream(_Purpose.MATRIX, seed, experiment, trial).standard_normal(shape)
+    return np.asarray(G / np.sqrt(shape[0]))
+
+
+def center_rows(A: ArrayLike) -> np.ndarray:
+    """Return ``A``, shape ``(..., M, N)``, minus its row means: rows sum to zero up to rounding.
+
+    Theorem 2.1 of arXiv:2305.05448v1 assumes such matrices, its experiments do not use them.
+
+    Raises
+    ------
+    InvalidInput
+        Not a finite real array with at least two axes and one column.
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> pb.center_rows([[1.0, 3.0]])
+    array([[-1.,  1.]])
+    """
+    matrix = real_array(A, "A")
+    if matrix.ndim < 2 or matrix.shape[-1] == 0:
+        raise InvalidInput(f"A must have shape (..., M, N) with N >= 1, got {matrix.shape}.")
+    return _minus_row_means(matrix)
+
+
+def _minus_row_means(A: np.ndarray) -> np.ndarray:
+    centred = A - A.mean(axis=-1, keepdims=True)
+    return np.asarray(centred - centred.mean(axis=-1, keepdims=True))  # the second pass takes the first one's rounding
+
+
+def gaussian_truth(seed: int | SeedSequence, n: int, *, experiment: int = 0, trial: int = 0) -> np.ndarray:
+    """Return the dense nonnegative truth ``|z|``, z standard normal, shape ``(n,)``.
+
+    Parameters
+    ----------
+    seed, experiment, trial
+        The random stream, as in `gaussian_matrix`.
+    n
+        Number of entries, at least 1.
+
+    Raises
+    ------
+    InvalidInput
+        A seed, a size, or a stream number that is not an integer in its range.
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> bool((pb.gaussian_truth(seed=0, n=100) > 0).all())
+    True
+    """
+    z = _stream(_Purpose.TRUTH, seed, experiment, trial).standard_normal(_integer("n", n, 1))
+    return np.asarray(np.abs(z))
+
+
+def sparse_truth(seed: int | SeedSequence, n: int, *, s: int = 10, experiment: int = 0, trial: int = 0) -> np.ndarray:
+    """Return a nonnegative truth of ``s`` positive entries that sum to ``s``, shape ``(n,)``.
+
+    Parameters
+    ----------
+    seed, experiment, trial
+        The random streams of the values and of the support, as in `gaussian_matrix`.
+    n
+        Number of entries, at least 1.
+    s
+        Number of entries that are not zero, and their sum; from 1 to n.
+
+    Raises
+    ------
+    InvalidInput
+        A seed, a size, or a stream number that is not an integer in its range.
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> x = pb.sparse_truth(seed=0, n=100, s=4)
+    >>> int((x > 0).sum()), round(float(x.sum()), 12)
+    (4, 4.0)
+    """
+    return np.asarray(np.abs(signed_truth(seed, n, s=s, experiment=experiment, trial=trial)))
+
+
+def signed_truth(seed: int | SeedSequence, n: int, *, s: int = 10, experiment: int = 0, trial: int = 0) -> np.ndarray:
+    """Return a truth of ``s`` nonzero entries of both signs with l1 norm ``s``, shape ``(n,)``.
+
+    Its absolute values are the `sparse_truth` of the same seed.
+
+    Parameters
+    ----------
+    seed, experiment, trial
+        The random streams of the values and of the support, as in `gaussian_matrix`.
+    n
+        Number of entries, at least 1.
+    s
+        Number of entries that are not zero, and their l1 norm; from 1 to n.
+
+    Raises
+    ------
+    InvalidInput
+        A seed, a size, or a stream number that is not an integer in its range.
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> round(float(abs(pb.signed_truth(seed=0, n=100, s=4)).sum()), 12)
+    4.0
+    """
+    n, s = _integer("n", n, 1), _integer("s", s, 1)
+    if s > n:
+        raise InvalidInput(f"s must be at most n = {n}, the number of entries, got {s}.")
+    support = _stream(_Purpose.SUPPORT, seed, experiment, trial).choice(n, size=s, replace=False)
+    z = _stream(_Purpose.TRUTH, seed, experiment, trial).standard_normal(s)
+    x = np.zeros(n)
+    x[support] = s * z / np.abs(z).sum()
+    return x
+
+
+def gaussian_problem(
+    seed: int | SeedSequence,
+    m: int,
+    n: int,
+    truth: Truth = "gaussian",
+    *,
+    s: int = 10,
+    center_rows: bool = False,
+    experiment: int = 0,
+    trial: int = 0,
+) -> LinearProblem:
+    r"""Return a random problem :math:`A = G / \sqrt{M}`, :math:`b = A x^*` of the paper's experiments.
+
+    Parameters
+    ----------
+    seed
+        Integer >= 0, or a `numpy.random.SeedSequence`, which is not changed.
+    m, n
+        Numbers of equations and of unknowns, at least 1; 150 and 1000 in the paper.
+    truth
+        ``"gaussian"``, ``"sparse"`` or ``"signed"``: `gaussian_truth`, `sparse_truth`, `signed_truth`.
+    s
+        Number of nonzero entries of a sparse or signed truth, from 1 to n.
+    center_rows
+        Whether to make the rows of A sum to zero, before b is computed.
+    experiment, trial
+        Which of the independent streams of this seed to use, integers >= 0.
+
+    Raises
+    ------
+    InvalidInput
+        An unknown truth; a seed, a size, or a stream number that is not an integer in its range.
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> problem = pb.gaussian_problem(seed=0, m=150, n=1000, truth="sparse", s=10)
+    >>> problem, int((problem.x_true > 0).sum())
+    (LinearProblem(m=150, n=1000, batch_shape=()), 10)
+    """
+    A = gaussian_matrix(seed, m, n, experiment=experiment, trial=trial)
+    if center_rows:
+        A = _minus_row_means(A)
+    if truth == "gaussian":
+        x_true = gaussian_truth(seed, n, experiment=experiment, trial=trial)
+    elif truth == "sparse":
+        x_true = sparse_truth(seed, n, s=s, experiment=experiment, trial=trial)
+    elif truth == "signed":
+        x_true = signed_truth(seed, n, s=s, experiment=experiment, trial=trial)
+    else:
+        raise InvalidInput(f"truth must be one of {', '.join(map(repr, TRUTHS))}, got {truth!r}.")
+    return LinearProblem(A, A @ x_true, x_true)
+
+
+def folded_gaussian_direction(seed: int | SeedSequence, n: int, *, experiment: int = 0, trial: int = 0) -> np.ndarray:
+    r"""Return the start direction :math:`|g| / \lVert g \rVert_2`, g standard normal, shape ``(n,)``.
+
+    Parameters
+    ----------
+    seed, experiment, trial
+        The random stream, as in `gaussian_matrix`; it is not the stream of the matrix or of the truth.
+    n
+        Number of entries, at least 1; twice the number of unknowns for a difference network.
+
+    Raises
+    ------
+    InvalidInput
+        A seed, a size, or a stream number that is not an integer in its range.
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> u0 = pb.folded_gaussian_direction(seed=0, n=100)
+    >>> bool((u0 > 0).all()), round(float((u0**2).sum()), 12)
+    (True, 1.0)
+    """
+    g = np.abs(_stream(_Purpose.START, seed, experiment, trial).standard_normal(_integer("n", n, 1)))
+    return np.asarray(g / np.linalg.norm(g))
+
+
+def uniform_direction(n: int) -> np.ndarray:
+    r"""Return the start direction with all entries :math:`1 / \sqrt{n}`, shape ``(n,)``.
+
+    Raises
+    ------
+    InvalidInput
+        ``n`` is not an integer >= 1.
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> pb.uniform_direction(4)
+    array([0.5, 0.5, 0.5, 0.5])
+    """
+    n = _integer("n", n, 1)
+    return np.full(n, 1 / np.sqrt(n))

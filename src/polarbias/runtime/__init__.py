@@ -1,0 +1,1 @@
+"""Services of long computations: files written atomically, interrupts, batch axes, option checks."""

@@ -1,0 +1,294 @@
+"""Whole trajectories of gradient descent against loops over one run, written from the paper's formulas."""
+
+import numpy as np
+import pytest
+
+import polarbias as pb
+
+M, N = 3, 6
+STEPS = 120
+SEARCHES = 30  # far enough from the rounding level, where accepting a trial is a matter of the last bit
+
+
+def matrix_and_rhs(signed):
+    rng = np.random.default_rng(5)
+    A = rng.standard_normal((M, N)) / np.sqrt(M)
+    truth = rng.standard_normal(N) if signed else np.abs(rng.standard_normal(N))
+    return A, A @ truth
+
+
+class NaiveModel:
+    """One run of depth L whose state is a list of blocks, one or two: [r, u] under a ratio law, else [x]."""
+
+    def __init__(self, A, b, depth, law=None, halves=1, direction_rate=1.0, renormalize=False):
+        self.A, self.b, self.depth, self.law, self.halves = A, b, depth, law, halves
+        self.direction_rate, self.renormalize = direction_rate, renormalize
+
+    def factors(self, state):
+        return [r * u / np.sqrt(u @ u) for r, u in state] if self.law else [x for (x,) in state]
+
+    def signal(self, state):
+        x = np.concatenate(self.factors(state)) ** self.depth
+        return x if x.size == self.A.shape[1] else x[: x.size // 2] - x[x.size // 2 :]
+
+    def loss(self, state):
+        R = self.A @ self.signal(state) - self.b
+        return R @ R / (2 * self.depth)
+
+    def field(self, state):
+        back = self.A.T @ (self.A @ self.signal(state) - self.b)
+        x = np.concatenate(self.factors(state))
+        # [A, -A]^T R: the second half of the factor enters with the opposite sign.
+        back = back if x.size == back.size else np.concatenate([back, -back])
+        grads = np.split(back * x ** (self.depth - 1), self.halves)
+        moves, slope = [], 0.0
+        for block, grad in zip(state, grads, strict=True):
+            if not self.law:
+                moves.append([-grad])
+                slope += grad @ grad
+                continue
+            r, u = block
+            length = np.sqrt(u @ u)
+            d_r = u @ grad / length
+            d_u = r / length * (grad - u * (u @ grad) / length**2)
+            moves.append([-self.law(r) * d_r, -self.direction_rate * d_u])
+            slope += self.law(r) * d_r**2 + self.direction_rate * (d_u @ d_u)
+        return moves, slope
+
+    def moved(self, state, dt):
+        moves, _ = self.field(state)
+        new = [
+            [part + dt * move for part, move in zip(block, directions, strict=True)]
+            for block, directions in zip(state, moves, strict=True)
+        ]
+        if self.law and self.renormalize:
+            new = [[r, u * np.sqrt(old @ old) / np.sqrt(u @ u)] for (r, u), (_, old) in zip(new, state, strict=True)]
+        return new
+
+    def positive(self, state):
+        return self.depth == 1 or all(np.all(part > 0) for block in state for part in block)
+
+
+def constant_steps(model, state, dt, steps):
+    """Explicit Euler; nothing in these runs is rejected."""
+    states = [state]
+    for _ in range(steps):
+        states.append(model.moved(states[-1], dt))
+    return states, steps
+
+
+def armijo_steps(model, state, steps, c1=1e-4, initial=None, growth=1.05, shrink=0.5):
+    """Backtracking from the last accepted step, grown."""
+    states, dt, trials = [state], initial or 0.1 * model.loss(state) / model.field(state)[1], 0
+    for _ in range(steps):
+        loss, slope = model.loss(states[-1]), model.field(states[-1])[1]
+        for _ in range(200):
+            trials += 1
+            trial = model.moved(states[-1], dt)
+            if model.positive(trial) and model.loss(trial) <= loss - c1 * dt * slope:
+                break
+            dt *= shrink
+        else:
+            raise AssertionError("the naive line search failed")
+        states.append(trial)
+        dt *= growth
+    return states, trials
+
+
+def start(direction, scale, halves, polar, direction_norm=1.0):
+    x0 = scale * direction / np.sqrt(direction @ direction)
+    blocks = []
+    for x in np.split(x0, halves):
+        r = np.sqrt(x @ x)
+        blocks.append([r, direction_norm * x / r] if polar else [x])
+    return blocks
+
+
+def constant(eta):
+    return lambda r: eta
+
+
+def flat(theta):
+    """Leaves of a theta or of a naive state, in the same order."""
+    return [theta] if isinstance(theta, np.ndarray | float) else [leaf for part in theta for leaf in flat(part)]
+
+
+def check(network, model, *, signed=False, armijo=None, direction_norm=1.0):
+    """Compare a run with its loop; ``armijo`` is True or the options of a line search."""
+    A, b, scale, dt, steps = model.A, model.b, 1.5, 1e-2, SEARCHES if armijo else STEPS
+    search = armijo if isinstance(armijo, dict) else {}
+    n = 2 * N if signed else N
+    rng = np.random.default_rng(11)
+    direction = np.abs(rng.standard_normal(n)) + 0.1
+    if model.depth == 1:
+        direction *= rng.choice([-1.0, 1.0], n)
+    state = start(direction, scale, model.halves, model.law is not None, direction_norm)
+    options = {} if direction_norm == 1.0 else {"direction_norm": direction_norm}
+    run = pb.gradient_descent(
+        pb.LinearProblem(A, b),
+        network,
+        network.init(scale, direction, **options),
+        step=pb.Armijo(**search) if armijo else pb.ConstantStep(dt),
+        max_steps=steps,
+        tol=0.0,
+        keep_x=True,
+    )
+    states, trials = armijo_steps(model, state, steps, **search) if armijo else constant_steps(model, state, dt, steps)
+    tolerance = {"rtol": 1e-7, "atol": 1e-9} if armijo else {"rtol": 1e-11, "atol": 1e-13}
+    assert run.status == pb.Status.MAX_STEPS
+    assert run.steps == steps
+    assert run.stats["trials"] == trials
+    record = run.trajectory
+    assert len(record) > steps // 2
+    assert model.loss(states[-1]) < 0.9 * model.loss(states[0])
+    at = [states[k] for k in record.step]
+    np.testing.assert_allclose(record.x, [model.signal(s) for s in at], **tolerance)
+    np.testing.assert_allclose(record.loss, [model.loss(s) for s in at], **tolerance)
+    np.testing.assert_allclose(record.r, [np.linalg.norm(np.concatenate(model.factors(s))) for s in at], **tolerance)
+    for leaf, naive in zip(flat(run.theta), flat(states[-1]), strict=True):
+        np.testing.assert_allclose(leaf, naive, **tolerance)
+
+
+@pytest.mark.parametrize(("depth", "armijo"), [(1, False), (2, False), (3, False), (4, False), (2, True), (3, True)])
+def test_plain(depth, armijo):
+    check(pb.HadamardPower(depth), NaiveModel(*matrix_and_rhs(False), depth), armijo=armijo)
+
+
+@pytest.mark.parametrize(
+    ("depth", "armijo"), [(1, False), (2, False), (3, False), (4, False), (1, True), (2, True), (3, True)]
+)
+def test_weight_normalization(depth, armijo):
+    network = pb.WeightNormalization(pb.HadamardPower(depth), 0.3)
+    model = NaiveModel(*matrix_and_rhs(False), depth, constant(0.3))
+    check(network, model, armijo=armijo)
+
+
+def test_options_of_the_line_search():
+    """A demand so high that it is what most trials fail."""
+    network = pb.WeightNormalization(pb.HadamardPower(2), 0.3)
+    model = NaiveModel(*matrix_and_rhs(False), 2, constant(0.3))
+    check(network, model, armijo={"c1": 0.7, "initial": 3.0, "growth": 1.6, "shrink": 0.3})
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+def test_plain_difference(depth):
+    model = NaiveModel(*matrix_and_rhs(True), depth, halves=2)
+    check(pb.HadamardDifference(depth), model, signed=True)
+
+
+@pytest.mark.parametrize(("depth", "armijo"), [(1, False), (2, False), (2, True), (3, False), (4, False)])
+def test_difference_with_one_joint_polar_coordinate(depth, armijo):
+    network = pb.WeightNormalization(pb.HadamardDifference(depth), 0.3)
+    model = NaiveModel(*matrix_and_rhs(True), depth, constant(0.3))
+    check(network, model, signed=True, armijo=armijo)
+
+
+@pytest.mark.parametrize(("depth", "armijo"), [(1, False), (2, False), (2, True), (3, False), (4, False)])
+def test_difference_with_separate_polar_coordinates(depth, armijo):
+    network = pb.Difference(pb.WeightNormalization(pb.HadamardPower(depth), 0.3))
+    model = NaiveModel(*matrix_and_rhs(True), depth, constant(0.3), halves=2)
+    check(network, model, signed=True, armijo=armijo)
+
+
+@pytest.mark.parametrize(
+    ("law", "f", "armijo"),
+    [
+        (pb.PowerRatio(c=0.4, k=2), lambda r: 0.4 * r**2, False),
+        (pb.PowerRatio(c=0.4, k=-0.5), lambda r: 0.4 / np.sqrt(r), False),
+        (pb.HarmonicRatio(0.7), lambda r: 1 / (1 / r**2 + 1 / 0.7), False),
+        (pb.HarmonicRatio(0.7), lambda r: 1 / (1 / r**2 + 1 / 0.7), True),
+    ],
+    ids=["square", "inverse_root", "harmonic", "harmonic_armijo"],
+)
+def test_ratio_laws(law, f, armijo):
+    network = pb.WeightNormalization(pb.HadamardPower(2), law)
+    check(network, NaiveModel(*matrix_and_rhs(False), 2, f), armijo=armijo)
+
+
+def test_direction_rate_and_norm():
+    network = pb.WeightNormalization(pb.HadamardPower(2), 0.3, direction_rate=2.5)
+    model = NaiveModel(*matrix_and_rhs(False), 2, constant(0.3), direction_rate=2.5)
+    check(network, model, direction_norm=1.7)
+
+
+@pytest.mark.parametrize("halves", [1, 2])
+def test_renormalized(halves):
+    law = {"ratio": 0.3, "renormalize": True}
+    if halves == 1:
+        network = pb.WeightNormalization(pb.HadamardPower(2), **law)
+    else:
+        network = pb.Difference(pb.WeightNormalization(pb.HadamardPower(2), **law))
+    model = NaiveModel(*matrix_and_rhs(halves == 2), 2, constant(0.3), halves=halves, renormalize=True)
+    check(network, model, signed=halves == 2)
+
+
+def test_batch_of_problems_and_ratios_follows_the_same_loops():
+    ratios, rates, dts = np.array([0.1, 0.4, 2.0]), np.array([1.0, 2.0, 0.5]), np.array([[0.01], [0.02]])
+    rng = np.random.default_rng(3)
+    matrices = rng.standard_normal((2, M, N))
+    rhs = np.einsum("tmn,tn->tm", matrices, np.abs(rng.standard_normal((2, N))))
+    directions = np.abs(rng.standard_normal((2, 3, N))) + 0.1
+    network = pb.WeightNormalization(pb.HadamardPower(2), ratios, direction_rate=rates)
+    run = pb.gradient_descent(
+        pb.LinearProblem(matrices, rhs),
+        network,
+        network.init(0.8, directions),
+        step=pb.ConstantStep(dts),
+        max_steps=STEPS,
+        tol=0.0,
+    )
+    for t in range(2):
+        for c in range(3):
+            model = NaiveModel(matrices[t], rhs[t], 2, constant(ratios[c]), direction_rate=rates[c])
+            states, _ = constant_steps(model, start(directions[t, c], 0.8, 1, True), dts[t, 0], STEPS)
+            np.testing.assert_allclose(run.x[t, c], model.signal(states[-1]), rtol=1e-11)
+            np.testing.assert_allclose(run.theta.r[t, c], states[-1][0][0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("algorithm", ["plain", "wn"])
+def test_entries_that_would_leave_the_range_of_floats_stop_nobody(algorithm):
+    """An entry that has shrunk to the edge of float64 neither ends a run nor changes what the others do.
+
+    The oracle computes in extended precision, whose exponents reach far below that edge.
+    """
+    if np.finfo(np.longdouble).tiny == np.finfo(float).tiny:
+        pytest.skip("no extended precision here")
+    A, b = np.array([[1.0, 2.0, 1.0]]), np.array([0.25])
+    network = pb.HadamardPower(2)
+    if algorithm == "wn":
+        network = pb.WeightNormalization(network, 0.1)
+    theta0 = network.init(2.0, np.array([1.0, 0.5, 1.0]))
+    theta0[-1][-1] = 1.08 * np.finfo(float).tiny
+    run = pb.gradient_descent(pb.LinearProblem(A, b), network, theta0, max_steps=2000, tol=1e-20)
+    assert run.status == pb.Status.CONVERGED
+    assert 0 < run.theta[-1][-1] < 1e-290
+
+    wide = np.longdouble
+    u, r, dt = np.asarray(theta0[-1], wide), wide(getattr(theta0, "r", 1.0)), None
+
+    def state(r, u):
+        x = u if algorithm == "plain" else r * u / np.sqrt(u @ u)
+        residual = A.astype(wide) @ (x * x) - b
+        gradient = x * (A.T.astype(wide) @ residual)
+        loss = residual @ residual / 4
+        if algorithm == "plain":
+            return loss, -gradient, wide(0), gradient @ gradient
+        length = np.sqrt(u @ u)
+        radial = u @ gradient / length
+        tangential = r / length * (gradient - u * radial / length)
+        return loss, -tangential, -wide(0.1) * radial, wide(0.1) * radial**2 + tangential @ tangential
+
+    loss, du, dr, slope = state(r, u)
+    dt, steps = 0.1 * loss / slope, 0
+    while loss >= 1e-20:
+        trial = r + dt * dr, u + dt * du
+        found = state(*trial)
+        if trial[0] > 0 and (trial[1] > 0).all() and found[0] <= loss - wide(1e-4) * dt * slope:
+            (r, u), (loss, du, dr, slope) = trial, found
+            dt, steps = dt * wide(1.05), steps + 1
+        else:
+            dt *= wide(0.5)
+    assert run.steps == steps
+    x = u if algorithm == "plain" else r * u / np.sqrt(u @ u)
+    np.testing.assert_allclose(run.x[:2], np.asarray(x[:2] ** 2, float), rtol=1e-9)
+    assert run.x[2] == 0

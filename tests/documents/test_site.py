@@ -1,0 +1,249 @@
+"""The documentation site: every page linked, every public name documented, nothing from other servers."""
+
+import importlib.util
+import os
+import re
+import runpy
+import subprocess
+import sys
+import zlib
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import yaml
+from test_readme import environment
+
+import polarbias as pb
+from polarbias import estimator, theory
+from repository import ROOT
+
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+TUTORIALS = sorted((DOCS / "tutorials").glob("*.py"))
+TEXTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "benchmarks" / "README.md", *PAGES, *TUTORIALS]
+CONFIGURATION = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+
+ESTIMATORS = [name for name, value in vars(estimator).items() if getattr(value, "__module__", "") == estimator.__name__]
+PUBLIC = [
+    *(f"polarbias.{name}" for name in pb.__all__),
+    *(f"polarbias.theory.{name}" for name in theory.__all__),
+    *(f"polarbias.estimator.{name}" for name in ESTIMATORS if not name.startswith("_")),
+]
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def documented() -> set[str]:
+    """Return what the pages of the reference ask mkdocstrings for."""
+    return {name for page in PAGES for name in re.findall(r"^::: (\S+)$", page.read_text(), re.MULTILINE)}
+
+
+def both(name: str) -> set[str]:
+    """Return the names under which it can stand: a function in a module of its name has the module's before it."""
+    return {name, f"{name}.{name.rpartition('.')[2]}"}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_is_on_a_page_of_the_reference(name):
+    # A module on a page brings its contents.
+    assert documented() & (both(name) | {name.rpartition(".")[0]})
+
+
+def nav_files(entries) -> list[str]:
+    if isinstance(entries, str):
+        return [entries]
+    if isinstance(entries, dict):
+        entries = list(entries.values())
+    return [name for entry in entries for name in nav_files(entry)]
+
+
+def test_the_navigation_has_every_page_once():
+    there = sorted(str(path.relative_to(DOCS)) for path in [*PAGES, *TUTORIALS])
+    assert sorted(nav_files(CONFIGURATION["nav"])) == there
+
+
+def markdown_of(path: Path) -> str:
+    """Return a page, or the text cells of a tutorial, without code."""
+    text = path.read_text()
+    if path.suffix == ".py":
+        cells = re.findall(r"^# %% \[markdown\].*\n((?:#.*\n)+)", text, re.MULTILINE)
+        text = "\n\n".join(re.sub(r"^# ?", "", cell, flags=re.MULTILINE) for cell in cells)
+    text = re.sub(r"^( *)(`{3,}).*?^\1\2 *$", "", text, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(
+        r"(`+)(?!`).*?(?<!`)\1(?!`)", lambda code: code[0].strip("`").replace("](", ""), text, flags=re.DOTALL
+    )
+
+
+def anchors(path: Path) -> set[str]:
+    """Return the anchors of headings and documented names."""
+    found = set(re.findall(r"^::: (\S+)$", path.read_text(), re.MULTILINE))
+    for heading in re.findall(r"^#{1,6} +(.+?) *$", markdown_of(path), re.MULTILINE):
+        plain = re.sub(r"[^\w\s-]", "", re.sub(r"\]\([^)]*\)", "", heading)).strip().lower()
+        found |= {re.sub(r"[\s-]+", "-", plain), re.sub(r"\s", "-", plain)}
+    return found
+
+
+def on_site(path: Path) -> bool:
+    left_out = [DOCS / folder.strip("/") for folder in CONFIGURATION["exclude_docs"].split()]
+    return path.is_file() and path.is_relative_to(DOCS) and not any(map(path.is_relative_to, left_out))
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=name_of)
+def test_links_between_files_resolve(path):
+    wrong = []
+    for link in re.findall(r"\]\(<?([^)\s>]+)>?(?: \"[^\"]*\")?\)", markdown_of(path)):
+        place, _, anchor = link.partition("#")
+        if re.match(r"[a-z]+:", link):
+            continue
+        target = (path.parent / unquote(place)).resolve() if place else path
+        # A page of the site can link to nothing but files that are on the site.
+        there = on_site(target) if path.is_relative_to(DOCS) else target.exists()
+        if not there or (anchor and anchor not in anchors(target)):
+            wrong.append(link)
+    assert not wrong
+
+
+def test_tables_of_statements_are_what_the_code_says():
+    made = runpy.run_path(str(DOCS / "hooks" / "statements.py"))
+    text = made["PAGE"].read_text()
+    assert made["page"](text) == text, "run `python docs/hooks/statements.py --write`"
+
+
+def test_the_map_of_the_house_has_every_layer():
+    layers = re.search(r"^layers = \[(.*?)^\]", (ROOT / "pyproject.toml").read_text(), re.MULTILINE | re.DOTALL)
+    assert set(re.findall(r"\w+", layers[1])) <= set(re.findall(r"`(\w+)`", (DOCS / "architecture.md").read_text()))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("path", TUTORIALS, ids=name_of)
+def test_tutorials_run_as_scripts_in_an_empty_folder(path, tmp_path):
+    command = [sys.executable, "-W", "error:::__main__", str(path)]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@dataclass
+class Html(HTMLParser):
+    """What the checks need of one page."""
+
+    path: Path
+    ids: set[str] = field(default_factory=set)
+    links: list[tuple[str, str]] = field(default_factory=list)
+    """Tag and address of everything that is linked."""
+    loaded: list[str] = field(default_factory=list)
+    """Addresses of what a browser fetches without being asked."""
+    classes: set[str] = field(default_factory=set)
+    styles: str = ""
+    text: str = ""
+    """What is to be read, without code."""
+    code: str = ""
+
+    def __post_init__(self):
+        super().__init__()
+        self.inside = []
+        self.feed(self.path.read_text())
+
+    def handle_starttag(self, tag, attributes):
+        values = {name: value or "" for name, value in attributes}
+        self.inside += [tag] * (tag in ("script", "style", "pre", "code", "math"))
+        self.ids |= {values[name] for name in ("id", "name") if name in values}
+        self.classes |= set(values.get("class", "").split())
+        self.styles += values.get("style", "") + ";"
+        for name in ("href", "src", "data", "poster"):
+            if name in values:
+                self.links.append((tag, values[name]))
+                if tag != "a" and not (tag == "link" and values.get("rel") in ("canonical", "next", "prev")):
+                    self.loaded.append(values[name])
+        self.loaded += [part.split()[0] for part in values.get("srcset", "").split(",") if part.strip()]
+
+    def handle_endtag(self, tag):
+        if tag in self.inside:
+            self.inside.reverse()
+            self.inside.remove(tag)
+            self.inside.reverse()
+
+    def handle_data(self, data):
+        if "style" in self.inside:
+            self.styles += data
+        elif "pre" in self.inside or "code" in self.inside:
+            self.code += data
+        elif "script" not in self.inside:
+            self.text += data
+
+
+def elsewhere(address: str) -> bool:
+    return address.startswith("//") or urlsplit(address).scheme not in ("", "data")
+
+
+FOREIGN_STYLE = re.compile(r"@import|url\(\s*['\"]?(?:[a-z]+:)?//", re.IGNORECASE)
+TEX = re.compile(r":math:|\.\. math::|\\[()\[\]]|\\[A-Za-z]{2,}|\$\$|\$\\")
+
+
+def broken(page: Html, pages: dict[Path, Html], site: Path) -> list[str]:
+    """Return the links of a page that lead nowhere within the site."""
+    found = []
+    for _, link in page.links:
+        parts = urlsplit(link)
+        if parts.scheme or parts.netloc:
+            continue
+        path = unquote(parts.path)
+        base = site if path.startswith("/") else page.path.parent
+        target = (base / path.lstrip("/")).resolve() if path else page.path
+        target = target / "index.html" if target.is_dir() else target
+        if not target.is_file() or (parts.fragment and unquote(parts.fragment) not in pages[target].ids):
+            found.append(link)
+    return found
+
+
+def inventory(path: Path) -> set[str]:
+    """Return the names in an inventory of Sphinx's form."""
+    *_, packed = path.read_bytes().split(b"\n", 4)
+    return {line.split()[0] for line in zlib.decompress(packed).decode().splitlines()}
+
+
+# One test, because workers of pytest-xdist would build it each for themselves.
+@pytest.mark.full
+def test_the_site(tmp_path):
+    if importlib.util.find_spec("mkdocs") is None:
+        pytest.skip("`make test-full` installs what the site is made with")
+    site = tmp_path / "site"
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(site)]
+    done = subprocess.run(
+        command, cwd=ROOT, env=dict(os.environ), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert done.returncode == 0, done.stdout
+    pages = {path.resolve(): Html(path.resolve()) for path in site.rglob("*.html")}
+    assert len(pages) > len(PAGES)
+
+    for page in pages.values():
+        name = page.path.relative_to(site.resolve())
+        assert not [address for address in page.loaded if elsewhere(address)], name
+        assert not FOREIGN_STYLE.search(page.styles), name
+        assert "mermaid" not in page.classes, f"{name}: the theme would fetch the library that draws it"
+        assert not TEX.findall(page.text), name
+        assert not broken(page, pages, site.resolve()), name
+        assert "Traceback (most recent call last)" not in page.text + page.code, name
+    for path in site.rglob("*.css"):
+        assert not FOREIGN_STYLE.search(path.read_text()), path.name
+    for path in TUTORIALS:
+        assert "output" in pages[(site / "tutorials" / f"{path.stem}.html").resolve()].classes, path.name
+    assert "math" in (site / "mathematics.html").read_text()
+    found = inventory(site / "objects.inv")
+    assert not [name for name in PUBLIC if not both(name) & found]
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("tex", [r"\unknown x", r"\frac{1}{2", "a & b", r"\left( x"])
+def test_formulas_that_are_not_understood_end_the_build(tex, monkeypatch):
+    pytest.importorskip("latex2mathml")
+    monkeypatch.syspath_prepend(str(DOCS / "hooks"))
+    from mathml import NoFormula, mathml
+
+    with pytest.raises(NoFormula):
+        mathml(tex)
+    assert "<mi>x</mi>" in mathml("x^2")

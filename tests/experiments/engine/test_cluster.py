@@ -1,0 +1,345 @@
+"""Tasks on Dask's workers: the same tables as here, whatever dies meanwhile; every process here is a real one."""
+
+import builtins
+import io
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import asdict
+
+import pandas as pd
+import psutil
+import pytest
+from rich.console import Console
+
+from commands import call
+from polarbias.errors import ClusterError
+from polarbias.experiments import FIGURES, Profile, reproduce
+from polarbias.experiments.engine.cluster import THREADS, DaskExecution
+from polarbias.experiments.engine.progress import BarWatcher, LineWatcher
+from polarbias.experiments.engine.runner import run_tasks
+from polarbias.experiments.engine.store import Store
+from reproductions import assert_same_tables, quiet
+
+PROFILE = Profile(
+    "small", trials=2, starts=1, r0=(0.1, 1.0), ratios=(1.0, 0.1), max_steps=20_000, tol=0.0, m=10, n=20, s=2,
+    limit_trials=1, limit_r0=(0.1, 1.0),
+)  # fmt: skip
+CELLS = FIGURES[4].tasks(PROFILE)
+DRIVER = f"""
+import signal
+
+from polarbias import experiments
+from polarbias.cli import main
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    experiments.PROFILES["quick"] = experiments.Profile(**{asdict(PROFILE)!r})
+    main()
+"""
+
+pytestmark = pytest.mark.usefixtures("no_logging_set_up", "no_drawings")
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reference")
+    reproduce(PROFILE, folder, [4], watching=quiet)
+    return folder
+
+
+def stored(folder):
+    return {path.stem for name in ("runs", "limits") for path in (folder / name).glob("[!.]*.parquet")}
+
+
+class Cluster:
+    """A scheduler and workers, each a process that a test may kill."""
+
+    def __init__(self, folder, allowed_failures=3):
+        self._folder, self._allowed = folder, allowed_failures
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+        self.processes = {}
+        self.start_scheduler()
+
+    def start_scheduler(self):
+        self._start("scheduler", "--host", self.address)
+        deadline = time.monotonic() + 30
+        host, port = self.address.removeprefix("tcp://").split(":")
+        while True:
+            try:
+                socket.create_connection((host, int(port))).close()
+                return
+            except OSError:
+                assert time.monotonic() < deadline, "the scheduler does not answer"
+                time.sleep(0.05)
+
+    def start_worker(self, name):
+        options = ["--nthreads", "1", "--no-nanny", "--local-directory", self._folder, "--name", name]
+        self._start("worker", self.address, *options, name=name)
+
+    def _start(self, kind, *arguments, name=None):
+        code = "from dask.__main__ import main; main()"
+        command = [sys.executable, "-c", code, kind, *arguments, "--no-dashboard"]
+        allowed = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": str(self._allowed)}
+        with open(self._folder / f"{name or kind}.log", "ab") as log:
+            self.processes[name or kind] = subprocess.Popen(
+                list(map(str, command)), stdout=log, stderr=log, env={**os.environ, **allowed}
+            )
+
+    def kill(self, name):
+        self.processes[name].kill()
+        self.processes[name].wait()
+
+    def close(self):
+        for process in self.processes.values():
+            process.kill()
+        for process in self.processes.values():
+            process.wait()
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    made = []
+
+    def make(*workers, **options):
+        made.append(Cluster(tmp_path, **options))
+        for name in workers:
+            made[0].start_worker(name)
+        return made[0]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """Two workers for the tests that need them only in their order: the last one kills."""
+    both = Cluster(tmp_path_factory.mktemp("shared"))
+    for name in ("first", "second"):
+        both.start_worker(name)
+    yield both
+    both.close()
+
+
+class Acting(LineWatcher):
+    """Does something when a number of tasks have begun."""
+
+    def __init__(self, count, action):
+        super().__init__(Console(file=io.StringIO()), CELLS)
+        self.begun, self.ended, self._count, self._action = [], [], count, action
+
+    def started(self, task):
+        super().started(task)
+        self.begun.append(task.key)
+        if len(self.begun) == self._count:
+            self._action()
+
+    def finished(self, task, runs, seconds):
+        super().finished(task, runs, seconds)
+        self.ended.append(task.key)
+
+    @contextmanager
+    def watching(self, tasks):
+        yield self
+
+
+def test_processes_of_their_own_find_the_same_tables_on_their_share_of_the_cores(tmp_path, reference, monkeypatch):
+    before = dict(os.environ)
+    seen = {}
+
+    def look():
+        for child in psutil.Process().children(recursive=True):
+            environment = child.environ()
+            if "spawn_main" in " ".join(child.cmdline()):
+                seen[child.pid] = [environment[name] for name in THREADS]
+
+    monkeypatch.setenv("NPROC", "64")  # more than there are
+    watcher = Acting(2, look)
+    tally = reproduce(PROFILE, tmp_path, [4], watching=watcher.watching, execution=DaskExecution("local:2")).tally
+    assert (tally.computed, tally.found) == (len(CELLS), 0)
+    assert_same_tables(tmp_path, reference)
+    assert sorted(watcher.begun) == sorted(watcher.ended) == sorted(task.key for task in CELLS)
+    cores = len(os.sched_getaffinity(0))
+    assert len(seen) == 2
+    for values in seen.values():
+        assert values == ["1", "1", "1", str(max(1, cores // 2))]
+    monkeypatch.undo()
+    assert dict(os.environ) == before
+    # With nothing to do no cluster is started.
+    assert (
+        reproduce(PROFILE, tmp_path, [4], watching=quiet, execution=DaskExecution("tcp://127.0.0.1:1")).tally.computed
+        == 0
+    )
+
+
+def test_a_cancelled_cell_ends_on_its_worker(tmp_path, shared):
+    endless = Profile(**{**asdict(PROFILE), "max_steps": 10**12})
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_tasks(
+            CELLS[:2],
+            endless,
+            Store(tmp_path / "out", {}),
+            Acting(2, interrupt).watching,
+            DaskExecution(shared.address),
+        )
+    # Each worker has one thread, and it is free again.
+    run_tasks(CELLS[:2], PROFILE, Store(tmp_path / "next", {}), quiet, DaskExecution(shared.address))
+    assert time.monotonic() - began < 60
+
+
+def test_a_killed_worker_costs_nothing_but_time(tmp_path, reference, shared, caplog, monkeypatch):
+    monkeypatch.setattr(
+        "polarbias.experiments.engine.cluster.environment", lambda: {"versions": {"polarbias": "0.0.1"}}
+    )
+    watcher = Acting(3, lambda: shared.kill("first"))
+    reproduce(PROFILE, tmp_path, [4], watching=watcher.watching, execution=DaskExecution(shared.address))
+    assert_same_tables(tmp_path, reference)
+    assert sorted(watcher.ended) == sorted(task.key for task in CELLS)
+    again = len(watcher.begun) - len(CELLS)
+    assert again == caplog.text.count("begins anew: its worker died") <= 1
+    assert caplog.text.count("computes with other versions than this process") == 1
+
+
+def test_a_cell_whose_workers_die_is_given_up_and_explained(tmp_path, reference, cluster):
+    both = cluster("first", "second", allowed_failures=0)
+    watcher = Acting(3, lambda: both.kill("first"))
+    with pytest.raises(ClusterError, match=r"^1 worker died while it computed figure4-.*was tcp://.*memory") as error:
+        reproduce(PROFILE, tmp_path, [4], watching=watcher.watching, execution=DaskExecution(both.address))
+    # Lost is what was under way to the worker, and what had yet to be fetched from it; the others were not held up.
+    lost = len(CELLS) - len(stored(tmp_path))
+    assert lost == (
+        1 if "likewise" not in str(error.value) else 1 + int(re.search(r"likewise (\d)", str(error.value))[1])
+    )
+    assert 1 <= lost < len(CELLS)
+    assert reproduce(PROFILE, tmp_path, [4], watching=quiet).tally.computed == lost
+    assert_same_tables(tmp_path, reference)
+
+
+def test_a_scheduler_that_goes_away_ends_the_run_with_what_is_finished(tmp_path, reference, cluster, caplog):
+    one = cluster("only")
+    watcher = Acting(3, lambda: one.kill("scheduler"))
+    with pytest.raises(ClusterError, match=rf"^the Dask scheduler at {one.address} is gone; finished tasks are stored"):
+        reproduce(PROFILE, tmp_path, [4], watching=watcher.watching, execution=DaskExecution(one.address))
+    done = stored(tmp_path)
+    assert done == set(watcher.ended)
+    assert 0 < len(done) < len(CELLS)
+    assert not caplog.records
+    assert reproduce(PROFILE, tmp_path, [4], watching=quiet).tally.found == len(done)
+    assert_same_tables(tmp_path, reference)
+
+
+def wait_for_a_cell(run, folder):
+    deadline = time.monotonic() + 120
+    while not stored(folder):
+        assert run.poll() is None, run.communicate()[1]
+        assert time.monotonic() < deadline, "no task was finished in two minutes"
+        time.sleep(0.01)
+
+
+def test_ctrl_c_leaves_what_is_finished_and_no_process(tmp_path, reference):
+    (tmp_path / "driver.py").write_text(DRIVER)
+    out = tmp_path / "out"
+    command = [sys.executable, tmp_path / "driver.py", "reproduce", "--figure", "4", "--dask", "local:1", "--out", out]
+    with subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as run:
+        wait_for_a_cell(run, out)
+        children = psutil.Process(run.pid).children(recursive=True)
+        os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to the workers, too
+        _, errors = run.communicate(timeout=60)
+    assert run.returncode == 1, errors
+    assert errors.endswith("polarbias: interrupted; the same command goes on where this one stopped.\n")
+    assert "Traceback" not in errors
+    assert children
+    assert psutil.wait_procs(children, timeout=10)[1] == []
+    assert 0 < len(stored(out)) < len(CELLS)
+    reproduce(PROFILE, out, [4], watching=quiet)
+    assert_same_tables(out, reference)
+
+
+def test_no_scheduler_and_no_worker(tmp_path, cluster):
+    none = cluster()
+    for address, said in (("tcp://127.0.0.1:1", "no Dask scheduler answers"), (none.address, "got no worker")):
+        with pytest.raises(ClusterError, match=rf"{said}.*within 1 s; start one with `dask"):
+            reproduce(PROFILE, tmp_path / "out", [4], watching=quiet, execution=DaskExecution(address, patience=1))
+    assert not stored(tmp_path / "out")
+
+
+def test_without_dask_the_way_to_install_it_is_shown(tmp_path, monkeypatch):
+    real = builtins.__import__
+
+    def missing(name, *args, **kwargs):
+        if name.split(".")[0] in ("dask", "distributed"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.delitem(sys.modules, "polarbias.experiments.engine.cluster")
+    monkeypatch.setattr(builtins, "__import__", missing)
+    message = call("reproduce", "--dask", "local:2", "--out", tmp_path / "out", code=1).stderr
+    assert message == (
+        "polarbias: tasks on several workers need Dask's package distributed; install it with:"
+        " pip install 'polarbias[dask]'\n"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("value", ["", "local:0", "local:x", "remote", "tcp://host", "http://host:1", "tcp://:1"])
+@pytest.mark.parametrize("command", ["reproduce", "sweep"])
+def test_wrong_clusters_are_refused(command, value, tmp_path):
+    (tmp_path / "grid.toml").touch()
+    arguments = [tmp_path / "grid.toml"] if command == "sweep" else []
+    message = call(command, *arguments, "--dask", value, "--out", tmp_path / "out", code=2).stderr
+    assert (
+        f"'{value}' is not allowed; give local, local:N for N processes, or a scheduler as tcp://HOST:PORT" in message
+    )
+
+
+def test_several_cells_in_progress_are_shown():
+    stream = io.StringIO()
+    first, second, third = CELLS[:3]
+    runs = pd.DataFrame({"status": ["converged"], "steps": [3]})
+    lines = LineWatcher(Console(file=stream), CELLS[:3])
+    for task in (first, second, first):  # the first one's worker died
+        lines.started(task)
+    for task in (second, first):
+        lines.finished(task, runs, 1.0)
+    lines.started(third)
+    lines.finished(third, runs, 1.0)
+    shown = re.findall(r"^(\[\d/3\]) (.*?):", stream.getvalue(), re.MULTILINE)
+    assert shown == [("[1/3]", second.label), ("[2/3]", first.label), ("[3/3]", third.label)]
+
+    class Bar:
+        def __init__(self):
+            self.shown = {}
+
+        def add_task(self, description, **fields):
+            self.total = fields["total"]
+
+        def update(self, bar, **fields):
+            self.shown |= fields
+
+    bar = Bar()
+    watcher = BarWatcher(bar, CELLS[:3])
+    watcher.started(first)
+    assert bar.shown["description"] == first.label
+    watcher.started(second)
+    assert bar.shown["description"] == f"{first.label} and 1 more"
+    watcher.finished(second, runs, 1.0)
+    assert (bar.shown["description"], 0 < bar.shown["completed"] < bar.total) == (first.label, True)
+    watcher.finished(first, runs, 1.0)
+    watcher.started(third)
+    watcher.finished(third, runs, 1.0)
+    assert bar.shown["completed"] == pytest.approx(bar.total)

@@ -1,0 +1,558 @@
+"""The potential: gradient, inverse, conjugate and divergence against mpmath, its decay against the integrated flow."""
+
+import copy
+import pickle
+
+import mpmath as mp
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+import polarbias as pb
+from polarbias.linalg.quadrature import log_integral
+from polarbias.mirror.reduced_form import polar_forms
+
+
+class SaturatedRatio(pb.RatioLaw):
+    """f = eta (1 + r^2): neither a power nor harmonic, only the three functions that a user writes."""
+
+    eta: float
+
+    def f(self, r):
+        _, law, r = self.cast(r)
+        return law.eta * (1 + r**2)
+
+    def E(self, r):
+        xp, law, r = self.cast(r)
+        return xp.log1p(r**2) / (2 * law.eta)
+
+    def E_inverse(self, E):
+        xp, law, E = self.cast(E)
+        return xp.sqrt(xp.expm1(2 * law.eta * E))
+
+
+def power(c, k):
+    return lambda r: mp.log(r) / c if k == 2 else r ** mp.mpf(2 - k) / (mp.mpf(c) * (2 - k))
+
+
+# Each law with E for mpmath, written again.
+LAWS = {
+    "plain": (None, mp.log),
+    "constant": (pb.ConstantRatio(0.3), lambda r: r * r / (2 * mp.mpf(0.3))),
+    "linear": (pb.PowerRatio(0.5, 1), power(0.5, 1)),
+    "quadratic": (pb.PowerRatio(0.7, 2), power(0.7, 2)),
+    "bounded": (pb.PowerRatio(2.0, 2.5), power(2.0, 2.5)),
+    "quintic": (pb.PowerRatio(1.5, 5), power(1.5, 5)),
+    "harmonic": (pb.HarmonicRatio(0.4), lambda r: mp.log(r) + r * r / (2 * mp.mpf(0.4))),
+    "user": (SaturatedRatio(0.6), lambda r: mp.log(1 + r * r) / (2 * mp.mpf(0.6))),
+}
+DEPTHS = [1, 2, 3, 4, 6]
+everything = pytest.mark.parametrize(("depth", "law"), [(depth, law) for depth in DEPTHS for law in LAWS])
+
+
+class Exact:
+    """The potential in mpmath, from its definition; lists of mpf instead of logarithms."""
+
+    def __init__(self, depth, law, pace=1.0, r0=1.0):
+        self.depth, self.base, own = depth, mp.mpf(r0), LAWS[law][1]
+        self.rise = lambda s: mp.mpf(pace) * (own(mp.sqrt(s)) - own(self.base))
+
+    def square(self, x):
+        return mp.fsum(mp.mpf(entry) ** (mp.mpf(2) / self.depth) for entry in x)
+
+    def integral(self, function, top):
+        # In log s and in short pieces: the integrand is a smooth, steep function there.
+        low, high = 2 * mp.log(self.base), mp.log(top)
+        edges = mp.linspace(low, high, 2 + int(abs(high - low)))
+        return mp.quad(lambda t: function(mp.exp(t)) * mp.exp(t), edges) if low != high else mp.mpf(0)
+
+    def F(self, x):
+        depth, S = self.depth, self.square(x)
+        if depth == 2:
+            return mp.fsum(n * mp.log(n / S) for n in x if n) / 2 + self.integral(self.rise, S)
+        h = self.integral(lambda s: s ** (mp.mpf(depth - 2) / 2) * mp.exp(-(depth - 2) * self.rise(s)), S)
+        return -mp.mpf(depth) / (2 * (depth - 2)) * h
+
+    def gradient(self, x):
+        depth, S = self.depth, self.square(x)
+        v = [mp.mpf(n) ** (mp.mpf(1) / depth) / mp.sqrt(S) * mp.exp(self.rise(S)) for n in x]
+        return [mp.log(n) if depth == 2 else n ** (2 - depth) / (2 - depth) for n in v]
+
+    def bregman(self, z, x):
+        slope = mp.fsum(g * (a - b) for g, a, b in zip(self.gradient(x), z, x, strict=True))
+        return self.F(z) - self.F(x) - slope
+
+
+def made(depth, law, pace=1.0, r0=1.0):
+    return pb.Potential(depth, LAWS[law][0], pace if LAWS[law][0] is not None else 1.0, r0)
+
+
+def signals(seed, *shape, n=4):
+    """Logarithms of random signals whose factors have norms around 1."""
+    return np.random.default_rng(seed).normal(-1.0, 1.0, (*shape, n))
+
+
+def exp(log_x):
+    return [mp.exp(mp.mpf(float(entry))) for entry in log_x]
+
+
+def close(got, expected, rtol=2e-13):
+    """Compare in mpmath, where floats overflow."""
+    with mp.workdps(40):
+        return abs(mp.mpf(float(got)) - expected) <= rtol * abs(expected) + mp.mpf("1e-300")
+
+
+@everything
+def test_against_the_definition_in_mpmath(depth, law):
+    pace, r0 = (1.0, 1.3) if law == "plain" else (1.7, 1.3)
+    potential, exact = made(depth, law, pace, r0), Exact(depth, law, pace, r0)
+    log_z, log_x = signals(depth, 2)
+    with mp.workdps(30):
+        z, x = exp(log_z), exp(log_x)
+        F, gradient = exact.F(x), exact.gradient(x)
+        size = max(abs(F), mp.fsum(abs(g * n) for g, n in zip(gradient, x, strict=True)))
+        assert abs(mp.mpf(float(potential.value(log_x))) - F) < 1e-13 * size
+        for got, expected in zip(potential.mirror_map(log_x), gradient, strict=True):
+            assert abs(mp.mpf(float(got)) - expected) < 1e-13 * (1 + abs(expected))
+        conjugate = mp.fsum(g * n for g, n in zip(gradient, x, strict=True)) - F
+        assert abs(mp.mpf(float(potential.conjugate(potential.mirror_map(log_x)))) - conjugate) < 1e-12 * size
+        assert close(potential.bregman(log_z, log_x), exact.bregman(z, x))
+        assert close(potential.bregman(log_x, log_z), exact.bregman(x, z))
+
+
+@everything
+def test_the_definition_has_the_gradient_that_the_flow_needs(depth, law):
+    # Of the oracle itself: numerical derivatives of F in mpmath are Phi = log v or v^(2-L)/(2-L).
+    exact = Exact(depth, law)
+    with mp.workdps(30):
+        x = exp(signals(10 + depth, n=2))
+        for axis, expected in enumerate(exact.gradient(x)):
+
+            def along(n, axis=axis):
+                return exact.F([n if k == axis else other for k, other in enumerate(x)])
+
+            assert abs(mp.diff(along, x[axis]) - expected) < 1e-9 * (1 + abs(expected))
+
+
+@everything
+def test_pairs_at_random_points(depth, law):
+    potential = made(depth, law)
+    log_x, log_y = signals(100 + depth, 2, 40)
+    x, y, log_middle = np.exp(log_x), np.exp(log_y), np.logaddexp(log_x, log_y) - np.log(2)
+    phi_x, phi_y = potential.gradient(log_x), potential.mirror_map(log_y)
+    np.testing.assert_allclose(potential.inverse_mirror_map(phi_x), log_x, atol=1e-10)
+    np.testing.assert_allclose(potential.from_log_mirror(potential.log_mirror(log_x)), log_x, atol=1e-11)
+
+    def dot(one, other):
+        return (one * other).sum(-1)
+
+    F_x, F_y, star_x = potential.value(log_x), potential.value(log_y), potential.conjugate(phi_x)
+    size = 1 + abs(F_x) + abs(F_y) + abs(star_x) + dot(abs(phi_x) + abs(phi_y), x + y)
+    # Fenchel and Young: equality at the gradient, a strict inequality elsewhere, whose excess is the divergence.
+    assert (abs(F_x + star_x - dot(phi_x, x)) < 1e-12 * size).all()
+    excess, divergence = F_y + star_x - dot(phi_x, y), potential.bregman(log_y, log_x)
+    assert (excess > 0).all()
+    assert (abs(excess - divergence) < 1e-12 * size).all()
+    # A strictly convex value, by what the divergence says, and a strictly monotone gradient.
+    above = (F_x + F_y) / 2 - potential.value(log_middle)
+    assert (above > 0).all()
+    halves = (potential.bregman(log_x, log_middle) + potential.bregman(log_y, log_middle)) / 2
+    assert (abs(above - halves) < 1e-12 * size).all()
+    product = dot(phi_x - phi_y, x - y)
+    assert (product > 0).all()
+    assert (abs(divergence + potential.bregman(log_x, log_y) - product) < 1e-12 * size).all()
+
+
+@everything
+def test_gradient_of_the_conjugate(depth, law):
+    potential = made(depth, law)
+    log_x = signals(7)
+    phi = potential.mirror_map(log_x)
+    for axis in range(4):
+        step = np.zeros(4)
+        step[axis] = 1e-3 * abs(phi[axis])
+        values = [float(potential.conjugate(phi + k * step)) for k in (-3, -2, -1, 1, 2, 3)]
+        slope = np.dot([-1, 9, -45, 45, -9, 1], values) / (60 * step[axis])  # of order 6
+        assert slope == pytest.approx(np.exp(log_x[axis]), rel=1e-7)
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("size", [1e-3, 1e-7, 1e-11])
+def test_divergence_of_near_points(depth, law, size):
+    potential, exact = made(depth, law), Exact(depth, law)
+    rng = np.random.default_rng(3)
+    for direction in (rng.standard_normal(4), np.ones(4)):
+        log_x = signals(11)
+        log_z = log_x + size * direction
+        with mp.workdps(60):
+            expected = exact.bregman(exp(log_z), exp(log_x))
+        got = float(potential.bregman(log_z, log_x))
+        assert got > 0
+        assert got == pytest.approx(float(expected), rel=1e-12 + 2e-14 / size)
+    assert float(potential.bregman(log_x, log_x)) == 0
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_divergence_of_points_a_few_roundings_apart(depth):
+    log_x = signals(13, 400)
+    # One entry whose logarithm is almost 0 and dominates: differences of its logarithms can be below 1e-16.
+    log_x[200:] = log_x[200:] * [1e-2, 1, 1, 1] - [0, 8, 8, 8]
+    steps = np.random.default_rng(0).integers(-2, 3, log_x.shape) * np.where(np.arange(400) < 200, 1, 40)[:, None]
+    potential = made(depth, "constant")
+    divergence = potential.bregman(log_x + steps * np.spacing(log_x), log_x)
+    assert (divergence >= 0).all()
+    # Of second order in the differences: the gradient changes by about a factor 1 + s / f in a step of length 1.
+    size = 1 + (abs(potential.mirror_map(log_x)) * np.exp(log_x)).sum(-1)
+    assert (divergence < 1e-25 * size * (1 + np.exp(2 / depth * log_x).sum(-1) / 0.3)).all()
+
+
+@pytest.mark.parametrize("law", ["plain", "constant", "bounded", "harmonic", "user"])
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_entries_far_below_the_smallest_float(depth, law):
+    potential, exact = made(depth, law), Exact(depth, law)
+    log_x = np.array([-0.3, -2000.0, 0.1, -31_000.5])
+    log_z = np.array([-0.1, -3.0, -2500.0, -40.0])
+    with mp.workdps(50):
+        x, z = exp(log_x), exp(log_z)
+        for log, signal in ((log_x, x), (log_z, z)):
+            gradient = exact.gradient(signal)
+            log_phi = gradient if depth == 2 else [mp.log(abs((2 - depth) * g)) / (2 - depth) for g in gradient]
+            for got, expected in zip(potential.log_mirror(log), log_phi, strict=True):
+                assert abs(mp.mpf(float(got)) - expected) < 1e-15 * (10 + abs(expected))
+            assert float(potential.value(log)) == pytest.approx(float(exact.F(signal)), rel=1e-13)
+            np.testing.assert_allclose(
+                potential.from_log_mirror(potential.log_mirror(log)), log, rtol=1e-14, atol=1e-13
+            )
+        for logs, pair in (((log_z, log_x), (z, x)), ((log_x, log_z), (x, z))):
+            expected = mp.log(exact.bregman(*pair))
+            assert float(potential.log_bregman(*logs)) == pytest.approx(float(expected), rel=1e-13, abs=1e-13)
+            with mp.workdps(20):
+                finite = expected < 700
+            assert np.isfinite(potential.bregman(*logs)) == finite
+
+
+def test_a_small_constant_ratio_at_a_large_radius():
+    # E(10) is 5000 with eta = 0.01: neither e^E nor e^-E is a float.
+    log_x, log_z = np.log([20.0, 79.0, 1e-3]), np.log([30.0, 69.0, 1e-9])
+    for depth in (1, 2, 3, 4):
+        log_x, log_z = log_x * depth / 2, log_z * depth / 2
+        potential = pb.Potential(depth, 0.01, r0=10.0)
+        exact = Exact(depth, "constant", pace=30.0, r0=10.0)  # 0.3 / 0.01
+        with mp.workdps(50):
+            x, z = exp(log_x), exp(log_z)
+            expected = mp.log(exact.bregman(z, x))
+            gradient, F = exact.gradient(x), exact.F(x)
+        assert float(potential.log_bregman(log_z, log_x)) == pytest.approx(float(expected), abs=1e-11)  # 2 E is 1e4
+        np.testing.assert_allclose(
+            potential.mirror_map(log_x),
+            [float(abs(g)) if depth == 1 else float(g) for g in gradient],
+            rtol=1e-11,
+            atol=1e-11,
+        )
+        np.testing.assert_allclose(potential.inverse_mirror_map(potential.mirror_map(log_x)), log_x, atol=1e-11)
+        assert float(potential.value(log_x)) == pytest.approx(float(F), rel=1e-11, abs=1e-11)
+        log_x, log_z = log_x * 2 / depth, log_z * 2 / depth
+
+
+class TestZeros:
+    @everything
+    def test_zero_entries_of_z(self, depth, law):
+        potential, exact = made(depth, law), Exact(depth, law)
+        log_x, log_z = signals(5, 2)
+        log_z[1:3] = -np.inf
+        with mp.workdps(30):
+            z = [n if k in (0, 3) else mp.mpf(0) for k, n in enumerate(exp(log_z))]
+            assert close(potential.bregman(log_z, log_x), exact.bregman(z, exp(log_x)))
+            if depth > 1:
+                assert close(potential.value(log_z), exact.F(z), rtol=1e-12)
+
+    @pytest.mark.parametrize("depth", DEPTHS)
+    def test_zero_entries_of_x(self, depth):
+        potential = made(depth, "constant")
+        log_x, log_z = signals(6, 2)
+        log_x[2] = -np.inf
+        divergence = float(potential.bregman(log_z, log_x))
+        assert np.isfinite(divergence) if depth == 1 else divergence == np.inf
+        log_z[2] = -np.inf
+        shorter = potential.bregman(np.delete(log_z, 2), np.delete(log_x, 2))
+        assert float(potential.bregman(log_z, log_x)) == pytest.approx(float(shorter), rel=1e-14)
+
+    @everything
+    def test_divergence_of_zero(self, depth, law):
+        # The limit of D(h z, x) as h falls: D is continuous, or grows without bound.
+        potential = made(depth, law)
+        log_x, log_z = signals(8, 2)
+        at_zero = float(potential.log_bregman(np.full(4, -np.inf), log_x))
+        if np.isfinite(at_zero):
+            assert float(potential.log_bregman(log_z - 70.0 * depth, log_x)) == pytest.approx(at_zero, abs=1e-6)
+        else:
+            assert at_zero == np.inf
+            near = potential.log_bregman(log_z - depth * np.array([[4.0], [8.0], [16.0]]), log_x)
+            assert (np.diff(near) > 0.3).all()
+        with pytest.raises(pb.InvalidInput, match="X != 0"):
+            potential.bregman(log_x, np.full(4, -np.inf))
+
+    def test_value_and_conjugate_at_zero(self):
+        # Constant law, depth 2: F = S^2/(4 eta) - S r0^2/(2 eta) + ... and F* is constant where the signal is 0.
+        potential = pb.Potential(2, 0.5, r0=2.0)
+        nothing = np.full(3, -np.inf)
+        assert float(potential.value(nothing)) == pytest.approx(16 / (4 * 0.5))
+        for level in (-5.0, -50.0):
+            phi = np.full(3, level)
+            assert (potential.inverse_mirror_map(phi) == -np.inf).all()
+            assert float(potential.conjugate(phi)) == pytest.approx(-16 / (4 * 0.5))
+        assert float(pb.Potential(3, 0.5).conjugate([-1e3, -1e3])) == pytest.approx(
+            -float(pb.Potential(3, 0.5).value([-np.inf, -np.inf])), rel=1e-13
+        )
+
+    def test_beyond_the_range_of_the_law(self):
+        potential = pb.Potential(2, pb.PowerRatio(1.0, 4))  # E = -1 / (2 r^2) < 0
+        with pytest.raises(pb.InvalidInput, match="no signal has this mirror variable"):
+            potential.inverse_mirror_map([0.3, 0.3])
+        assert potential.conjugate([[0.3, 0.3], [-3.0, -3.0]])[0] == np.inf
+        assert np.isfinite(potential.conjugate([-3.0, -3.0]))
+        with pytest.raises(pb.InvalidInput, match="must be negative"):
+            pb.Potential(3).inverse_mirror_map([-1.0, 0.0])
+        assert pb.Potential(3).conjugate([-1.0, 0.0]) == np.inf
+
+
+class TestInvariance:
+    def test_plain_is_the_quadratic_law(self):
+        log_z, log_x = signals(1, 2)
+        for depth in DEPTHS:
+            plain, law = pb.Potential(depth, r0=0.7), pb.Potential(depth, pb.PowerRatio(1.0, 2), r0=0.7)
+            for name, arguments in {
+                "value": (log_x,),
+                "mirror_map": (log_x,),
+                "conjugate": (plain.mirror_map(log_x),),
+                "bregman": (log_z, log_x),
+            }.items():
+                np.testing.assert_array_equal(getattr(plain, name)(*arguments), getattr(law, name)(*arguments))
+            assert float(plain.kappa(log_x) * np.exp(2 / depth * log_x).sum()) == pytest.approx(float(law.kappa(log_x)))
+
+    def test_plain_potential_is_that_of_the_paper(self):
+        # (55) up to a constant and, at depths other than 2, up to the factor r0^(L-2).
+        log_z, log_x = signals(2, 2)
+        z, x = np.exp(log_z), np.exp(log_x)
+        at_two = 0.5 * (z * np.log(z / x) - z + x).sum()
+        assert float(pb.Potential(2, r0=3.0).bregman(log_z, log_x)) == pytest.approx(at_two, rel=1e-13)
+        for depth in (1, 3, 4, 6):
+            F = [depth / (2 * (2 - depth)) * (n ** (2 / depth)).sum() for n in (z, x)]
+            slope = x ** (2 / depth - 1) / (2 - depth)
+            expected = 2.0 ** (depth - 2) * (F[0] - F[1] - slope @ (z - x))
+            assert float(pb.Potential(depth, r0=2.0).bregman(log_z, log_x)) == pytest.approx(expected, rel=1e-12)
+
+    def test_depth_two_with_a_constant_ratio(self):
+        # 2 D = ||z|| KL(z/||z||, x/||x||) + (||z|| - ||x||)^2 / (2 eta)
+        log_z, log_x = signals(3, 2)
+        z, x = np.exp(log_z), np.exp(log_x)
+        divergence = (z * np.log(z / z.sum() / (x / x.sum()))).sum()
+        expected = divergence + (z.sum() - x.sum()) ** 2 / (2 * 0.3)
+        assert 2 * float(pb.Potential(2, 0.3).bregman(log_z, log_x)) == pytest.approx(expected, rel=1e-13)
+
+    @everything
+    def test_reference_radius(self, depth, law):
+        log_z, log_x = signals(4, 2)
+        one, other = made(depth, law), made(depth, law, r0=1.5)
+        with mp.workdps(30):
+            E = LAWS[law][1]
+            factor = float(mp.exp((depth - 2) * (E(mp.mpf(1.5)) - E(mp.mpf(1)))))
+        np.testing.assert_allclose(other.bregman(log_z, log_x), factor * one.bregman(log_z, log_x), rtol=1e-12)
+        np.testing.assert_allclose(other.kappa(log_x), factor * one.kappa(log_x), rtol=1e-12)
+
+    @pytest.mark.parametrize("depth", DEPTHS)
+    def test_scale(self, depth):
+        # X -> c^L X with eta -> c^2 eta leaves E, hence log v, as it is.
+        log_z, log_x = signals(9, 2)
+        for c in (1e-6, 1e5):
+            one, other = pb.Potential(depth, 0.4), pb.Potential(depth, 0.4 * c**2, r0=c)
+            shift = depth * np.log(c)
+            np.testing.assert_allclose(other.log_mirror(log_x + shift), one.log_mirror(log_x), atol=1e-12)
+            np.testing.assert_allclose(
+                other.bregman(log_z + shift, log_x + shift), c**depth * one.bregman(log_z, log_x), rtol=1e-11
+            )
+
+    def test_batches(self):
+        log_z, log_x = signals(12, 2, 3, 2)
+        for depth in (1, 2, 3):
+            potential = made(depth, "harmonic")
+            phi = potential.mirror_map(log_x)
+            whole = (
+                potential.value(log_x),
+                potential.conjugate(phi),
+                potential.kappa(log_x),
+                potential.bregman(log_z, log_x),
+            )
+            assert {array.shape for array in whole} == {(3, 2)}
+            for at in np.ndindex(3, 2):
+                one = log_x[at]
+                each = (potential.value(one), potential.conjugate(phi[at]), potential.kappa(one))
+                np.testing.assert_allclose([array[at] for array in whole[:3]], each, rtol=1e-13)
+                np.testing.assert_allclose(whole[3][at], potential.bregman(log_z[at], one), rtol=1e-13)
+                np.testing.assert_allclose(potential.inverse_mirror_map(phi)[at], one, atol=1e-12)
+            assert potential.bregman(log_z[0], log_x).shape == (3, 2)
+
+    def test_signs_at_depth_one(self):
+        rng = np.random.default_rng(0)
+        z, x = rng.standard_normal((2, 5))
+        # Plain: F = ||x||^2 / (2 r0).
+        got = pb.Potential(1, r0=2.0).bregman(np.log(abs(z)), np.log(abs(x)), np.sign(z * x))
+        assert float(got) == pytest.approx(((z - x) ** 2).sum() / 4, rel=1e-13)
+
+
+def flow(depth, law, pace, problem, start, times):
+    """Integrate (10) or (12)-(13) for log u and r, and kappa |R|^2 with them; return r, log u and the integral.
+
+    The direction rate and the norm of u are others than 1, with ``pace`` the rate over the square of the norm.
+    """
+    own, E = LAWS[law]
+    (A, b), (r0, log_u0), n = problem, start, len(start[1])
+    rate = 1.0 if own is None else 0.8
+    length = np.sqrt(rate / pace)
+
+    def kappa(r):
+        if own is None:
+            return r0 ** (depth - 2)
+        rise = pace * float(E(float(r)) - E(r0))
+        return pace * r**depth * np.exp((2 - depth) * rise)
+
+    def slopes(_, state):
+        u, r = np.exp(state[:n]), state[n]
+        x = r * u / length
+        R = A @ x**depth - b
+        gradient = (A.T @ R) * x ** (depth - 1)
+        along = u @ gradient / length
+        if own is None:  # r u moves by the gradient, so that u moves by its part across u, over r
+            d_r, d_log_u = -along, -(gradient / u - along) / r
+        else:
+            d_r, d_log_u = -float(own.f(r)) * along, -rate * r / length * (gradient - u * along / length) / u
+        return np.concatenate([d_log_u, [d_r, kappa(r) * (R @ R)]])
+
+    whole = np.concatenate([log_u0 - np.log(np.exp(2 * log_u0).sum()) / 2 + np.log(length), [r0, 0.0]])
+    run = solve_ivp(slopes, (0, times[-1]), whole, "LSODA", times, rtol=1e-11, atol=1e-13)
+    assert run.success
+    return run.y[n], (run.y[:n] - np.log(length)).T, run.y[n + 1], np.array([kappa(r) for r in run.y[n]])
+
+
+@everything
+def test_the_divergence_falls_at_its_rate_along_the_flow(depth, law):
+    rng = np.random.default_rng(depth)
+    A = rng.standard_normal((2, 5))
+    z = rng.uniform(0.2, 1.0, 5)
+    pace, r0 = 1.0 if law == "plain" else 1.6, 1.2
+    potential = made(depth, law, pace, r0)
+    times = np.linspace(0.0, 0.4, 17)
+    r, log_u, fall, kappa = flow(depth, law, pace, (A, A @ z), (r0, rng.uniform(-1, 0, 5)), times)
+    log_x = depth * (log_u + np.log(r)[:, None])
+    np.testing.assert_allclose(potential.kappa(log_x), kappa, rtol=1e-8)
+    other = np.abs(z + 0.02 * (np.eye(5) - np.linalg.pinv(A) @ A) @ rng.standard_normal(5))  # A z again
+    for solution in (z, other):
+        divergence = potential.bregman(np.log(solution), log_x)
+        np.testing.assert_allclose(divergence[0] - divergence, fall, rtol=1e-7, atol=1e-8 * fall[-1])
+        moving = np.diff(fall) > 1e-9 * divergence[:-1]
+        assert moving[:4].all()
+        assert (np.diff(divergence)[moving] < 0).all()
+    # The mirror variable moves along the rows of A only.
+    phi = potential.mirror_map(log_x) - potential.mirror_map(log_x[0])
+    off = phi - phi @ np.linalg.pinv(A) @ A
+    assert abs(off).max() < 1e-7 * abs(phi).max()
+
+
+class TestConstruction:
+    def test_from_a_chain_and_from_a_network(self):
+        rng = np.random.default_rng(0)
+        problem = pb.LinearProblem(rng.standard_normal((2, 4)), [1.0, 2.0])
+        network = pb.WeightNormalization(pb.HadamardPower(3), 0.2, direction_rate=0.5)
+        theta0 = network.init(scale=1.5, direction=rng.uniform(0.5, 1, 4), direction_norm=2.0)
+        _, chains = polar_forms(problem, network, theta0)
+        ((_, _, form),) = chains
+        potential = pb.Potential.from_form(form)
+        assert (potential.depth, potential.law, potential.r0) == (3, network.ratio, 1.5)
+        assert potential.pace == pytest.approx(0.125, rel=1e-14)
+        same = pb.Potential.of(network, r0=1.5, direction_norm=2.0)
+        assert repr(same) == "Potential(depth=3, law=ConstantRatio(eta=0.2), pace=0.125, r0=1.5)"
+        np.testing.assert_allclose(potential.log_mirror(form.log_start), form.log_u0, atol=1e-14)
+
+        plain = pb.HadamardDifference(2)
+        _, chains = polar_forms(problem, plain, plain.init(scale=0.5, direction=np.ones(8)))
+        ((_, _, form),) = chains
+        assert repr(pb.Potential.of(plain, r0=0.5)) == "Potential(depth=2, law=None, pace=1.0, r0=0.5)"
+        of_chain = pb.Potential.from_form(form)
+        assert (of_chain.depth, of_chain.law, of_chain.pace) == (2, None, 1.0)
+        assert of_chain.r0 == pytest.approx(0.5, rel=1e-14)
+
+    @pytest.mark.parametrize("again", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+    def test_copies(self, again):
+        log_x = signals(0)
+        for potential in (pb.Potential(2), pb.Potential(3, pb.HarmonicRatio(0.3), 2.0, 0.5)):
+            np.testing.assert_array_equal(again(potential).mirror_map(log_x), potential.mirror_map(log_x))
+            with pytest.raises(AttributeError):
+                potential.r0 = 2.0
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ((0,), "depth must be an integer"),
+            ((2.5,), "depth must be an integer"),
+            ((2, -1.0), "ratio must be a positive number"),
+            ((2, pb.ConstantRatio([0.1, 0.2])), "one law, with scalar parameters"),
+            ((2, 0.1, 0.0), "pace must be a positive number"),
+            ((2, None, 2.0), "the plain flow has no pace"),
+            ((2, 0.1, 1.0, np.inf), "r0 must be a positive number"),
+            ((2, 0.1, 1.0, "1"), "r0 must be a positive number"),
+        ],
+    )
+    def test_bad_parameters(self, arguments, message):
+        with pytest.raises(pb.InvalidInput, match=message):
+            pb.Potential(*arguments)
+
+    def test_bad_networks(self):
+        per_half = pb.Difference(pb.WeightNormalization(pb.HadamardPower(2), 0.1))
+        with pytest.raises(pb.InvalidInput, match="a potential belongs to HadamardPower"):
+            pb.Potential.of(per_half)
+        network = pb.WeightNormalization(pb.HadamardPower(2), 0.1, direction_rate=[1.0, 2.0])
+        with pytest.raises(pb.InvalidInput, match="one direction_rate"):
+            pb.Potential.of(network)
+        with pytest.raises(pb.InvalidInput, match="direction_norm must be a positive"):
+            pb.Potential.of(pb.WeightNormalization(pb.HadamardPower(2), 0.1), direction_norm=0.0)
+
+    @pytest.mark.parametrize("value", [np.nan, [np.nan, 1.0], [np.inf, 1.0], [1j, 1.0], ["a"], [], 1.0], ids=repr)
+    def test_bad_signals(self, value):
+        potential = pb.Potential(2, 0.1)
+        for method in (potential.value, potential.mirror_map, potential.kappa, potential.conjugate):
+            with pytest.raises(pb.InvalidInput, match=r"log_x|phi"):
+                method(value)
+        with pytest.raises(pb.InvalidInput, match="log_z"):
+            potential.bregman(value, [0.0, 0.0])
+
+    def test_radii_out_of_reach(self):
+        for depth, law in ((1, None), (2, 0.1), (3, pb.PowerRatio(1.0, 5))):
+            potential = pb.Potential(depth, law)
+            for shift in (-1e5, 1e5):
+                with pytest.raises(pb.InvalidInput, match="too large or too small"):
+                    potential.mirror_map([shift, shift])
+        # r^5 is 0 in floats long before r is.
+        with pytest.raises(pb.InvalidInput, match=r"f\(r\) .* beyond the range of floats"):
+            pb.Potential(2, pb.PowerRatio(1.0, 5)).value([-400.0, -400.0])
+
+
+class TestIntegrals:
+    def test_against_closed_forms(self):
+        rates = np.array([3.0, -3.0, 2000.0, -2000.0, 1e-3])
+        ends = np.array([2.0, -2.0, 5.0, 700.0, -4.0])
+        got = log_integral(lambda owner, t: rates[owner] * t, ends, np.zeros(5))
+        with mp.workdps(30):
+            exact = [float(mp.log(abs(mp.expm1(mp.mpf(r) * e) / r))) for r, e in zip(rates, ends, strict=True)]
+        np.testing.assert_allclose(got, exact, rtol=1e-14, atol=1e-13)
+
+    def test_narrow_peaks_and_tails(self):
+        # A Gaussian peak of width 1e-3 inside a length of 300, and the whole of e^(t/2 - e^t) from below.
+        got = log_integral(lambda owner, t: -(((t - 123.4) / 1e-3) ** 2) / 2, np.array([300.0]), np.zeros(1))
+        assert got[0] == pytest.approx(np.log(np.sqrt(2 * np.pi) * 1e-3), abs=1e-12)
+        got = log_integral(lambda owner, t: t / 2 - np.exp(t), np.array([-np.inf]), np.zeros(1))
+        with mp.workdps(30):
+            assert got[0] == pytest.approx(float(mp.log(mp.gammainc(0.5, 0, 1))), abs=1e-13)
+        got = log_integral(lambda owner, t: 0.01 * t, np.array([-np.inf]), np.zeros(1))
+        assert got[0] == pytest.approx(np.log(100), abs=1e-12)
+        assert log_integral(lambda owner, t: 0 * t, np.array([-np.inf, 0.0]), np.zeros(2)).tolist() == [np.inf, -np.inf]

@@ -1,0 +1,290 @@
+"""What the flow keeps, along flows that are integrated here by other means."""
+
+import mpmath as mp
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+import polarbias as pb
+from integrated import RATIOS, network_of
+from polar_ode import LAWS, flow
+from polarbias import theory
+from polarbias.errors import InvalidInput
+
+M, N = 2, 5
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(7)
+    A = rng.standard_normal((M, N))
+    return A, A @ (0.3 + np.abs(rng.standard_normal(N))), 0.2 + np.abs(rng.standard_normal(N))
+
+
+def off_rows(A):
+    return np.eye(A.shape[1]) - np.linalg.pinv(A) @ A
+
+
+def polar_flow(A, b, depth, law, start, until, signed=False, rate=1.0):
+    """Equations (12), (13) or, for r None, (10), as they stand: any norm and signs of u."""
+    r, u = start
+    name, c = law or (None, None)
+    B = np.hstack([A, -A]) if signed else A
+
+    def gradient(x):
+        return (B.T @ (B @ x**depth - b)) * x ** (depth - 1)
+
+    def field(_, y):
+        if r is None:
+            return -gradient(y)
+        length = np.linalg.norm(y[1:])
+        g = gradient(y[0] * y[1:] / length)
+        radial = y[1:] @ g / length
+        return np.concatenate(
+            [[-LAWS[name][0](abs(y[0]), c) * radial], -rate * y[0] / length * (g - y[1:] / length * radial)]
+        )
+
+    y0 = u if r is None else np.concatenate([[r], u])
+    run = solve_ivp(field, (0, until), y0, method="DOP853", rtol=1e-12, atol=1e-13, t_eval=np.linspace(0, until, 9))
+    assert run.success
+    return pb.Factor(run.y.T) if r is None else pb.Polar(run.y[0], run.y[1:].T)
+
+
+@pytest.mark.parametrize("law", [None, *LAWS])
+@pytest.mark.parametrize("depth", [2, 3, 4, 6])
+def test_the_invariant_is_kept_to_the_limit(data, depth, law):
+    A, b, u0 = data
+    path = flow(A, b, depth, law and (law, 0.6), 0.8, u0)
+    assert path.missed[-1] < 1e-10 * np.linalg.norm(b)
+    assert abs(np.log(path.r[-1] / path.r[0])) > 0.1
+    thetas = pb.Factor(np.exp(path.log_x / depth)) if law is None else pb.Polar(path.r, np.exp(path.log_u))
+    problem, network = pb.LinearProblem(A, b), network_of(depth, law and (law, 0.6))
+    drift = theory.drift(problem, network, thetas)
+    assert drift.shape == path.t.shape
+    assert drift[0] == 0
+    assert drift.max() < 1e-8
+    ends = [theory.invariant(problem, network, type(thetas)(*(leaf[k] for leaf in thetas))) for k in (0, -1)]
+    scaled = [end.value * np.exp(end.log_scale - ends[0].log_scale) for end in ends]
+    np.testing.assert_allclose(scaled[1], scaled[0], rtol=0, atol=1e-7 * np.abs(scaled[0]).max())
+
+
+@pytest.mark.parametrize("law", [None, *LAWS])
+def test_depth_1(data, law):
+    """Factors of any sign; r itself may cross 0."""
+    A, b, u0 = data
+    signs = np.array([1, -1, 1, 1, -1])
+    thetas = polar_flow(A, b, 1, law and (law, 0.6), (law and 0.8, 2 * signs * u0), until=4.0)
+    drift = theory.drift(pb.LinearProblem(A, b), network_of(1, law and (law, 0.6)), thetas)
+    assert drift.max() < 1e-9
+
+
+def test_depth_1_with_a_radius_that_crosses_zero():
+    """A = [1, 0], b = -1, a uniform direction, r0 = 1, eta = 2 ends at r = -1.26."""
+    A, b, u0 = np.array([[1.0, 0.0]]), np.array([-1.0]), np.sqrt([0.5, 0.5])
+    thetas = polar_flow(A, b, 1, ("constant", 2.0), (1.0, u0), until=20.0)
+    assert thetas.r[-1] == pytest.approx(-1.26, abs=0.01)
+    problem, network = pb.LinearProblem(A, b), network_of(1, ("constant", 2.0))
+    assert theory.drift(problem, network, pb.Polar(thetas.r[:1], thetas.u[:1])).tolist() == [0.0]
+    end = theory.drift(problem, network, thetas)
+    assert end.max() < 1e-9
+    assert not theory.signs_kept(thetas).all()
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+@pytest.mark.parametrize("law", [None, "constant", "harmonic"])
+def test_signed_networks_keep_the_joint_invariant(data, depth, law):
+    A, b, u0 = data
+    start = np.concatenate([u0, u0[::-1]])
+    x = polar_flow(A, -b, depth, law and (law, 0.6), (law and 0.8, 0.5 * start), until=1.5, signed=True)
+    inner = pb.HadamardDifference(depth)
+    network = inner if law is None else pb.WeightNormalization(inner, RATIOS[law](0.6))
+    thetas = pb.Pair(pb.Factor(x.x[:, :N]), pb.Factor(x.x[:, N:])) if law is None else x
+    problem = pb.LinearProblem(A, -b)
+    assert theory.drift(problem, network, thetas).max() < 1e-9
+    first = pb.Pair(pb.Factor(x.x[0, :N]), pb.Factor(x.x[0, N:])) if law is None else pb.Polar(x.r[0], x.u[0])
+    log = np.log(x.x[0]) if law is None else np.log(x.u[0] / np.linalg.norm(x.u[0]))
+    if law is not None:
+        pace = 1 / np.linalg.norm(x.u[0]) ** 2
+        log = log + pace * LAWS[law][1](x.r[0], 0.6)
+    naive = off_rows(np.hstack([A, -A])) @ (log if depth == 2 else np.exp(-log))
+    got = theory.invariant(problem, network, first)
+    np.testing.assert_allclose(got.value * np.exp(got.log_scale), naive, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("depth", [2, 4])
+def test_directions_of_another_norm_and_rate(data, depth):
+    """Lemma 3.1: the norm of u and its rate enter through E only."""
+    A, b, u0 = data
+    u = 1.7 * u0 / np.linalg.norm(u0)
+    thetas = polar_flow(A, b, depth, ("constant", 0.6), (0.8, u), until=2.0, rate=0.4)
+    problem = pb.LinearProblem(A, b)
+    network = pb.WeightNormalization(pb.HadamardPower(depth), 0.6, direction_rate=0.4)
+    assert theory.drift(problem, network, thetas).max() < 1e-9
+    assert theory.drift(problem, network_of(depth, ("constant", 0.6)), thetas).max() > 1e-2
+    assert np.abs(theory.norm_drift(problem, network, thetas)).max() < 1e-10
+    assert theory.direction_norm(problem, network, pb.Polar(0.8, u)) == pytest.approx(1.7, rel=1e-14)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 6])
+@pytest.mark.parametrize("r", [1e-3, 2.0, 60.0])
+def test_values_where_exponentials_leave_the_range_of_floats(depth, r):
+    """E = r^2 / (2 eta) up to 180,000, entries of u down to 1e-150: against 60 digits."""
+    A = np.array([[1.0, 2.0, -1.0], [0.5, 0.0, 3.0]])
+    u = np.array([1.0, 1e-150, 0.5])
+    u = u / np.linalg.norm(u)
+    network = pb.WeightNormalization(pb.HadamardPower(depth), 0.01)
+    got = theory.invariant(pb.LinearProblem(A, [1.0, 1.0]), network, pb.Polar(r, u))
+    with mp.workdps(400):
+        B = mp.matrix(A.tolist())
+        log = [mp.log(mp.mpf(entry)) + mp.mpf(r) ** 2 / (2 * mp.mpf(0.01)) for entry in u.tolist()]
+        mirror = mp.matrix(log if depth == 2 else [mp.exp((2 - depth) * entry) for entry in log])
+        kept = mirror - B.T * mp.lu_solve(B * B.T, B * mirror)
+        expected = np.array([float(entry * mp.exp(-mp.mpf(float(got.log_scale)))) for entry in kept])
+    assert np.isfinite(got.value).all()
+    assert np.abs(expected).max() > 0.01
+    np.testing.assert_allclose(got.value, expected, rtol=1e-10, atol=1e-12 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+def test_drift_of_hand_made_points(data, depth):
+    A, b, u0 = data
+    x = np.stack([u0, 1.5 * u0, u0[::-1]])
+    mirror = np.log(x) if depth == 2 else x ** (2 - depth)
+    change = mirror - mirror[0]
+    P = off_rows(A)
+    size = np.maximum(np.linalg.norm(P @ mirror[0]), np.linalg.norm(change, axis=1))
+    expected = np.linalg.norm(change @ P, axis=1) / size
+    problem, network = pb.LinearProblem(A, b), pb.HadamardPower(depth)
+    assert (expected[1:] > 0.01).all()
+    for thetas in (pb.Factor(x), [pb.Factor(row) for row in x], pb.Factor(x.tolist())):
+        np.testing.assert_allclose(theory.drift(problem, network, thetas), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("depth", [2, 3, 4])
+def test_corrupted_trajectories_drift(data, depth, law):
+    """r off by 1%, a wrong ratio, one entry moved."""
+    A, b, u0 = data
+    path = flow(A, b, depth, law and (law, 0.6), 0.8, u0)
+    problem, network = pb.LinearProblem(A, b), network_of(depth, law and (law, 0.6))
+    u, kept = np.exp(path.log_u), theory.drift(problem, network, pb.Polar(path.r, np.exp(path.log_u)))
+    r_off, entry_moved = path.r.copy(), u.copy()
+    r_off[-1] *= 1.01
+    entry_moved[-1, 2] *= 1.01
+    for thetas in (pb.Polar(r_off, u), pb.Polar(path.r, entry_moved)):
+        drift = theory.drift(problem, network, thetas)
+        assert drift[-1] > 1e-4
+        np.testing.assert_array_equal(drift[:-1], kept[:-1])
+    assert theory.drift(problem, network_of(depth, (law, 0.66)), pb.Polar(path.r, u)).max() > 1e-3
+
+
+def test_an_invariant_that_is_zero_has_a_finite_drift():
+    """A = [1, 1] and a uniform start: (I - P) log x = 0 at first."""
+    problem, network = pb.LinearProblem([[1.0, 1.0]], [1.0]), pb.HadamardPower(2)
+    path = pb.Factor([[1.0, 1.0], [1.0, 1.0], [2.0, 2.0], [2.0, 0.5]])
+    np.testing.assert_allclose(theory.drift(problem, network, path), [0, 0, 0, 1.0], atol=1e-15)
+
+
+def test_rank_deficient_rows():
+    A = np.array([[1.0, 2.0, 0.5], [2.0, 4.0, 1.0], [0.0, 0.0, 0.0]])
+    network = pb.HadamardPower(2)
+    x = np.array([0.3, 2.0, 5.0])
+    got = theory.invariant(pb.LinearProblem(A, [1.0, 2.0, 0.0]), network, pb.Factor(x))
+    np.testing.assert_allclose(got.value, off_rows(A[:1]) @ np.log(x), rtol=1e-13)
+
+
+def test_batches_are_their_chains_one_by_one(data):
+    A, b, _ = data
+    problems = pb.stack([pb.LinearProblem(A, b), pb.LinearProblem(A[:, ::-1].copy(), 2 * b)])
+    network = pb.WeightNormalization(pb.HadamardPower(3), [0.1, 0.5, 2.0])
+    rng = np.random.default_rng(3)
+    thetas = pb.Polar(rng.uniform(0.5, 2, (4, 2, 3)), rng.uniform(0.5, 2, (4, 2, 3, N)))
+    drift = theory.drift(problems, network, thetas)
+    lengths = theory.norm_drift(problems, network, thetas)
+    assert drift.shape == lengths.shape == (4, 2, 3)
+    for t, c in np.ndindex(2, 3):
+        one = pb.WeightNormalization(pb.HadamardPower(3), [0.1, 0.5, 2.0][c])
+        own = pb.Polar(thetas.r[:, t, c], thetas.u[:, t, c])
+        np.testing.assert_allclose(theory.drift(problems[t], one, own), drift[:, t, c], rtol=1e-11)
+        np.testing.assert_allclose(theory.norm_drift(problems[t], one, own), lengths[:, t, c], rtol=1e-12, atol=1e-14)
+        first = theory.invariant(problems, network, pb.Polar(thetas.r[0], thetas.u[0]))
+        single = theory.invariant(problems[t], one, pb.Polar(own.r[0], own.u[0]))
+        np.testing.assert_allclose(first.value[t, c], single.value, rtol=1e-12, atol=1e-14)
+        assert first.log_scale[t, c] == pytest.approx(single.log_scale)
+
+
+def test_norm_of_large_and_small_directions():
+    problem, network = pb.LinearProblem([[1.0, 1.0]], [1.0]), network_of(2, ("constant", 1.0))
+    for size in (1e-200, 1e200):
+        theta = pb.Polar(1.0, [3 * size, 4 * size])
+        assert theory.direction_norm(problem, network, theta) == pytest.approx(5 * size, rel=1e-14)
+
+
+def test_signs():
+    path = pb.Polar([1.0, 0.5, 1e-9, 0.0, -0.1], [[1.0, 2.0]] * 5)
+    assert theory.signs_kept(path).tolist() == [True, True, True, False, False]
+    pair = pb.Pair(pb.Factor([[1.0], [1.0]]), pb.Factor([[-1.0], [1.0]]))
+    assert theory.signs_kept(pair).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("network", "thetas", "message"),
+    [
+        (pb.HadamardPower(2), [], "no point"),
+        (pb.HadamardPower(2), pb.Factor(np.ones((0, 2))), "leading axis"),
+        (pb.HadamardPower(2), pb.Factor(1.0), "leading axis"),
+        (pb.HadamardPower(2), pb.Factor([[1.0, 1.0], [1.0, -1.0]]), "positive"),
+        (pb.HadamardPower(2), [pb.Factor([1.0, 1.0]), pb.Factor([[1.0, 1.0]])], "one kind"),
+        (pb.HadamardPower(2), pb.Factor([[1.0, np.nan]]), "NaN"),
+        (pb.HadamardPower(2), pb.Factor([[1.0, 1.0, 1.0]]), "unknowns"),
+        (network_of(2, ("constant", 1.0)), pb.Polar([1.0, 1.0], [[1.0, 1.0]]), "leading axis"),
+    ],
+)
+def test_bad_trajectories(network, thetas, message):
+    with pytest.raises(InvalidInput, match=message):
+        theory.drift(pb.LinearProblem([[1.0, 1.0]], [1.0]), network, thetas)
+
+
+def test_networks_without_an_invariant():
+    problem = pb.LinearProblem([[1.0, 1.0]], [1.0])
+    network = pb.Difference(pb.WeightNormalization(pb.HadamardPower(2), 1.0))
+    theta = network.init(1.0, [1.0, 1.0, 1.0, 1.0])
+    with pytest.raises(InvalidInput, match="invariants are known for"):
+        theory.invariant(problem, network, theta)
+    for check in (theory.direction_norm, theory.norm_drift):
+        with pytest.raises(InvalidInput, match="direction u"):
+            check(problem, pb.HadamardPower(2), pb.Factor([[1.0, 1.0]]))
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+@pytest.mark.parametrize("law", [None, pb.ConstantRatio(0.5), pb.HarmonicRatio(2.0)])
+def test_the_drift_of_a_flow_is_that_of_its_parameters(depth, law):
+    problem = pb.gaussian_problem(0, 4, 10, "gaussian")
+    network = pb.HadamardPower(depth) if law is None else pb.WeightNormalization(pb.HadamardPower(depth), law)
+    theta0 = network.init(1.5, np.linspace(1, 2, 10))
+    path = pb.gradient_flow(problem, network, theta0, accuracy=1e-4).trajectory
+    t = np.linspace(0, path.t[-1], 12)
+    np.testing.assert_allclose(
+        theory.flow_drift(problem, network, path, t), theory.drift(problem, network, path.theta(t)), atol=1e-12
+    )
+
+
+def test_the_drift_of_a_flow_whose_entries_underflow():
+    problem = pb.gaussian_problem(0, 20, 60, "gaussian")
+    network = pb.WeightNormalization(pb.HadamardPower(2), 0.02)
+    path = pb.gradient_flow(problem, network, network.init(0.5, np.ones(60))).trajectory
+    t = path.t[[0, len(path.t) // 2, -1]]
+    assert path.log_x(t[-1]).min() < -1500
+    assert theory.drift(problem, network, path.theta(t)).max() > 1e-3
+    assert theory.flow_drift(problem, network, path, t).max() < 1e-9
+
+
+def test_the_drift_of_flows_is_for_one_chain_of_depth_two_or_more():
+    problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
+    network = pb.HadamardPower(2)
+    batch = pb.gradient_flow(problem, network, network.init(np.array([0.5, 1.0]), [1.0, 1.0])).trajectory
+    with pytest.raises(InvalidInput, match="one run"):
+        theory.flow_drift(problem, network, batch, [0.0])
+    line = pb.HadamardPower(1)
+    with pytest.raises(InvalidInput, match="depth 2 or more"):
+        theory.flow_drift(problem, line, batch[0], [0.0])

@@ -1,0 +1,147 @@
+"""The magnification factor against integrated flows, and the radii that magnify against its definition."""
+
+import numpy as np
+import pytest
+
+import polarbias as pb
+from integrated import converged_cases, make, naive_rho, network_of
+from polar_ode import LAWS, flow
+from polarbias import theory
+
+
+@pytest.fixture(scope="module")
+def cases():
+    return converged_cases()
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("depth", [2, 3, 4])
+def test_the_limit_is_that_of_the_plain_flow_from_the_start_over_rho(law, depth):
+    rng = np.random.default_rng(depth)
+    A, u0 = rng.standard_normal((2, 5)), rng.uniform(0.2, 1, 5)
+    case = make(A, rng.uniform(0.2, 1, 5), depth, (law, 0.7), 0.9, u0)
+    rho = theory.magnification(*case.run, case.path.x)
+    assert abs(np.log(rho)) > 0.01
+    other = flow(A, case.problem.b, depth, None, 0.9 / rho, u0)
+    np.testing.assert_allclose(other.x, case.path.x, rtol=1e-6)
+    r = case.path.r[-1]
+    for limit in (r, case.path.x):
+        assert theory.log_magnification(*case.run, limit) == pytest.approx(np.log(naive_rho(case)), rel=1e-9)
+    plain = pb.HadamardPower(depth)
+    assert theory.log_magnification(case.problem, plain, plain.init(0.9, u0), case.path.x) == 0
+
+
+def test_norm_and_rate_of_the_direction_act_through_eta():
+    """Lemma 3.1: ||u0|| = 2 and eta_u = .5 stand for eta * 2^2 / .5."""
+    problem = pb.LinearProblem([[1.0, 2.0]], [3.0])
+    inner = pb.HadamardPower(2)
+    for ratio, other in [
+        (0.3, 0.3 * 8),
+        (pb.PowerRatio(0.4, 2), pb.PowerRatio(3.2, 2)),
+        (pb.PowerRatio(0.4, 1), pb.PowerRatio(3.2, 1)),
+    ]:
+        scaled, unit = pb.WeightNormalization(inner, ratio, direction_rate=0.5), pb.WeightNormalization(inner, other)
+        starts = scaled.init(0.7, [1.0, 2.0], direction_norm=2.0), unit.init(0.7, [1.0, 2.0])
+        values = [theory.log_magnification(problem, n, t, 1.4) for n, t in zip((scaled, unit), starts, strict=True)]
+        assert values[0] == pytest.approx(values[1], rel=1e-13)
+        radii = theory.magnifying_radii(scaled.ratio, 1.4, pace=0.5 / 4), theory.magnifying_radii(unit.ratio, 1.4)
+        np.testing.assert_allclose(radii[0], radii[1], rtol=1e-12)
+    harmonic = pb.WeightNormalization(inner, pb.HarmonicRatio(0.3), direction_rate=0.5)
+    theta0 = harmonic.init(0.7, [1.0, 2.0], direction_norm=2.0)
+    E = LAWS["harmonic"][1]
+    expected = np.log(0.5) + 0.125 * (E(1.4, 0.3) - E(0.7, 0.3))
+    assert theory.log_magnification(problem, harmonic, theta0, 1.4) == pytest.approx(expected, rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("law", "E"),
+    [
+        *((pb.ConstantRatio(c), lambda r, c=c: r**2 / (2 * c)) for c in (0.01, 0.5, 3.9, 4.1, 80.0)),
+        *((pb.PowerRatio(c, 2), lambda r, c=c: np.log(r) / c) for c in (0.5, 2.0)),
+        *(
+            (pb.PowerRatio(c, k), lambda r, c=c, k=k: r ** (2 - k) / (c * (2 - k)))
+            for c in (0.3, 4.0)
+            for k in (1.0, -1.0, 3.0, 4.5)
+        ),
+        (pb.HarmonicRatio(0.4), lambda r: np.log(r) + r**2 / 0.8),
+    ],
+)
+def test_radii_that_magnify_are_exactly_those(law, E):
+    r = 2.0
+    intervals = theory.magnifying_radii(law, r)
+    r0 = np.concatenate([r * np.geomspace(1e-3, 1e3, 2001)[:, None].ravel(), [0.999999 * r, 1.000001 * r]])
+    r0 = r0[np.abs(r0 / r - 1) > 1e-9]
+    ends = np.array([end for pair in intervals for end in pair if 0 < end < np.inf])
+    assert any(np.abs(ends / r - 1) < 1e-12)
+    for end in ends[(ends > 1e-3) & (np.abs(ends / r - 1) > 1e-3)]:
+        assert E(end) - np.log(end) == pytest.approx(E(r) - np.log(r), rel=1e-9)
+        r0 = np.append(r0, end * np.array([1 - 1e-7, 1 + 1e-7]))
+    gain = np.log(r0 / r) + E(r) - E(r0)
+    inside = np.any([(low <= r0) & (r0 <= high) for low, high in intervals], axis=0)
+    np.testing.assert_array_equal(gain >= 0, inside)
+    assert inside.any()
+    assert not inside.all()
+
+
+def test_radii_beyond_the_range_of_exponentials():
+    """The small root is r e^(-y/2), y = r^2 / eta, where e^(-y) underflows; the two forms meet at y = 700."""
+    for y in (699.0, 701.0, 1300.0):
+        ((low, high),) = theory.magnifying_radii(pb.ConstantRatio(1 / y), 1.0)
+        assert high == 1.0
+        assert np.log(low) == pytest.approx(-y / 2, rel=1e-12)
+    assert theory.magnifying_radii(pb.ConstantRatio(1e-9), 1.0) == ((0.0, 1.0),)
+    ((low, high),) = theory.magnifying_radii(pb.ConstantRatio(1.0), 1e-150)
+    assert low == 1e-150
+    assert -(high**2) / 2 + np.log(high) == pytest.approx(np.log(1e-150), rel=1e-12)
+    assert theory.magnifying_radii(pb.PowerRatio(1.0, 2), 3.0) == ((0.0, np.inf),)
+    ((low, high),) = theory.magnifying_radii(pb.ConstantRatio(4.0), 2.0)
+    assert low == pytest.approx(high, rel=1e-7)
+
+
+def test_condition_20_suffices(cases):
+    held = 0
+    for case in cases:
+        bound = theory.magnification_bound(*case.run, case.path.x)
+        if case.law is None or case.law[0] != "constant":
+            assert not bound.applies
+            continue
+        r0, r, eta = case.path.r[0], case.path.r[-1], case.law[1]
+        assert bound.applies == (min(eta, r**2) <= r0**2 <= max(eta, r**2))
+        if bound.applies:
+            held += 1
+            assert bound.value == 1.0
+            assert theory.magnification(*case.run, case.path.x) >= 1
+    assert held >= 3
+
+
+def test_log_magnification_of_small_ratios():
+    """E(1.0001) - E(1) for eta = 1e-9, without the cancellation of two numbers near 5e8."""
+    network = network_of(2, ("constant", 1e-9))
+    value = theory.log_magnification(
+        pb.LinearProblem([[1.0, 1.0]], [1.0]), network, network.init(1.0, [1.0, 1.0]), 1.0001
+    )
+    assert value == pytest.approx(0.0001 * 2.0001 / 2e-9 - np.log(1.0001), rel=1e-11)
+    assert theory.magnification(
+        pb.LinearProblem([[1.0, 1.0]], [1.0]), network, network.init(1.0, [1.0, 1.0]), 1.0001
+    ) == np.inf  # fmt: skip
+
+
+def test_radius_bound(cases):
+    """(21); at depth 2 the bound is met with equality by minimal solutions."""
+    for case in cases:
+        bound = theory.radius_bound(*case.run, case.path.x, case.Q1)
+        assert bound.applies
+        assert bound.value == pytest.approx(case.Q1 ** (2 / case.path.depth), rel=1e-12)
+        assert bound.value <= case.path.r[-1] ** 2 * (1 + 1e-9)
+    closest = min(c.path.r[-1] ** 2 / theory.radius_bound(*c.run, c.path.x).value for c in cases[:20])
+    assert closest < 1.01
+
+
+def test_radius_bound_at_depth_1():
+    A, b = np.array([[1.0, 2.0, -1.0]]), [3.0]
+    x = np.linalg.pinv(A) @ b + [1.0, 0.0, 1.0]
+    plain, signed = pb.HadamardPower(1), pb.HadamardDifference(1)
+    problem = pb.LinearProblem(A, b)
+    assert theory.radius_bound(problem, plain, plain.init(1.0, np.ones(3)), x).value == pytest.approx(1.5)
+    halves = np.concatenate([x, np.zeros(3)])
+    assert theory.radius_bound(problem, signed, signed.init(1.0, np.ones(6)), halves).value == pytest.approx(0.75)

@@ -1,0 +1,84 @@
+"""Rates of convergence against integrated flows and the vector field written out anew."""
+
+import numpy as np
+import pytest
+
+import polarbias as pb
+from integrated import converged_cases, make, network_of
+from polar_ode import LAWS
+from polarbias import theory
+
+
+@pytest.fixture(scope="module")
+def cases():
+    return converged_cases()
+
+
+def test_the_loss_falls_at_least_at_the_rate(cases):
+    closest = np.inf
+    for case in cases:
+        u, path = np.exp(case.path.log_u), case.path
+        thetas = pb.Factor(path.r[:, None] * u) if case.law is None else pb.Polar(path.r, u)
+        bound = theory.loss_rate(case.problem, case.network, thetas)
+        if not bound.applies:
+            continue
+        decline = -2 * np.log(path.missed[1:] / path.missed[0])
+        # Rounding of the first, shortest steps.
+        assert (decline >= bound.value * path.t[1:] * (1 - 1e-6) - 1e-10).all()
+        closest = min(closest, (decline / path.t[1:]).min() / bound.value)
+        A, L = case.problem.A, path.depth
+        everything = theory.loss_rate(case.problem, case.network, thetas, support=range(A.shape[1]))
+        c_x, f = (path.r[:, None] * u).min(), LAWS[case.law[0]][0] if case.law else None
+        first = 1 if f is None else min(min(f(r, case.law[1]) for r in path.r), c_x**2 * A.shape[1])
+        smallest = np.linalg.eigvalsh(A @ A.T)[0]
+        assert everything.value == pytest.approx(first * 2 * L * c_x ** (2 * L - 2) * smallest, rel=1e-4)
+        assert bound.value >= everything.value * (1 - 1e-12)
+    assert closest < 3
+
+
+def rates_of(x, A, b, depth, law):
+    """x' from (12), (13), (24), (25), or from (10)."""
+    gradient = (A.T @ (A @ x**depth - b)) * x ** (depth - 1)
+    if law is None:
+        return -gradient
+    r = np.linalg.norm(x)
+    u = x / r
+    return -LAWS[law[0]][0](r, law[1]) * (u @ gradient) * u - r**2 * (gradient - u * (u @ gradient))
+
+
+@pytest.mark.parametrize("law", [None, *LAWS])
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 6])
+def test_local_rate_is_the_linearisation(depth, law):
+    rng = np.random.default_rng(depth)
+    A, x = rng.standard_normal((3, 6)), rng.uniform(0.4, 1.3, 6)
+    b, law = A @ x**depth, law and (law, 0.7)
+    network = network_of(depth, law)
+    local = theory.local_rate(pb.LinearProblem(A, b), network, network.from_factor(2 * x), x**depth)
+    np.testing.assert_allclose(local.K, local.K.T, rtol=1e-12)
+    np.testing.assert_allclose([local.rate, local.fastest], np.linalg.eigvalsh(local.K)[[0, -1]], rtol=1e-9)
+    for _ in range(3):
+        near = x + 1e-7 * rng.standard_normal(6)
+        residual = A @ near**depth - b
+        change = A @ (depth * near ** (depth - 1) * rates_of(near, A, b, depth, law))
+        assert np.linalg.norm(change + local.K @ residual) < 1e-5 * np.linalg.norm(change)
+
+
+def test_local_rate_is_seen_at_the_end_of_a_flow():
+    case = make([[1.0, 0.3, 0.5], [0.2, 1.0, -0.4]], [0.8, 0.5, 0.3], 2, ("constant", 0.5), 0.8, [1.0, 2.0, 1.5])
+    local = theory.local_rate(*case.run, case.path.x)
+    late = (case.path.missed < 1e-4) & (case.path.missed > 1e-9)
+    slope = np.polyfit(case.path.t[late], np.log(case.path.missed[late]), 1)[0]
+    assert -slope == pytest.approx(local.rate, rel=2e-3)
+
+
+def test_local_rate_with_dependent_rows_and_other_clocks():
+    """Redundant equations add no slow direction; eta_u / ||u||^2 and eta scaled alike scale time."""
+    A, x = np.array([[1.0, 2.0, 0.5]]), np.array([0.5, 0.2, 0.9])
+    network = network_of(2, ("constant", 0.3))
+    one = theory.local_rate(pb.LinearProblem(A, A @ x), network, network.init(1.0, np.ones(3)), x)
+    twice = np.vstack([A, A])
+    two = theory.local_rate(pb.LinearProblem(twice, twice @ x), network, network.init(1.0, np.ones(3)), x)
+    assert two.rate == pytest.approx(2 * one.rate, rel=1e-12)
+    fast = pb.WeightNormalization(pb.HadamardPower(2), 0.9, direction_rate=3.0)
+    other = theory.local_rate(pb.LinearProblem(A, A @ x), fast, fast.init(1.0, np.ones(3)), x)
+    assert other.rate == pytest.approx(3 * one.rate, rel=1e-12)

@@ -310,13 +310,17 @@ class DiagonalLinearRegressor(_Linear):
 
     def _model(self, n: int) -> tuple[Any, Any]:
         """Return the network and its start."""
-        from polarbias.networks import HadamardDifference, HadamardPower, WeightNormalization
+        from polarbias.networks.configuration import Configuration
 
-        both = not self.positive and self.depth > 1
-        network: Any = (HadamardDifference if both else HadamardPower)(int(self.depth))
-        if self.weight_normalization:
-            network = WeightNormalization(network, float(self.ratio))
-        return network, network.init(float(self.init_scale), np.ones(n * (1 + both)))
+        configuration = Configuration(
+            algorithm="wn" if self.weight_normalization else "plain",
+            depth=int(self.depth),
+            signed=not self.positive and self.depth > 1,
+            ratio=float(self.ratio),
+            scale=float(self.init_scale),
+            direction="uniform",
+        )
+        return configuration.network(), configuration.theta0(n)
 
     def _limit(self, A: np.ndarray, b: np.ndarray, size: float) -> np.ndarray:
         from polarbias.limit.flow_limit import flow_limit

@@ -29,7 +29,7 @@ from polarbias.experiments.engine.store import Store
 from polarbias.limit.flow_limit import flow_limit
 from polarbias.mirror.mirror_descent import mirror_descent
 from polarbias.networks import FactorNetwork
-from polarbias.problems.ensembles import Truth, folded_gaussian_direction, gaussian_problem, uniform_direction
+from polarbias.problems.ensembles import Truth, gaussian_problem
 from polarbias.problems.linear import LinearProblem
 from polarbias.problems.reference import Minimum, minimal_l1
 from polarbias.runtime.interrupts import noticing_interrupts
@@ -216,7 +216,7 @@ def compute(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Run one task and return its table of runs and its table of trajectories."""
     problem, minimum = problem_of(task, profile)
-    network, theta0 = _start(task, profile)
+    network, theta0 = _network_and_start(task, profile)
     if task.step == "mirror":
         with _limited_threads:
             solution = mirror_descent(problem, network, theta0, max_steps=profile.max_steps, tol=profile.tol)
@@ -240,7 +240,7 @@ def compute_limits(task: Task, profile: Profile) -> pd.DataFrame:
     """Return the table of one task's exact limits, a row for each run."""
     problem, minimum = problem_of(task, profile)
     with _limited_threads:
-        limit = flow_limit(problem, *_start(task, profile))
+        limit = flow_limit(problem, *_network_and_start(task, profile))
     return pd.DataFrame(
         {
             **_named(task, profile),
@@ -253,18 +253,14 @@ def compute_limits(task: Task, profile: Profile) -> pd.DataFrame:
     )
 
 
-def _start(task: Task, profile: Profile) -> tuple[FactorNetwork, Any]:
-    """Return the network and the start of a task's runs."""
-    network = task.network()
-    directions = {start: _direction(task, profile, start) for start in {run.start for run in task.runs}}
-    return network, network.init(
-        np.array([run.r0 for run in task.runs]), np.stack([directions[run.start] for run in task.runs])
-    )
+def _network_and_start(task: Task, profile: Profile) -> tuple[FactorNetwork, Any]:
+    configuration = task.configuration(profile)
+    return configuration.network(), configuration.theta0(task.dimensions(profile)[1])
 
 
 def problem_of(task: Task, profile: Profile) -> tuple[LinearProblem, Minimum]:
     """Return the task's problem and its minimal l1 solution."""
-    return _problem(profile.seed, size_of(task, profile), task.truth, task.centred, task.figure, task.trial)
+    return _problem(profile.seed, task.dimensions(profile), task.truth, task.centred, task.figure, task.trial)
 
 
 @lru_cache(maxsize=16)
@@ -274,18 +270,6 @@ def _problem(
     m, n, s = size
     problem = gaussian_problem(seed, m, n, truth, s=s, center_rows=centred, experiment=figure, trial=trial)
     return problem, minimal_l1(problem, nonnegative=truth != "signed")
-
-
-def size_of(task: Task, profile: Profile) -> tuple[int, int, int]:
-    """Return M, N and s of the task's problem."""
-    return task.size or (profile.m, profile.n, profile.s)
-
-
-def _direction(task: Task, profile: Profile, start: int) -> np.ndarray:
-    entries = size_of(task, profile)[1] * (2 if task.truth == "signed" else 1)
-    if task.direction == "uniform":
-        return uniform_direction(entries)
-    return folded_gaussian_direction(profile.seed, entries, experiment=task.figure, trial=start)
 
 
 def _step(task: Task, problem: LinearProblem, network: FactorNetwork, theta0: Any) -> StepSize:

@@ -9,12 +9,8 @@ from typing import Any
 import numpy as np
 
 from polarbias.errors import InvalidInput
-from polarbias.networks import Difference, FactorNetwork, HadamardDifference, HadamardPower, WeightNormalization
-from polarbias.networks.ratio_law import make_law
+from polarbias.networks.configuration import Configuration, start_direction
 from polarbias.problems.ensembles import Truth
-
-ALGORITHMS = ("plain", "wn", "wn-separate", "wn-renormalized")
-"""Without weight normalization; with it; with a coordinate for each half of a signed signal; with u kept at norm 1."""
 
 LIMIT = "limit"
 """The step rule of tasks that hold exact limits of the flow instead of runs."""
@@ -117,7 +113,7 @@ class Task:
     trial
         Number of the problem; with the seed it fixes A and the truth.
     algorithm
-        One of `ALGORITHMS`.
+        One of `polarbias.networks.configuration.ALGORITHMS`.
     truth
         ``gaussian``, ``sparse`` or ``signed``.
     runs
@@ -183,17 +179,27 @@ class Task:
         """Whether the task holds exact limits instead of runs."""
         return self.step == LIMIT
 
-    def network(self) -> FactorNetwork:
-        """Return the network of the batch; its ratio has one entry per run."""
-        plain = HadamardDifference(self.depth) if self.truth == "signed" else HadamardPower(self.depth)
-        if self.algorithm == "plain":
-            return plain
-        law = make_law(self.law, np.array([run.ratio for run in self.runs]))
-        if self.algorithm in ("wn", "wn-renormalized"):
-            return WeightNormalization(plain, law, renormalize=self.algorithm == "wn-renormalized")
-        if self.truth != "signed":
-            raise InvalidInput(f"{self.algorithm!r} needs a signed truth: other signals have no second half.")
-        return Difference(WeightNormalization(HadamardPower(self.depth), law))
+    def dimensions(self, profile: Profile) -> tuple[int, int, int]:
+        """Return M, N and s of the problem."""
+        return self.size or (profile.m, profile.n, profile.s)
+
+    def configuration(self, profile: Profile) -> Configuration:
+        """Return the networks and starts of the batch, one entry per run."""
+        signed = self.truth == "signed"
+        length = self.dimensions(profile)[1] * (1 + signed)
+        directions = {
+            start: start_direction(self.direction, length, profile.seed, experiment=self.figure, trial=start)
+            for start in {run.start for run in self.runs}
+        }
+        return Configuration(
+            algorithm=self.algorithm,
+            depth=self.depth,
+            signed=signed,
+            law=self.law,
+            ratio=np.array([run.ratio for run in self.runs]),
+            scale=np.array([run.r0 for run in self.runs]),
+            direction=np.stack([directions[run.start] for run in self.runs]),
+        )
 
 
 def configurations(r0: Iterable[float], ratios: Sequence[float], starts: Iterable[int]) -> tuple[RunConfiguration, ...]:

@@ -8,7 +8,7 @@ from time import perf_counter
 
 import numpy as np
 
-from polarbias.experiments.engine.runner import compute, compute_limits, problem_of, size_of
+from polarbias.experiments.engine.runner import compute, compute_limits, problem_of
 from polarbias.experiments.engine.spec import LIMIT, Profile, Task
 from polarbias.linalg.blas_threads import limit_blas_threads
 
@@ -95,7 +95,7 @@ def _measured(task: Task, profile: Profile) -> float:
         began = perf_counter()
         compute(one, few)
         return count * profile.max_steps * (perf_counter() - began) / MIRROR_STEPS
-    m, n, _ = size_of(task, profile)
+    m, n, _ = task.dimensions(profile)
     turn = PRODUCTS * _products(m, n * (1 + (task.truth == "signed")), count) + TURN_SECONDS
     return profile.max_steps * turn
 

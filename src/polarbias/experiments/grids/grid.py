@@ -14,11 +14,11 @@ from typing import Any
 
 from polarbias.descent.gradient_descent import MOST_STEPS
 from polarbias.errors import InvalidInput
-from polarbias.experiments.engine.spec import ALGORITHMS, LIMIT, Profile, Task, configurations
+from polarbias.experiments.engine.spec import LIMIT, Profile, Task, configurations
+from polarbias.networks.configuration import ALGORITHMS, DIRECTIONS
 from polarbias.networks.ratio_law import make_law
 
 TRUTHS = ("gaussian", "sparse", "signed")
-STARTS = ("gaussian", "uniform")
 RULES = ("armijo", "stable", "mirror", LIMIT)
 
 
@@ -89,7 +89,7 @@ KEYS = {
     "law": _Key(["constant"], "constant, harmonic or power:K with a number K", _law),
     "ratio": _Key([0.1], "a finite number above 0", _number),
     "scale": _Key([1.0], "a finite number above 0", _number),
-    "start": _Key(["gaussian"], "gaussian or uniform", _choice(*STARTS)),
+    "start": _Key(["gaussian"], "gaussian or uniform", _choice(*DIRECTIONS)),
     "step": _Key(["armijo"], "armijo, stable, mirror, limit or a finite number above 0", _rule),
     "trials": _Key(1, "an integer of at least 1", _integer(1), is_axis=False),
     "max_steps": _Key(100_000, f"an integer from 1 to {MOST_STEPS:.0e}", _integer(1, MOST_STEPS), is_axis=False),

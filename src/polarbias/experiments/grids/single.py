@@ -32,7 +32,7 @@ def run_single(
     InvalidInput
         The folder cannot be written, or the configuration makes no sense.
     """
-    task.network()  # a wrong configuration is refused before the folder is touched
+    task.configuration(profile).network()  # a wrong configuration is refused before the folder is touched
     with exclusive(folder):
         store = Store(folder, {"kind": "run", "task": task.identity(), "profile": profile.identity()}, force)
         tally = run_tasks([task], profile, store, watching)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import polarbias as pb
-from polarbias.solution import Safety
+from polarbias.solution import CollapseStatus
 
 
 class Halves(NamedTuple):
@@ -43,7 +43,7 @@ def solution(*shape, n=4, records=6):
         gap=rng.random(shape),
         r=rng.random(shape),
         log_rho=rng.random(shape),
-        safety=rng.integers(0, 6, shape),
+        collapse_status=rng.integers(0, 6, shape),
     )
 
 
@@ -62,21 +62,24 @@ class TestStatus:
         assert (np.array([0, 1]) == pb.Status.CONVERGED).tolist() == [True, False]
 
 
-class TestSafety:
+class TestCollapseStatus:
     def test_numbers_sentences_and_what_is_safe(self):
-        assert [int(safety) for safety in Safety] == list(range(6))
-        assert len({safety.message for safety in Safety}) == 6
-        for safety in Safety:
-            assert safety.safe == safety.message.startswith("safe: ")
-        assert {safety for safety in Safety if not safety.safe} == {Safety.COLLAPSES, Safety.UNDECIDED}
+        assert [int(status) for status in CollapseStatus] == list(range(6))
+        assert len({status.message for status in CollapseStatus}) == 6
+        for status in CollapseStatus:
+            assert status.safe == status.message.startswith("safe: ")
+        assert {status for status in CollapseStatus if not status.safe} == {
+            CollapseStatus.COLLAPSES,
+            CollapseStatus.UNDECIDED,
+        }
 
-    @pytest.mark.parametrize("safety", Safety)
-    def test_copies_are_the_same_object(self, safety):
-        assert pickle.loads(pickle.dumps(safety)) is safety
-        assert copy.deepcopy(safety) is safety
+    @pytest.mark.parametrize("status", CollapseStatus)
+    def test_copies_are_the_same_object(self, status):
+        assert pickle.loads(pickle.dumps(status)) is status
+        assert copy.deepcopy(status) is status
 
 
-LIMIT = ("log_x", "mirror_dual", "dual", "gap", "r", "log_rho", "safety")
+LIMIT = ("log_x", "mirror_dual", "dual", "gap", "r", "log_rho", "collapse_status")
 
 
 class TestSolution:

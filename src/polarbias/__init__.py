@@ -71,7 +71,7 @@ if TYPE_CHECKING:
     from polarbias.recovery.result import Pursuit as Pursuit
     from polarbias.recovery.result import PursuitProgress as PursuitProgress
     from polarbias.recovery.result import PursuitStatus as PursuitStatus
-    from polarbias.solution import Safety as Safety
+    from polarbias.solution import CollapseStatus as CollapseStatus
     from polarbias.solution import Solution as Solution
     from polarbias.solution import Status as Status
     from polarbias.solution import Trajectory as Trajectory
@@ -130,7 +130,7 @@ _HOMES = {
     "problems.reference": ("Minimum", "minimal_l1", "minimal_l2"),
     "recovery.basis_pursuit": ("basis_pursuit", "basis_pursuit_denoise"),
     "recovery.result": ("Pursuit", "PursuitProgress", "PursuitStatus"),
-    "solution": ("Safety", "Solution", "Status", "Trajectory"),
+    "solution": ("CollapseStatus", "Solution", "Status", "Trajectory"),
     "theory.verify": ("Verification", "verify"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -47,10 +47,10 @@ class Status(Outcome):
     INACCURATE = 8, "the accuracy asked for is not reached; residual and loss say what is"
 
 
-class Safety(Outcome):
+class CollapseStatus(Outcome):
     """What is known about collapse, r going to 0, for the flow whose limit was asked for.
 
-    >>> Safety.LAW.safe, Safety.COLLAPSES.safe
+    >>> CollapseStatus.LAW.safe, CollapseStatus.COLLAPSES.safe
     (True, False)
     """
 
@@ -64,7 +64,7 @@ class Safety(Outcome):
     @property
     def safe(self) -> bool:
         """Whether the flow provably (for INTEGRATED: to the integrator's accuracy) stays away from X = 0."""
-        return self <= Safety.INTEGRATED
+        return self <= CollapseStatus.INTEGRATED
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,8 +142,8 @@ class Solution:
         ``<w, |X|> - <b, y>``, shape ``(...)``: X is no farther than this above the minimal weighted l1 norm.
     r, log_rho
         Norm of the factor at the end and logarithm of the magnification factor (17), shape ``(...)``.
-    safety
-        `Safety` of each run as integers, shape ``(...)``.
+    collapse_status
+        `CollapseStatus` of each run as integers, shape ``(...)``.
     """
 
     x: np.ndarray
@@ -160,7 +160,7 @@ class Solution:
     gap: np.ndarray | None = None
     r: np.ndarray | None = None
     log_rho: np.ndarray | None = None
-    safety: np.ndarray | None = None
+    collapse_status: np.ndarray | None = None
 
     @property
     def batch_shape(self) -> tuple[int, ...]:

@@ -208,9 +208,9 @@ def test_flow_of_a_network_without_a_factor(problem):
 
 def test_limit(start):
     limit = pb.flow_limit(*start)
-    assert not limit.safety >= pb.Safety.INTEGRATED
+    assert not limit.collapse_status >= pb.CollapseStatus.INTEGRATED
     assert keys(limit) == [*ARRAYS, MEHROTRA]
-    assert keys(replace(limit, safety=np.array(pb.Safety.INTEGRATED))) == [*ARRAYS, LSODA, MEHROTRA]
+    assert keys(replace(limit, collapse_status=np.array(pb.CollapseStatus.INTEGRATED))) == [*ARRAYS, LSODA, MEHROTRA]
     assert keys(pb.flow_limit) == [*ARRAYS, LSODA, MEHROTRA]
     assert keys(pb.limit_sensitivity) == keys(pb.limit_sensitivity(*start, limit)) == [JAX[0], *ARRAYS]
 

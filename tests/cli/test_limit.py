@@ -80,7 +80,7 @@ def test_random_problems(arguments, truth, network, uniform, scale, tmp_path):
     assert float(table["relative residual"]) < 1e-12
     assert float(table["log10 rho"]) == pytest.approx(float(wanted.log_rho) / np.log(10), rel=1e-5)
     assert table["factorizations"] == str(int(wanted.steps))
-    assert table["collapse"] == pb.Safety(int(wanted.safety)).message
+    assert table["collapse"] == pb.CollapseStatus(int(wanted.collapse_status)).message
     gap = next(value for name, value in table.items() if name.startswith("gap"))
     assert gap == ("not known" if np.isnan(wanted.gap) else f"{float(wanted.gap):.6g}")
     assert re.fullmatch(r"\d+\.\d{3} s", table["time"])
@@ -198,7 +198,8 @@ def test_npz_holds_everything(data, tmp_path):
     assert result.stdout.endswith(f"stored in {tmp_path / 'out.npz'}\n")
     stored, wanted = loaded(tmp_path / "out.npz"), expected(A, b)
     assert set(stored) == {
-        "x", "log_x", "dual", "mirror_dual", "gap", "r", "log_rho", "residual", "loss", "status", "safety", "steps",
+        "x", "log_x", "dual", "mirror_dual", "gap", "r", "log_rho", "residual", "loss", "status",
+        "collapse_status", "steps",
     }  # fmt: skip
     for name in stored:
         np.testing.assert_array_equal(stored[name], getattr(wanted, name), err_msg=name)

@@ -151,8 +151,8 @@ def test_bad_options(options):
 
 
 def test_every_step_has_its_own_interpolant():
-    stretch = steps.Stretch(None, np.array([0.0, 1.0, 2.0]), (lambda t: np.array(1), lambda t: np.array(2)))
-    assert [int(stretch(t)) for t in (0.0, 0.5, 1.0, 1.5, 2.0)] == [1, 1, 1, 2, 2]
+    segment = steps.DenseOutputSegment(None, np.array([0.0, 1.0, 2.0]), (lambda t: np.array(1), lambda t: np.array(2)))
+    assert [int(segment(t)) for t in (0.0, 0.5, 1.0, 1.5, 2.0)] == [1, 1, 1, 2, 2]
 
 
 def test_a_slow_passage_is_not_an_end():

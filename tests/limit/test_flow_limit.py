@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import polarbias as pb
 from oracles import PLAIN, Case, Law, attainable, integrate_flow, linear_limit
 from oracles_mpmath import kkt_mpmath
-from polarbias.solution import Safety, Status
+from polarbias.solution import CollapseStatus, Status
 
 SEEDS = st.integers(0, 2**32 - 1)
 SCALES = st.floats(-2, 2).map(lambda power: 10**power)
@@ -160,7 +160,7 @@ def test_signed_uniform_starts_never_shrink_below_their_radius(seed, r0, eta):
     network = pb.WeightNormalization(pb.HadamardDifference(2), eta)
     solution = pb.flow_limit(pb.LinearProblem(A, A @ rng.standard_normal(9)), network, network.init(r0, np.ones(18)))
     assert solution.status == Status.CONVERGED
-    assert Safety(int(solution.safety)).safe
+    assert CollapseStatus(int(solution.collapse_status)).safe
     assert float(solution.r) >= r0 * (1 - 1e-12)
 
 

@@ -11,7 +11,7 @@ from scipy.sparse.linalg import aslinearoperator
 
 import polarbias as pb
 from polarbias import Infeasible, InvalidInput
-from polarbias.solution import Safety, Status
+from polarbias.solution import CollapseStatus, Status
 
 DEPTHS = [1, 2, 3, 4, 6]
 
@@ -254,7 +254,7 @@ def test_extreme_starts_give_accurate_limits_or_say_why_not(depth, eta, scale):
     solution = limit(A, b, u, wn(depth, eta), scale)
     if solution.status == Status.COLLAPSED:
         assert scale**2 <= eta
-        assert solution.safety == Safety.COLLAPSES
+        assert solution.collapse_status == CollapseStatus.COLLAPSES
     else:
         assert_solves(solution, A, b)
 
@@ -291,7 +291,18 @@ def test_batches_are_their_chains():
             single = wn(2, ratios[c])
             one = pb.flow_limit(problems[trial], single, single.init(scales[trial, c], u[trial, c]))
             np.testing.assert_allclose(batch[trial, c].x, one.x, rtol=0, atol=1e-9 * one.x.max())
-            for name in ("log_x", "mirror_dual", "dual", "gap", "r", "log_rho", "safety", "residual", "loss", "steps"):
+            for name in (
+                "log_x",
+                "mirror_dual",
+                "dual",
+                "gap",
+                "r",
+                "log_rho",
+                "collapse_status",
+                "residual",
+                "loss",
+                "steps",
+            ):
                 assert np.shape(getattr(batch[trial, c], name)) == np.shape(getattr(one, name)), name
 
 

@@ -8,7 +8,7 @@ from scipy.special import logsumexp
 import polarbias as pb
 from oracles import Case, Law, attainable, integrate_flow, random_problem, reference
 from oracles_mpmath import kkt_mpmath, solve_mpmath
-from polarbias.solution import Safety, Status
+from polarbias.solution import CollapseStatus, Status
 
 FULL = pytest.mark.full
 
@@ -27,10 +27,10 @@ def assert_limit(case):
     end = reference(case)
     if end.status == "collapsed":
         assert solution.status == Status.COLLAPSED
-        assert solution.safety == Safety.COLLAPSES
+        assert solution.collapse_status == CollapseStatus.COLLAPSES
         return "collapsed"
     assert solution.status == Status.CONVERGED, solution.message
-    assert Safety(int(solution.safety)).safe
+    assert CollapseStatus(int(solution.collapse_status)).safe
     sign = np.sign(solution.x) if case.depth == 1 else 1.0
     optimality = kkt_mpmath(case, solution.log_x, sign)
     assert optimality.residual <= attainable(case, solution.x)
@@ -136,11 +136,11 @@ def test_collapse_in_two_dimensions_on_both_sides_of_the_threshold(p, eta):
             solution = pb.flow_limit(*two_dimensional(p, eta, factor * threshold).library())
             if collapses:
                 assert solution.status == Status.COLLAPSED
-                assert solution.safety == Safety.COLLAPSES
+                assert solution.collapse_status == CollapseStatus.COLLAPSES
                 assert not solution.x.any()
             else:
                 assert solution.status == Status.CONVERGED
-                assert Safety(int(solution.safety)).safe
+                assert CollapseStatus(int(solution.collapse_status)).safe
                 assert solution.x[0] - solution.x[1] == pytest.approx(1, rel=1e-10)
         mirrored = pb.flow_limit(*two_dimensional(1 - p, eta, (1 - off) * threshold).library())
         assert mirrored.status == Status.CONVERGED
@@ -152,7 +152,7 @@ def test_laws_with_an_infinite_barrier_never_collapse():
         case = Case(np.array([[1.0, -1.0]]), np.ones(1), 2, law, np.sqrt(r0_squared), np.sqrt([p, 1 - p]))
         solution = pb.flow_limit(*case.library())
         assert solution.status == Status.CONVERGED
-        assert solution.safety == Safety.LAW
+        assert solution.collapse_status == CollapseStatus.LAW
 
 
 @pytest.mark.parametrize("r0", [1e-3, 0.01, 0.1])

@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 
 import polarbias as pb
 from polarbias.mirror.mirror_descent import _Steps
-from polarbias.mirror.reduced_form import polar_forms
+from polarbias.mirror.reduced_form import reduced_forms
 from polarbias.mirror.state import MirrorState
 
 M, N = 3, 7
@@ -36,7 +36,7 @@ def objective(problem, u0, r0, eta):
 
 
 def one_chain(problem, network, theta0):
-    [(_, one, form)] = polar_forms(problem, network, theta0)[1]
+    [(_, one, form)] = reduced_forms(problem, network, theta0)[1]
     return form, MirrorState.start(one, form)
 
 

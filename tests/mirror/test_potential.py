@@ -10,7 +10,7 @@ from scipy.integrate import solve_ivp
 
 import polarbias as pb
 from polarbias.linalg.quadrature import log_integral
-from polarbias.mirror.reduced_form import polar_forms
+from polarbias.mirror.reduced_form import reduced_forms
 
 
 class SaturatedRatio(pb.RatioLaw):
@@ -53,9 +53,9 @@ everything = pytest.mark.parametrize(("depth", "law"), [(depth, law) for depth i
 class Exact:
     """The potential in mpmath, from its definition; lists of mpf instead of logarithms."""
 
-    def __init__(self, depth, law, pace=1.0, r0=1.0):
+    def __init__(self, depth, law, time_scale=1.0, r0=1.0):
         self.depth, self.base, own = depth, mp.mpf(r0), LAWS[law][1]
-        self.rise = lambda s: mp.mpf(pace) * (own(mp.sqrt(s)) - own(self.base))
+        self.rise = lambda s: mp.mpf(time_scale) * (own(mp.sqrt(s)) - own(self.base))
 
     def square(self, x):
         return mp.fsum(mp.mpf(entry) ** (mp.mpf(2) / self.depth) for entry in x)
@@ -83,8 +83,8 @@ class Exact:
         return self.F(z) - self.F(x) - slope
 
 
-def made(depth, law, pace=1.0, r0=1.0):
-    return pb.Potential(depth, LAWS[law][0], pace if LAWS[law][0] is not None else 1.0, r0)
+def made(depth, law, time_scale=1.0, r0=1.0):
+    return pb.Potential(depth, LAWS[law][0], time_scale if LAWS[law][0] is not None else 1.0, r0)
 
 
 def signals(seed, *shape, n=4):
@@ -104,8 +104,8 @@ def close(got, expected, rtol=2e-13):
 
 @everything
 def test_against_the_definition_in_mpmath(depth, law):
-    pace, r0 = (1.0, 1.3) if law == "plain" else (1.7, 1.3)
-    potential, exact = made(depth, law, pace, r0), Exact(depth, law, pace, r0)
+    time_scale, r0 = (1.0, 1.3) if law == "plain" else (1.7, 1.3)
+    potential, exact = made(depth, law, time_scale, r0), Exact(depth, law, time_scale, r0)
     log_z, log_x = signals(depth, 2)
     with mp.workdps(30):
         z, x = exp(log_z), exp(log_x)
@@ -238,7 +238,7 @@ def test_a_small_constant_ratio_at_a_large_radius():
     for depth in (1, 2, 3, 4):
         log_x, log_z = log_x * depth / 2, log_z * depth / 2
         potential = pb.Potential(depth, 0.01, r0=10.0)
-        exact = Exact(depth, "constant", pace=30.0, r0=10.0)  # 0.3 / 0.01
+        exact = Exact(depth, "constant", time_scale=30.0, r0=10.0)  # 0.3 / 0.01
         with mp.workdps(50):
             x, z = exp(log_x), exp(log_z)
             expected = mp.log(exact.bregman(z, x))
@@ -401,21 +401,21 @@ class TestInvariance:
         assert float(got) == pytest.approx(((z - x) ** 2).sum() / 4, rel=1e-13)
 
 
-def flow(depth, law, pace, problem, start, times):
+def flow(depth, law, time_scale, problem, start, times):
     """Integrate (10) or (12)-(13) for log u and r, and kappa |R|^2 with them; return r, log u and the integral.
 
-    The direction rate and the norm of u are others than 1, with ``pace`` the rate over the square of the norm.
+    The direction rate and the norm of u are others than 1, with ``time_scale`` the rate over the square of the norm.
     """
     own, E = LAWS[law]
     (A, b), (r0, log_u0), n = problem, start, len(start[1])
     rate = 1.0 if own is None else 0.8
-    length = np.sqrt(rate / pace)
+    length = np.sqrt(rate / time_scale)
 
     def kappa(r):
         if own is None:
             return r0 ** (depth - 2)
-        rise = pace * float(E(float(r)) - E(r0))
-        return pace * r**depth * np.exp((2 - depth) * rise)
+        rise = time_scale * float(E(float(r)) - E(r0))
+        return time_scale * r**depth * np.exp((2 - depth) * rise)
 
     def slopes(_, state):
         u, r = np.exp(state[:n]), state[n]
@@ -440,10 +440,10 @@ def test_the_divergence_falls_at_its_rate_along_the_flow(depth, law):
     rng = np.random.default_rng(depth)
     A = rng.standard_normal((2, 5))
     z = rng.uniform(0.2, 1.0, 5)
-    pace, r0 = 1.0 if law == "plain" else 1.6, 1.2
-    potential = made(depth, law, pace, r0)
+    time_scale, r0 = 1.0 if law == "plain" else 1.6, 1.2
+    potential = made(depth, law, time_scale, r0)
     times = np.linspace(0.0, 0.4, 17)
-    r, log_u, fall, kappa = flow(depth, law, pace, (A, A @ z), (r0, rng.uniform(-1, 0, 5)), times)
+    r, log_u, fall, kappa = flow(depth, law, time_scale, (A, A @ z), (r0, rng.uniform(-1, 0, 5)), times)
     log_x = depth * (log_u + np.log(r)[:, None])
     np.testing.assert_allclose(potential.kappa(log_x), kappa, rtol=1e-8)
     other = np.abs(z + 0.02 * (np.eye(5) - np.linalg.pinv(A) @ A) @ rng.standard_normal(5))  # A z again
@@ -465,21 +465,21 @@ class TestConstruction:
         problem = pb.LinearProblem(rng.standard_normal((2, 4)), [1.0, 2.0])
         network = pb.WeightNormalization(pb.HadamardPower(3), 0.2, direction_rate=0.5)
         theta0 = network.init(scale=1.5, direction=rng.uniform(0.5, 1, 4), direction_norm=2.0)
-        _, chains = polar_forms(problem, network, theta0)
+        _, chains = reduced_forms(problem, network, theta0)
         ((_, _, form),) = chains
         potential = pb.Potential.from_form(form)
         assert (potential.depth, potential.law, potential.r0) == (3, network.ratio, 1.5)
-        assert potential.pace == pytest.approx(0.125, rel=1e-14)
+        assert potential.time_scale == pytest.approx(0.125, rel=1e-14)
         same = pb.Potential.of(network, r0=1.5, direction_norm=2.0)
-        assert repr(same) == "Potential(depth=3, law=ConstantRatio(eta=0.2), pace=0.125, r0=1.5)"
+        assert repr(same) == "Potential(depth=3, law=ConstantRatio(eta=0.2), time_scale=0.125, r0=1.5)"
         np.testing.assert_allclose(potential.log_mirror(form.log_start), form.log_u0, atol=1e-14)
 
         plain = pb.HadamardDifference(2)
-        _, chains = polar_forms(problem, plain, plain.init(scale=0.5, direction=np.ones(8)))
+        _, chains = reduced_forms(problem, plain, plain.init(scale=0.5, direction=np.ones(8)))
         ((_, _, form),) = chains
-        assert repr(pb.Potential.of(plain, r0=0.5)) == "Potential(depth=2, law=None, pace=1.0, r0=0.5)"
+        assert repr(pb.Potential.of(plain, r0=0.5)) == "Potential(depth=2, law=None, time_scale=1.0, r0=0.5)"
         of_chain = pb.Potential.from_form(form)
-        assert (of_chain.depth, of_chain.law, of_chain.pace) == (2, None, 1.0)
+        assert (of_chain.depth, of_chain.law, of_chain.time_scale) == (2, None, 1.0)
         assert of_chain.r0 == pytest.approx(0.5, rel=1e-14)
 
     @pytest.mark.parametrize("again", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
@@ -497,8 +497,8 @@ class TestConstruction:
             ((2.5,), "depth must be an integer"),
             ((2, -1.0), "ratio must be a positive number"),
             ((2, pb.ConstantRatio([0.1, 0.2])), "one law, with scalar parameters"),
-            ((2, 0.1, 0.0), "pace must be a positive number"),
-            ((2, None, 2.0), "the plain flow has no pace"),
+            ((2, 0.1, 0.0), "time_scale must be a positive number"),
+            ((2, None, 2.0), "the plain flow has no time_scale"),
             ((2, 0.1, 1.0, np.inf), "r0 must be a positive number"),
             ((2, 0.1, 1.0, "1"), "r0 must be a positive number"),
         ],

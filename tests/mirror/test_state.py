@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 import polarbias as pb
-from polarbias.mirror.reduced_form import polar_forms
+from polarbias.mirror.reduced_form import reduced_forms
 from polarbias.mirror.state import MirrorState
 
 
 def start(problem, network, theta0):
-    [(_, one, form)] = polar_forms(problem, network, theta0)[1]
+    [(_, one, form)] = reduced_forms(problem, network, theta0)[1]
     return MirrorState.start(one, form)
 
 

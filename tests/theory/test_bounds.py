@@ -358,7 +358,7 @@ def test_bad_input():
         (lambda: theory.excess(problem, signed, signed.init(1.0, np.ones(4)), solution_of(x)), "halves"),
         (lambda: theory.magnifying_radii(pb.ConstantRatio(1.0), 0.0), "positive"),
         (lambda: theory.magnifying_radii(pb.ConstantRatio([1.0, 2.0]), 1.0), "one set"),
-        (lambda: theory.magnifying_radii(pb.HarmonicRatio(1.0), 1.0, pace=2.0), "pace 1"),
+        (lambda: theory.magnifying_radii(pb.HarmonicRatio(1.0), 1.0, time_scale=2.0), "time_scale 1"),
         (lambda: theory.magnifying_radii(1.0, 1.0), "law must be"),
         (lambda: theory.loss_rate(problem, plain, pb.Factor(np.ones((2, 2))), support=[]), "nonempty"),
         (lambda: theory.loss_rate(problem, plain, pb.Factor(np.ones((2, 2))), support=[2]), "indices"),

@@ -104,8 +104,8 @@ def test_signed_networks_keep_the_joint_invariant(data, depth, law):
     first = pb.Pair(pb.Factor(x.x[0, :N]), pb.Factor(x.x[0, N:])) if law is None else pb.Polar(x.r[0], x.u[0])
     log = np.log(x.x[0]) if law is None else np.log(x.u[0] / np.linalg.norm(x.u[0]))
     if law is not None:
-        pace = 1 / np.linalg.norm(x.u[0]) ** 2
-        log = log + pace * LAWS[law][1](x.r[0], 0.6)
+        time_scale = 1 / np.linalg.norm(x.u[0]) ** 2
+        log = log + time_scale * LAWS[law][1](x.r[0], 0.6)
     naive = off_rows(np.hstack([A, -A])) @ (log if depth == 2 else np.exp(-log))
     got = theory.invariant(problem, network, first)
     np.testing.assert_allclose(got.value * np.exp(got.log_scale), naive, rtol=1e-11, atol=1e-13)

@@ -44,7 +44,7 @@ def test_norm_and_rate_of_the_direction_act_through_eta():
         starts = scaled.init(0.7, [1.0, 2.0], direction_norm=2.0), unit.init(0.7, [1.0, 2.0])
         values = [theory.log_magnification(problem, n, t, 1.4) for n, t in zip((scaled, unit), starts, strict=True)]
         assert values[0] == pytest.approx(values[1], rel=1e-13)
-        radii = theory.magnifying_radii(scaled.ratio, 1.4, pace=0.5 / 4), theory.magnifying_radii(unit.ratio, 1.4)
+        radii = theory.magnifying_radii(scaled.ratio, 1.4, time_scale=0.5 / 4), theory.magnifying_radii(unit.ratio, 1.4)
         np.testing.assert_allclose(radii[0], radii[1], rtol=1e-12)
     harmonic = pb.WeightNormalization(inner, pb.HarmonicRatio(0.3), direction_rate=0.5)
     theta0 = harmonic.init(0.7, [1.0, 2.0], direction_norm=2.0)

@@ -138,10 +138,10 @@ def _behind_solution(found: Any) -> tuple[str, ...]:
     """Tell the roads apart by the fields that only they fill in."""
     import numpy as np
 
-    from polarbias.solution import Safety
+    from polarbias.solution import CollapseStatus
 
-    if found.safety is not None:
-        return (*_LIMIT, *_LSODA) if np.any(found.safety >= Safety.INTEGRATED) else _LIMIT
+    if found.collapse_status is not None:
+        return (*_LIMIT, *_LSODA) if np.any(found.collapse_status >= CollapseStatus.INTEGRATED) else _LIMIT
     if "trials" in found.stats and found.mirror_dual is not None:
         return _MIRROR
     if "trials" in found.stats:

@@ -63,7 +63,7 @@ def limit(*, threshold: float, output: Path | None, **options: Any) -> None:
 def _show(configuration: Configuration, found: Any, threshold: float, seconds: float) -> None:
     import numpy as np
 
-    from polarbias.solution import Safety, Status
+    from polarbias.solution import CollapseStatus, Status
 
     problem = configuration.problem
     size = np.abs(found.x)
@@ -72,7 +72,7 @@ def _show(configuration: Configuration, found: Any, threshold: float, seconds: f
     rows = [
         ("problem", configuration.description),
         ("status", f"{Status(int(found.status)).name.lower()}: {found.message}"),
-        ("collapse", Safety(int(found.safety)).message),
+        ("collapse", CollapseStatus(int(found.collapse_status)).message),
         ("||X||_1", f"{float(size.sum()):.12g}"),
         (f"gap{weighted}", "none for X = 0" if found.status == Status.COLLAPSED else _number(float(found.gap))),
         ("relative residual", f"{float(found.residual) / norm_b if norm_b else float(found.residual):.2e}"),
@@ -92,7 +92,7 @@ def _number(value: float) -> str:
 def _content(found: Any) -> tuple[dict[str, Any], list[str]]:
     """Return all arrays by name, and the names of those with an entry per unknown."""
     arrays = {name: getattr(found, name) for name in ("log_x", "dual", "mirror_dual", "gap", "r", "log_rho")}
-    arrays |= {name: getattr(found, name) for name in ("residual", "loss", "status", "safety", "steps")}
+    arrays |= {name: getattr(found, name) for name in ("residual", "loss", "status", "collapse_status", "steps")}
     columns = ["x", "log_x"]
     if found.log_x.size > found.x.size:
         arrays["log_x_plus"], arrays["log_x_minus"] = found.log_x.reshape(2, -1)

@@ -76,7 +76,8 @@ ends = {name: pb.flow_limit(problem, net, net.init(r0, direction)) for name, net
 signals = {"minimal_l1": best.x, **{name: end.x for name, end in ends.items()}}
 table = pd.DataFrame({"entry": np.arange(problem.n), "truth": problem.x_true, **signals})
 for name, end in ends.items():
-    print(name, end, abs(end.x).sum() - best.value, end.log_rho / np.log(10), pb.Safety(int(end.safety)).message)
+    collapse = pb.CollapseStatus(int(end.collapse_status)).message
+    print(name, end, abs(end.x).sum() - best.value, end.log_rho / np.log(10), collapse)
 
 figure, axes = plt.subplots(3, sharex=True, sharey=True, figsize=(9, 7), layout="constrained")
 for ax, (name, x) in zip(axes, signals.items()):

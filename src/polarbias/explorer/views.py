@@ -18,7 +18,7 @@ from polarbias.problems.ensembles import folded_gaussian_direction, gaussian_pro
 from polarbias.problems.linear import LinearProblem
 from polarbias.recovery.basis_pursuit import basis_pursuit
 from polarbias.recovery.result import Pursuit, PursuitStatus
-from polarbias.solution import Safety, Solution, Status
+from polarbias.solution import CollapseStatus, Solution, Status
 
 ALGORITHMS = ("plain", "wn")
 
@@ -79,7 +79,7 @@ class Limits:
                     "r": np.nan if limit is None else _number(limit.r),
                     "log10_rho": np.nan if limit is None else round(_number(limit.log_rho) / np.log(10), 6),
                     "state": self.minimum.message if limit is None else limit.message,
-                    "collapse": "" if limit is None else Safety(int(_number(limit.safety))).message,
+                    "collapse": "" if limit is None else CollapseStatus(int(_number(limit.collapse_status))).message,
                 }
             )
         return pd.DataFrame(rows)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from polarbias.flow.steps import FINEST, FOREVER, Integrator, Stretch, Watch
+from polarbias.flow.steps import FINEST, FOREVER, DenseOutputSegment, Integrator, Watch
 from polarbias.mirror.reduced_form import ReducedForm
 from polarbias.mirror.state import LOWEST_LOG, MirrorState
 from polarbias.problems.linear import LinearProblem
@@ -127,7 +127,7 @@ class Equations:
         """Return the factor of -R in y'."""
         form = self.anchor.form
         kappa = (1.0 if self.power else 2.0) * s ** (self._half - form.plain)
-        return float(form.pace * kappa * np.exp(-self.power * total - self._log_unit))
+        return float(form.time_scale * kappa * np.exp(-self.power * total - self._log_unit))
 
     def _signal(self, s: float, pi: np.ndarray) -> np.ndarray:
         size = s * pi
@@ -148,7 +148,7 @@ class Equations:
         inertia = self.anchor.radius.inertia(s) if s > 0 else 0.0
         slope = self._half * inertia - self.power - form.plain
         outer = self._half * (inertia - 1) * product + slope * (product - self.anchor.problem.b)
-        factor = form.pace * 2 * s ** (self._half - form.plain)
+        factor = form.time_scale * 2 * s ** (self._half - form.plain)
         matrix = self._half * self._gram(size * weight)
         return np.asarray(-factor * (matrix + np.outer(outer, self._forward(pi * weight))))
 
@@ -185,7 +185,7 @@ class Run:
         Where and how it ends, after how many steps.
     t
         Accepted times and the start.
-    stretches
+    segments
         Dense output, empty if it was not kept.
     """
 
@@ -193,16 +193,16 @@ class Run:
     status: Status
     steps: int
     t: np.ndarray
-    stretches: tuple[Stretch, ...]
+    segments: tuple[DenseOutputSegment, ...]
 
     def at(self, t: float) -> MirrorState:
         """Return the state at one time inside."""
-        if not self.stretches:
+        if not self.segments:
             return self.state
-        starts = [stretch.t[0] for stretch in self.stretches]
-        stretch = self.stretches[max(int(np.searchsorted(starts, t, side="right")) - 1, 0)]
-        unit, anchor = stretch.anchor
-        moved: MirrorState = anchor.moved(unit * stretch(t)) if t > stretch.t[0] else anchor
+        starts = [segment.t[0] for segment in self.segments]
+        segment = self.segments[max(int(np.searchsorted(starts, t, side="right")) - 1, 0)]
+        unit, anchor = segment.anchor
+        moved: MirrorState = anchor.moved(unit * segment(t)) if t > segment.t[0] else anchor
         return moved
 
 
@@ -223,7 +223,7 @@ def run(problem: LinearProblem, form: ReducedForm, watch: Watch, accuracy: float
             if accuracy <= FINEST:
                 status = Status.INACCURATE
             accuracy = max(accuracy / 100, FINEST)
-    return Run(run.state, status, len(run.times) - 1, np.array(run.times), tuple(run.stretches))
+    return Run(run.state, status, len(run.times) - 1, np.array(run.times), tuple(run.segments))
 
 
 class _Run:
@@ -233,7 +233,7 @@ class _Run:
         self.state, self.columns = MirrorState.start(problem, form), dense_columns(problem)
         self.watch, self.keep = watch, keep
         self.times: list[float] = [0.0]
-        self.stretches: list[Stretch] = []
+        self.segments: list[DenseOutputSegment] = []
         self.lowest = COLLAPSE_FLOOR**2 * self.state.s
 
     def advance(self, accuracy: float) -> tuple[Status | None, bool]:
@@ -274,8 +274,8 @@ class _Run:
             status = Status.INTERRUPTED
         self.times += own[1 : looked + 1]
         if self.keep and looked:
-            self.stretches.append(
-                Stretch((equations.unit, anchor), np.array(own[: looked + 1]), tuple(pieces[:looked]))
+            self.segments.append(
+                DenseOutputSegment((equations.unit, anchor), np.array(own[: looked + 1]), tuple(pieces[:looked]))
             )
         return status, idle <= IDLE
 

@@ -18,9 +18,9 @@ from polarbias.errors import InvalidInput
 from polarbias.flow import dual
 from polarbias.flow import primal as full_equations
 from polarbias.flow.steps import FlowProgress, Watch
-from polarbias.flow.trajectory import Course, FlowTrajectory, Point
+from polarbias.flow.trajectory import DenseOutput, FlowTrajectory, Point
 from polarbias.linalg.blas_threads import limit_blas_threads
-from polarbias.mirror.reduced_form import polar_forms
+from polarbias.mirror.reduced_form import reduced_forms
 from polarbias.mirror.state import MirrorState
 from polarbias.networks import Network, WeightNormalization
 from polarbias.networks.base import norm
@@ -37,7 +37,7 @@ class _End(NamedTuple):
     point: Point
     status: Status
     steps: int
-    course: Course | None
+    dense_output: DenseOutput | None
 
 
 def gradient_flow(  # noqa: PLR0913 -- the options of one long run; each is independent of the others
@@ -171,10 +171,10 @@ def _dual_runs(problem: LinearProblem, network: Any, theta0: Any) -> Iterator[tu
 
     def integrate(one: LinearProblem, form: Any, length: float, watch: Watch, accuracy: float, keep: bool) -> _End:
         run = dual.run(one, form, watch, accuracy, keep)
-        course = Course(run.t, partial(_reduced_at, run, length)) if keep else None
-        return _End(_reduced_point(run.state, length), run.status, run.steps, course)
+        dense_output = DenseOutput(run.t, partial(_reduced_at, run, length)) if keep else None
+        return _End(_reduced_point(run.state, length), run.status, run.steps, dense_output)
 
-    for at, one, form in polar_forms(problem, network, theta0)[1]:
+    for at, one, form in reduced_forms(problem, network, theta0)[1]:
         length = 1.0 if lengths is None else float(np.asarray(lengths)[at])
         yield at, partial(integrate, one, form, length)
 
@@ -204,9 +204,9 @@ def _primal_runs(
         return np.broadcast_to(leaf, batch_shape)[at]
 
     def integrate(equations: full_equations.Equations, watch: Watch, accuracy: float, keep: bool) -> _End:
-        y, status, times, stretch = full_equations.run(equations, watch, accuracy, keep)
-        course = Course(np.array(times), full_equations.course(equations, stretch)) if keep else None
-        return _End(equations.point(y), status, len(times) - 1, course)
+        y, status, times, segment = full_equations.run(equations, watch, accuracy, keep)
+        dense_output = DenseOutput(np.array(times), full_equations.dense_output(equations, segment)) if keep else None
+        return _End(equations.point(y), status, len(times) - 1, dense_output)
 
     for at in np.ndindex(batch_shape):
         one = problem[at[: len(problem.batch_shape)]] if problem.batch_shape else problem
@@ -232,10 +232,10 @@ def _solution(problem: LinearProblem, network: Network, ends: list[_End], batch_
 
     x = stacked([end.point.x for end in ends])
     residual = np.linalg.norm(problem.residual(x), axis=-1)
-    courses = None
-    if ends[0].course is not None:
-        courses = np.empty(len(ends), object)
-        courses[:] = [end.course for end in ends]
+    outputs = None
+    if ends[0].dense_output is not None:
+        outputs = np.empty(len(ends), object)
+        outputs[:] = [end.dense_output for end in ends]
     return Solution(
         x=x,
         theta=jax.tree.map(lambda *leaves: stacked(list(leaves)), *[end.point.theta for end in ends]),
@@ -243,7 +243,7 @@ def _solution(problem: LinearProblem, network: Network, ends: list[_End], batch_
         residual=np.asarray(residual),
         steps=stacked([end.steps for end in ends]),
         status=stacked([int(end.status) for end in ends]),
-        trajectory=None if courses is None else FlowTrajectory(courses.reshape(batch_shape)),
+        trajectory=None if outputs is None else FlowTrajectory(outputs.reshape(batch_shape)),
         log_x=optional("log_x"),
         mirror_dual=optional("mirror_dual"),
         r=optional("r"),

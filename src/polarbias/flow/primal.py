@@ -13,7 +13,7 @@ import numpy as np
 
 from polarbias.descent.vector_field import Data, adjoint, field, residual
 from polarbias.errors import InvalidInput
-from polarbias.flow.steps import FOREVER, Integrator, Stretch, Watch
+from polarbias.flow.steps import FOREVER, DenseOutputSegment, Integrator, Watch
 from polarbias.flow.trajectory import Point
 from polarbias.networks import FactorNetwork, Network, Polar
 from polarbias.problems.linear import LinearProblem
@@ -126,7 +126,7 @@ class Equations:
 
 def run(
     equations: Equations, watch: Watch, accuracy: float, keep: bool
-) -> tuple[np.ndarray, Status, list[float], Stretch | None]:
+) -> tuple[np.ndarray, Status, list[float], DenseOutputSegment | None]:
     """Integrate one run to its end; return theta there, flat, the status, the times and the dense output."""
     with jax.enable_x64(True):
         return _run(equations, watch, accuracy, keep)
@@ -134,7 +134,7 @@ def run(
 
 def _run(
     equations: Equations, watch: Watch, accuracy: float, keep: bool
-) -> tuple[np.ndarray, Status, list[float], Stretch | None]:
+) -> tuple[np.ndarray, Status, list[float], DenseOutputSegment | None]:
     y, problem, network = equations.start, equations.problem, equations.network
     here = equations.point(y)
     floor = COLLAPSE_FLOOR * here.r if network.collapses() and problem.b.any() else -np.inf
@@ -166,15 +166,15 @@ def _run(
                 status = Status.INACCURATE if t >= FOREVER or speed * t <= STANDSTILL * np.linalg.norm(y) else None
     except KeyboardInterrupt:
         status = Status.INTERRUPTED
-    stretch = Stretch(None, np.array(times[: len(pieces) + 1]), tuple(pieces)) if pieces else None
-    return y, status, times, stretch
+    segment = DenseOutputSegment(None, np.array(times[: len(pieces) + 1]), tuple(pieces)) if pieces else None
+    return y, status, times, segment
 
 
-def at(equations: Equations, stretch: Stretch | None, t: float) -> Point:
+def at(equations: Equations, segment: DenseOutputSegment | None, t: float) -> Point:
     """Return the run at one time."""
-    return equations.point(equations.start if stretch is None or t <= 0 else stretch(t))
+    return equations.point(equations.start if segment is None or t <= 0 else segment(t))
 
 
-def course(equations: Equations, stretch: Stretch | None) -> Callable[[float], Point]:
+def dense_output(equations: Equations, segment: DenseOutputSegment | None) -> Callable[[float], Point]:
     """Return the run as a function of time."""
-    return partial(at, equations, stretch)
+    return partial(at, equations, segment)

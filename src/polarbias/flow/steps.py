@@ -84,7 +84,7 @@ class Watch:
 
 
 @dataclass(frozen=True, eq=False)
-class Stretch:
+class DenseOutputSegment:
     """Dense output between two starts of the integrator.
 
     Attributes

@@ -29,7 +29,7 @@ class Point(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class DenseOutput:
     """Dense output of one run: its accepted times, and the run at any time between the first and the last."""
 
     t: np.ndarray
@@ -45,7 +45,7 @@ class FlowTrajectory:
 
     Attributes
     ----------
-    courses
+    outputs
         Dense output of each run, an object array of batch shape.
 
     Examples
@@ -58,24 +58,24 @@ class FlowTrajectory:
     array([0.25  , 0.7112, 0.9479])
     """
 
-    courses: np.ndarray
+    outputs: np.ndarray
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
         """Shape of the leading axes, ``()`` for one run."""
-        return tuple(self.courses.shape)
+        return tuple(self.outputs.shape)
 
     @property
     def t(self) -> np.ndarray:
         """Accepted times and the start, shape ``(..., K)``; the rows of a batch are padded with NaN."""
-        rows = [course.t for course in self.courses.ravel()]
+        rows = [dense_output.t for dense_output in self.outputs.ravel()]
         longest = max(len(row) for row in rows)
         padded = [np.pad(row, (0, longest - len(row)), constant_values=np.nan) for row in rows]
         return np.array(padded).reshape((*self.batch_shape, longest))
 
     def __getitem__(self, index: Any) -> FlowTrajectory:
         """Select runs by indexing the batch axes."""
-        return FlowTrajectory(selector(self.batch_shape, index)(self.courses))
+        return FlowTrajectory(selector(self.batch_shape, index)(self.outputs))
 
     def __repr__(self) -> str:
         """Sizes instead of data."""
@@ -111,10 +111,12 @@ class FlowTrajectory:
 
     def _stacked(self, name: str, t: ArrayLike) -> Any:
         times = real_array(t, "t").astype(np.float64)
-        last = min(course.t[-1] for course in self.courses.ravel())
+        last = min(dense_output.t[-1] for dense_output in self.outputs.ravel())
         if times.size == 0 or times.min() < 0 or times.max() > last:
             raise InvalidInput(f"t must lie between 0 and {last:.17g}, where the flow ends, got {t!r}.")
-        values = [getattr(course.at(float(one)), name) for course in self.courses.ravel() for one in times.ravel()]
+        values = [
+            getattr(dense_output.at(float(one)), name) for dense_output in self.outputs.ravel() for one in times.ravel()
+        ]
         if values[0] is None:
             raise InvalidInput(f"the full equations of this network have no {name}.")
         shape = self.batch_shape + times.shape

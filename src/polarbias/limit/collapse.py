@@ -15,7 +15,7 @@ from scipy.integrate import solve_ivp
 
 from polarbias.mirror.reduced_form import ReducedForm
 from polarbias.problems.linear import LinearProblem
-from polarbias.solution import Safety
+from polarbias.solution import CollapseStatus
 
 TIGHT = 1e-10
 """Relative tolerance of the integration."""
@@ -144,18 +144,18 @@ class CollapseTest:
             self._kernel = (kernel_point(self._op, form),)
         return self._kernel[0]
 
-    def safety(self, form: ReducedForm) -> Safety:
+    def status(self, form: ReducedForm) -> CollapseStatus:
         """Return what is known about collapse for one run, depth 2 and above, b != 0."""
         lowest, start = float(form.E(0.0)), float(form.E(form.r0**2))
         if lowest == -np.inf:
-            return Safety.LAW
+            return CollapseStatus.LAW
         # Losses compare in the rows as they are.
         products = Products(self._problem, form.signed)
         if _rise(products, products.forward(np.exp(form.log_start))) < -MARGIN:
-            return Safety.LOSS
+            return CollapseStatus.LOSS
         kernel = self.kernel(form)
         if kernel is not None and start + kernel[0] / 2 - lowest > MARGIN * (start - lowest):
-            return Safety.KERNEL
+            return CollapseStatus.KERNEL
         return _integrated(products, form, start, lowest)
 
 
@@ -165,7 +165,7 @@ def _rise(op: Any, image: np.ndarray) -> float:
     return other / size - 2 * float(image @ op.b) / max(other * size, 1e-300)
 
 
-def _integrated(op: Any, form: ReducedForm, start: float, lowest: float) -> Safety:
+def _integrated(op: Any, form: ReducedForm, start: float, lowest: float) -> CollapseStatus:
     r"""Follow the flow until the loss is below that of X = 0, or r is as good as 0.
 
     The clock is that of :math:`\nu' = -h R`, where h, the share of E(r0) - E(0) that is left, goes to zero with r: a
@@ -213,12 +213,12 @@ def _integrated(op: Any, form: ReducedForm, start: float, lowest: float) -> Safe
             atol=1e-13 * unit * float(np.linalg.norm(op.b)),
         )
     except _Undecided:
-        return Safety.UNDECIDED
+        return CollapseStatus.UNDECIDED
     if found.status != 1:
-        return Safety.UNDECIDED
+        return CollapseStatus.UNDECIDED
     if found.t_events[1].size:
-        return Safety.INTEGRATED
+        return CollapseStatus.INTEGRATED
     _, image = left(found.y_events[0][0])
     # Near r = 0 the direction rests, and the radius falls exactly where <A X, b> < 0.
     cosine = float(image @ op.b) / max(float(np.linalg.norm(image) * np.linalg.norm(op.b)), 1e-300)
-    return Safety.COLLAPSES if cosine < -MARGIN else Safety.UNDECIDED
+    return CollapseStatus.COLLAPSES if cosine < -MARGIN else CollapseStatus.UNDECIDED

@@ -18,13 +18,13 @@ from polarbias.errors import InvalidInput, NotReachable
 from polarbias.linalg.normal_equations import REACHED
 from polarbias.mirror.reduced_form import ReducedForm
 from polarbias.problems.linear import LinearProblem
-from polarbias.solution import Safety
+from polarbias.solution import CollapseStatus
 
 LARGEST = 745.0
 """Largest logarithm that matters of the part off the rows: beyond it e^-x is no number."""
 
 
-def linear_limit(problem: LinearProblem, form: ReducedForm) -> tuple[np.ndarray, float, Safety]:
+def linear_limit(problem: LinearProblem, form: ReducedForm) -> tuple[np.ndarray, float, CollapseStatus]:
     """Return X (shape ``(n,)``, both halves of a difference), the radius, and how the sign of c is known.
 
     Raises
@@ -51,7 +51,7 @@ def linear_limit(problem: LinearProblem, form: ReducedForm) -> tuple[np.ndarray,
     off -= right.T @ (right @ off)
     a, size = float(least @ least), float(np.linalg.norm(off))
     if size < 1e-14:  # the start lies in the rows of A up to rounding
-        return least, float(np.sqrt(a)), Safety.LOSS
+        return least, float(np.sqrt(a)), CollapseStatus.LOSS
     S, log_share = _square(form, a, 2 * np.log(size))
     known = _sign_known(form, a, b, A, u0, 2 * np.log(size))
     sign = 1.0
@@ -93,15 +93,15 @@ def _square(form: ReducedForm, a: float, log_size: float) -> tuple[float, float]
 
 def _sign_known(
     form: ReducedForm, a: float, b: np.ndarray, A: np.ndarray, u0: np.ndarray, log_size: float
-) -> Safety | None:
+) -> CollapseStatus | None:
     """Return why r cannot cross zero, if there is a reason."""
     lowest = float(form.E(0.0))
     if lowest == -np.inf:
-        return Safety.LAW
+        return CollapseStatus.LAW
     if 2 * float(form.E(form.r0**2)) + log_size > 2 * lowest:
-        return Safety.KERNEL
+        return CollapseStatus.KERNEL
     if np.linalg.norm(A @ (form.r0 * u0) - b) < np.linalg.norm(b) or a == 0:
-        return Safety.LOSS
+        return CollapseStatus.LOSS
     return None
 
 
@@ -113,7 +113,7 @@ def _integrated_sign(
     b: np.ndarray,
     u0: np.ndarray,
     size: float,
-) -> tuple[float, Safety]:
+) -> tuple[float, CollapseStatus]:
     """Follow r and u, in the coordinates of the rows, until the loss excludes r = 0; return the sign of r there."""
     target = left.T @ b
 
@@ -138,8 +138,8 @@ def _integrated_sign(
     start = np.concatenate([[form.r0], right @ u0, [size]])
     found = solve_ivp(rhs, (0.0, 1e9 * unit), start, method="LSODA", events=(settled, vanishes), rtol=1e-10, atol=1e-13)
     if found.status != 1:
-        return 1.0, Safety.UNDECIDED
+        return 1.0, CollapseStatus.UNDECIDED
     if not found.t_events[0].size:
         falls = (values * found.y_events[1][0][1:-1]) @ target < 0
-        return 1.0, Safety.COLLAPSES if falls else Safety.UNDECIDED
-    return float(np.sign(found.y_events[0][0][0])), Safety.INTEGRATED
+        return 1.0, CollapseStatus.COLLAPSES if falls else CollapseStatus.UNDECIDED
+    return float(np.sign(found.y_events[0][0][0])), CollapseStatus.INTEGRATED

@@ -22,14 +22,14 @@ import numpy as np
 from polarbias.errors import NotReachable
 from polarbias.limit.collapse import CollapseTest, kernel_point
 from polarbias.limit.depth_one import linear_limit
-from polarbias.limit.limit_curve import Curve, CurvePoint
+from polarbias.limit.limit_curve import CurvePoint, LimitCurve
 from polarbias.linalg.blas_threads import limit_blas_threads
 from polarbias.linalg.normal_equations import REACHED, operator_of
-from polarbias.mirror.reduced_form import ReducedForm, polar_forms
+from polarbias.mirror.reduced_form import ReducedForm, reduced_forms
 from polarbias.networks import Factor, Pair, Polar, WeightNormalization
 from polarbias.problems.certificate import best_dual, separating_vector
 from polarbias.problems.linear import LinearProblem
-from polarbias.solution import Safety, Solution, Status
+from polarbias.solution import CollapseStatus, Solution, Status
 
 TINY = np.finfo(float).tiny
 
@@ -47,7 +47,7 @@ class _Limit:
     nu: np.ndarray
     dual: np.ndarray
     status: Status
-    safety: Safety
+    collapse_status: CollapseStatus
     steps: int
     sign: np.ndarray | None = None  # at depth 1
 
@@ -80,7 +80,7 @@ def flow_limit(problem: LinearProblem, network: Any, theta0: Any) -> Solution:
             none, NaN) and the certified distance from its minimum.
         ``r``, ``log_rho``
             radius and logarithm of the magnification factor (17).
-        ``safety``
+        ``collapse_status``
             how it is known that the flow does not collapse.
         ``steps``
             factorizations spent.
@@ -114,7 +114,7 @@ def flow_limit(problem: LinearProblem, network: Any, theta0: Any) -> Solution:
     >>> bool(limit.converged), bool(limit.residual < 1e-12)
     (True, True)
     """
-    batch_shape, runs = polar_forms(problem, network, theta0)
+    batch_shape, runs = reduced_forms(problem, network, theta0)
     solver = _Solver()
     found = np.empty(batch_shape, dtype=object)
     with limit_blas_threads(problem.m):
@@ -128,7 +128,7 @@ class _Solver:
 
     def __init__(self) -> None:
         self._operators: dict[tuple[Any, ...], Any] = {}
-        self._curves: dict[tuple[Any, ...], tuple[Curve, CollapseTest]] = {}
+        self._curves: dict[tuple[Any, ...], tuple[LimitCurve, CollapseTest]] = {}
 
     def solve(self, problem_at: tuple[int, ...], problem: LinearProblem, form: ReducedForm) -> _Limit:
         """Return the limit of one run."""
@@ -142,14 +142,14 @@ class _Solver:
             return self._homogeneous(problem, op, form)
         key = (*key, form.depth, form.log_u0.tobytes())
         if key not in self._curves:
-            self._curves[key] = Curve(op, form.log_u0, form.depth), CollapseTest(problem, op)
+            self._curves[key] = LimitCurve(op, form.log_u0, form.depth), CollapseTest(problem, op)
         curve, collapse = self._curves[key]
         with np.errstate(over="ignore", invalid="ignore"):  # a curve that is lost is noticed below
-            point = curve.point(form)
+            point = curve.solve(form)
         if not point.converged:
             _require_reachable(problem, form.signed)
-        known = collapse.safety(form)
-        if known == Safety.COLLAPSES:
+        known = collapse.status(form)
+        if known == CollapseStatus.COLLAPSES:
             return _zero(problem, form, Status.COLLAPSED, known, point.steps)
         if not (np.isfinite(point.log_x).all() and point.log_x.max() < LARGEST):
             return _zero(problem, form, Status.INACCURATE, known, point.steps)
@@ -161,7 +161,7 @@ class _Solver:
             nu=op.rows(_mirror_dual(curve, point, form)),
             dual=_dual(problem, op, curve, point, form),
             status=accurate if point.converged else Status.INACCURATE,
-            safety=known,
+            collapse_status=known,
             steps=point.steps,
         )
 
@@ -171,15 +171,15 @@ class _Solver:
         kernel = kernel_point(op, form) if op.m else (0.0, np.zeros(0), 2 * form.log_u0)
         E = -np.inf if kernel is None else float(form.E(form.r0**2)) + kernel[0] / 2
         if kernel is None or not float(form.E(0.0)) < E:
-            return _zero(problem, form, Status.CONVERGED, Safety.LOSS, 0)
+            return _zero(problem, form, Status.CONVERGED, CollapseStatus.LOSS, 0)
         s = float(form.E_inverse(E))
         log_x = form.depth / 2 * (np.log(s) + kernel[2])
         nu = op.rows(kernel[1]) if op.m else zero
-        return _Limit(form, log_x, float(np.sqrt(s)), nu, zero, Status.CONVERGED, Safety.KERNEL, 0)
+        return _Limit(form, log_x, float(np.sqrt(s)), nu, zero, Status.CONVERGED, CollapseStatus.KERNEL, 0)
 
     def _linear(self, problem: LinearProblem, form: ReducedForm) -> _Limit:
         x, r, known = linear_limit(problem, form)
-        if known == Safety.COLLAPSES:
+        if known == CollapseStatus.COLLAPSES:
             return _zero(problem, form, Status.COLLAPSED, known, 0)
         with np.errstate(divide="ignore"):
             log_x = np.log(np.abs(x))
@@ -188,7 +188,7 @@ class _Solver:
         return _Limit(form, log_x, r, missing, missing, status, known, 0, np.sign(x))
 
 
-def _mirror_dual(curve: Curve, point: CurvePoint, form: ReducedForm) -> np.ndarray:
+def _mirror_dual(curve: LimitCurve, point: CurvePoint, form: ReducedForm) -> np.ndarray:
     """Return nu in the units of the start: above depth 2 the curve counts A^T nu (L - 2) in median weights."""
     if form.depth == 2:
         return point.nu
@@ -200,7 +200,7 @@ def _log_weights(form: ReducedForm) -> np.ndarray:
     return np.asarray((2 - form.depth) * (form.log_u0 + np.log(form.r0)))
 
 
-def _dual(problem: LinearProblem, op: Any, curve: Curve, point: CurvePoint, form: ReducedForm) -> np.ndarray:
+def _dual(problem: LinearProblem, op: Any, curve: LimitCurve, point: CurvePoint, form: ReducedForm) -> np.ndarray:
     """Return the better feasible one of the points that the curve suggests as duals of the minimal l1 problem."""
     weights = np.exp(_log_weights(form))
     if form.depth > 2:
@@ -231,7 +231,7 @@ def _require_reachable(problem: LinearProblem, signed: bool) -> None:
         )
 
 
-def _zero(problem: LinearProblem, form: ReducedForm, status: Status, known: Safety, steps: int) -> _Limit:
+def _zero(problem: LinearProblem, form: ReducedForm, status: Status, known: CollapseStatus, steps: int) -> _Limit:
     missing = np.full(problem.m, np.nan)
     return _Limit(form, np.full(form.n, -np.inf), 0.0, missing, np.zeros(problem.m), status, known, steps)
 
@@ -285,7 +285,7 @@ def _assembled(problem: LinearProblem, network: Any, theta0: Any, found: np.ndar
         gap=every(lambda at: _gap(one(at), found[at], x[at])),
         r=r,
         log_rho=every(lambda at: _log_rho(found[at])),
-        safety=every(lambda at: int(found[at].safety)),
+        collapse_status=every(lambda at: int(found[at].collapse_status)),
     )
 
 

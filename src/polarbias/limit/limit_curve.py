@@ -84,7 +84,7 @@ class _Iterate:
     residual: np.ndarray
 
 
-class Curve:
+class LimitCurve:
     """The curve of one matrix, right-hand side, start direction and depth; its points serve as starts for others."""
 
     def __init__(self, op: Any, log_u0: np.ndarray, depth: int) -> None:
@@ -125,7 +125,7 @@ class Curve:
         """Return tau, clipped to the window beyond which X does not change any more."""
         return float(np.clip(tau, *self._window))
 
-    def point(self, form: ReducedForm) -> CurvePoint:
+    def solve(self, form: ReducedForm) -> CurvePoint:
         """Return the point that the law and the initial radius of ``form`` pick.
 
         Raises

@@ -21,7 +21,7 @@ import numpy as np
 from polarbias.errors import InvalidInput
 from polarbias.linalg.blas_threads import limit_blas_threads
 from polarbias.linalg.normal_equations import operator_of
-from polarbias.mirror.reduced_form import ReducedForm, polar_forms
+from polarbias.mirror.reduced_form import ReducedForm, reduced_forms
 from polarbias.problems.linear import LinearProblem
 from polarbias.solution import Solution
 
@@ -70,7 +70,7 @@ def limit_sensitivity(problem: LinearProblem, network: Any, theta0: Any, limit: 
     """
     if limit.log_x is None or not np.all(limit.converged):
         raise InvalidInput("limit must be a converged result of flow_limit for these arguments.")
-    batch_shape, runs = polar_forms(problem, network, theta0)
+    batch_shape, runs = reduced_forms(problem, network, theta0)
     if limit.batch_shape != batch_shape:
         raise InvalidInput(f"limit has batch shape {limit.batch_shape}, theta0 has {batch_shape}.")
     r0 = np.empty((*batch_shape, problem.n))
@@ -116,4 +116,4 @@ def _law_slope(form: ReducedForm, r: float) -> float:
         def E(coefficient: Any) -> Any:
             return jax.tree.unflatten(treedef, [coefficient]).E(jax.numpy.asarray(r, jax.numpy.float64))
 
-        return form.pace * float(jax.grad(E)(jax.numpy.asarray(leaves[0], jax.numpy.float64)))
+        return form.time_scale * float(jax.grad(E)(jax.numpy.asarray(leaves[0], jax.numpy.float64)))

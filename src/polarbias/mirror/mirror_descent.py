@@ -21,7 +21,7 @@ import numpy as np
 
 from polarbias.errors import InvalidInput
 from polarbias.linalg.blas_threads import limit_blas_threads
-from polarbias.mirror.reduced_form import ReducedForm, polar_forms
+from polarbias.mirror.reduced_form import ReducedForm, reduced_forms
 from polarbias.mirror.state import MirrorState
 from polarbias.networks import Network, WeightNormalization
 from polarbias.networks.base import norm
@@ -126,7 +126,7 @@ def mirror_descent(
     """
     theta0, batch_shape = admitted(problem, network, theta0, np.dtype(np.float64))
     _check_options(step, max_steps, tol, rtol, callback)
-    forms = polar_forms(problem, network, theta0)[1]
+    forms = reduced_forms(problem, network, theta0)[1]
     lengths = norm(theta0.u) if isinstance(network, WeightNormalization) else np.ones(batch_shape)
     bounds = np.maximum(tol, (rtol * np.linalg.norm(problem.b, axis=-1)) ** 2 / (2 * network.degree))
     runs: list[_Run] = []

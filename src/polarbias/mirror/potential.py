@@ -54,7 +54,7 @@ class Potential:
     law
         Ratio law with scalar parameters, or a positive number for `ConstantRatio`; None for the plain flow, whose
         curve is that of :math:`f = r^2`.
-    pace
+    time_scale
         :math:`\eta_u / \lVert u_0 \rVert^2`: directions of other norms and rates than 1 multiply E by it.
     r0
         Reference radius. E is fixed up to a constant only. Another r0 adds a linear function to F at depth 2; at
@@ -90,18 +90,18 @@ class Potential:
 
     depth: int
     law: RatioLaw | None = None
-    pace: float = 1.0
+    time_scale: float = 1.0
     r0: float = 1.0
 
     def __post_init__(self) -> None:
         """Validate."""
         object.__setattr__(self, "depth", HadamardPower(self.depth).degree)
-        for name in ("pace", "r0"):
+        for name in ("time_scale", "r0"):
             value = getattr(self, name)
             object.__setattr__(self, name, _positive(value, name))
         if self.law is None:
-            if self.pace != 1:
-                raise InvalidInput(f"the plain flow has no pace, got {self.pace!r}; give a law or leave pace at 1.")
+            if self.time_scale != 1:
+                raise InvalidInput(f"the plain flow has no time_scale, got {self.time_scale!r}; give a law or omit it.")
             return
         law = as_ratio(self.law)
         if any(np.ndim(leaf) for leaf in jax.tree.leaves(law)):
@@ -114,7 +114,7 @@ class Potential:
 
         >>> import polarbias as pb
         >>> pb.Potential.of(pb.WeightNormalization(pb.HadamardPower(3), 0.1))
-        Potential(depth=3, law=ConstantRatio(eta=0.1), pace=1.0, r0=1.0)
+        Potential(depth=3, law=ConstantRatio(eta=0.1), time_scale=1.0, r0=1.0)
         """
         inner = network.inner if isinstance(network, WeightNormalization) else network
         if not is_power(inner):
@@ -126,13 +126,13 @@ class Potential:
             return cls(inner.degree, r0=r0)
         if np.ndim(network.direction_rate):
             raise InvalidInput(f"a potential belongs to one direction_rate, got {network.direction_rate!r}.")
-        pace = float(network.direction_rate) / _positive(direction_norm, "direction_norm") ** 2
-        return cls(inner.degree, network.ratio, pace, r0)
+        time_scale = float(network.direction_rate) / _positive(direction_norm, "direction_norm") ** 2
+        return cls(inner.degree, network.ratio, time_scale, r0)
 
     @classmethod
     def from_form(cls, form: ReducedForm) -> Potential:
         """Return the potential of a run, with its radius at the start as the reference."""
-        return cls(form.depth, None if form.plain else form.law, form.pace, form.r0)
+        return cls(form.depth, None if form.plain else form.law, form.time_scale, form.r0)
 
     def log_mirror(self, log_x: ArrayLike) -> np.ndarray:
         r"""Return :math:`\log v = \log u + E(r) - E(r_0)`, shape ``(..., n)``, which never overflows.
@@ -265,7 +265,7 @@ class Potential:
         log_s = self._log_s(_logarithms(log_x, "log_x"))
         log_kappa = self.depth / 2 * log_s + self._log_decay(log_s)
         with np.errstate(over="ignore"):
-            return np.asarray(self.pace * np.exp(log_kappa - (log_s if self.law is None else 0.0)))
+            return np.asarray(self.time_scale * np.exp(log_kappa - (log_s if self.law is None else 0.0)))
 
     @property
     def _ratio(self) -> RatioLaw:
@@ -288,13 +288,13 @@ class Potential:
     def _rise(self, log_s: np.ndarray) -> np.ndarray:
         """Return E of the radius minus E of the reference radius."""
         with np.errstate(all="ignore"):
-            return np.asarray(self.pace * (self._ratio.E(self._radius(log_s)) - self._ratio.E(self.r0)))
+            return np.asarray(self.time_scale * (self._ratio.E(self._radius(log_s)) - self._ratio.E(self.r0)))
 
     def _log_s_at(self, rise: np.ndarray) -> np.ndarray:
         """Return log s where E has risen by ``rise`` from the reference; -inf below all values of E, inf above."""
         ratio = self._ratio
         with np.errstate(all="ignore"):
-            level = rise / self.pace + ratio.E(self.r0)
+            level = rise / self.time_scale + ratio.E(self.r0)
             log_s = 2 * np.log(ratio.E_inverse(level))
             return np.where(level <= ratio.E(0.0), -np.inf, np.where(level >= ratio.E(np.inf), np.inf, log_s))
 
@@ -303,7 +303,7 @@ class Potential:
             f = np.asarray(self._ratio.f(self._radius(log_s)))
         if not np.all(np.isfinite(f) & (f > 0)):
             raise InvalidInput("the law's f(r) is 0 or beyond the range of floats at a radius of these signals.")
-        return np.asarray(np.log(2 / self.pace * f))
+        return np.asarray(np.log(2 / self.time_scale * f))
 
     def _log_decay(self, log_s: np.ndarray) -> np.ndarray:
         """Return the logarithm of e^(-(L-2) E), E counted from the reference radius; 0 at depth 2 even at s = 0."""
@@ -327,18 +327,21 @@ class Potential:
     def _log_integral(self, log_integrand: Any, base: np.ndarray, rise: np.ndarray) -> np.ndarray:
         """Return the log-modulus of the integral over s of a function of log s, from ``base`` up by ``rise``."""
         flat = base.ravel()
-        noise = _EPS * abs(self.depth - 2) * (np.abs(self._rise(flat)) + self.pace * np.abs(self._ratio.E(self.r0)))
 
         def integrand(owner: np.ndarray, t: np.ndarray) -> np.ndarray:
             log_s = flat[owner] + t
             return np.asarray(log_integrand(log_s) + log_s)
 
-        return log_integral(integrand, rise.ravel(), noise).reshape(rise.shape)
+        return log_integral(integrand, rise.ravel(), self._noise(flat)).reshape(rise.shape)
+
+    def _noise(self, log_s: np.ndarray) -> np.ndarray:
+        size = np.abs(self._rise(log_s)) + self.time_scale * np.abs(self._ratio.E(self.r0))
+        return np.asarray(_EPS * abs(self.depth - 2) * size)
 
     def _log_radial(self, log_q: np.ndarray, log_s: np.ndarray) -> np.ndarray:
         r"""Return the log of :math:`\int_S^Q (Q^{L/2} - s^{L/2}) e^{-(L-2) \tilde E} / (2 f)\, ds` by log Q, log S."""
         half, flat, length = self.depth / 2, log_s.ravel(), (log_q - log_s).ravel()
-        noise = _EPS * abs(self.depth - 2) * (np.abs(self._rise(flat)) + self.pace * np.abs(self._ratio.E(self.r0)))
+        noise = self._noise(flat)
 
         def integrand(owner: np.ndarray, t: np.ndarray) -> np.ndarray:
             at = flat[owner] + t

@@ -5,7 +5,7 @@ With :math:`\lVert u \rVert` and the direction rate absorbed into the clock, the
 .. math:: r' = -f(r)\, \langle u, g \rangle, \qquad u' = -r\, (g - u \langle u, g \rangle), \qquad
           g = (A^\top R) \odot x^{\odot (L-1)}, \quad x = r u .
 
-The plain flow :math:`x' = -g` follows the same curve at another pace for :math:`f(r) = r^2`. A signed network with one
+The plain flow :math:`x' = -g` follows the same curve in another time for :math:`f(r) = r^2`. A signed network with one
 polar coordinate for both halves is the nonnegative one of the matrix [A, -A].
 """
 
@@ -40,7 +40,7 @@ class ReducedForm:
         L.
     law
         The network's ratio law; :math:`f = r^2` without weight normalization.
-    pace
+    time_scale
         :math:`\eta_u / \lVert u_0 \rVert^2` (Lemma 3.1 of arXiv:2305.05448v1): with a unit direction that moves at rate
         1, f is divided and E multiplied by it.
     r0
@@ -56,7 +56,7 @@ class ReducedForm:
 
     depth: int
     law: RatioLaw
-    pace: float
+    time_scale: float
     r0: float
     log_u0: np.ndarray
     sign: np.ndarray
@@ -76,7 +76,9 @@ class ReducedForm:
     def square(self) -> bool:
         """Whether f = r^2 at rate 1, up to the rounding of the direction's norm: the plain flow's curve."""
         return (
-            isinstance(self.law, PowerRatio) and self.law.k == 2 and math.isclose(self.law.c, self.pace, rel_tol=1e-14)
+            isinstance(self.law, PowerRatio)
+            and self.law.k == 2
+            and math.isclose(self.law.c, self.time_scale, rel_tol=1e-14)
         )
 
     @property
@@ -99,24 +101,24 @@ class ReducedForm:
     @cached_property
     def _radial(self) -> tuple[Callable[[Any], Any], Callable[[Any], Any], Callable[[Any], Any]]:
         """E(s), f(s) and s(E): solvers call them thousands of times a second, laws check and convert at each call."""
-        law, pace = self.law, self.pace
+        law, time_scale = self.law, self.time_scale
         if type(law) is ConstantRatio:
-            eta = float(law.eta) / pace
+            eta = float(law.eta) / time_scale
             return lambda s: s / (2 * eta), lambda s: eta + 0.0 * s, lambda E: 2 * eta * E
         if type(law) is PowerRatio and law.k == 2:
-            c = float(law.c) / pace
+            c = float(law.c) / time_scale
             return lambda s: _log(s) / (2 * c), lambda s: c * s, lambda E: _exp(2 * c * E)
         if type(law) is HarmonicRatio:
             eta = float(law.eta)
             return (
-                lambda s: pace * (_log(s) / 2 + s / (2 * eta)),
-                lambda s: eta * s / (eta + s) / pace,
-                lambda E: eta * _omega(2 * E / pace - np.log(eta)),
+                lambda s: time_scale * (_log(s) / 2 + s / (2 * eta)),
+                lambda s: eta * s / (eta + s) / time_scale,
+                lambda E: eta * _omega(2 * E / time_scale - np.log(eta)),
             )
         return (
-            lambda s: pace * law.E(np.sqrt(s)),
-            lambda s: law.f(np.sqrt(s)) / pace,
-            lambda E: law.E_inverse(np.asarray(E) / pace) ** 2,
+            lambda s: time_scale * law.E(np.sqrt(s)),
+            lambda s: law.f(np.sqrt(s)) / time_scale,
+            lambda E: law.E_inverse(np.asarray(E) / time_scale) ** 2,
         )
 
     def signal(self, log_x: np.ndarray) -> np.ndarray:
@@ -128,7 +130,7 @@ class ReducedForm:
         return np.asarray(plus - minus)
 
 
-def polar_forms(
+def reduced_forms(
     problem: LinearProblem, network: Any, theta0: Any
 ) -> tuple[tuple[int, ...], Iterator[tuple[tuple[int, ...], LinearProblem, ReducedForm]]]:
     """Return the batch shape of the runs and an iterator over (index, problem, form), one for each run.
@@ -148,10 +150,15 @@ def polar_forms(
             f" {network!r}: only these flows are mirror flows (a polar coordinate per half has two clocks)."
         )
     if plain:
-        r, direction, law, pace = network.radius(theta), network.factor(theta), PowerRatio(1.0, 2), np.ones(batch_shape)
+        r, direction, law, time_scale = (
+            network.radius(theta),
+            network.factor(theta),
+            PowerRatio(1.0, 2),
+            np.ones(batch_shape),
+        )
     else:
         r, direction, law = theta.r, theta.u, network.ratio
-        pace = _spread(network.direction_rate, batch_shape) / norm(theta.u) ** 2
+        time_scale = _spread(network.direction_rate, batch_shape) / norm(theta.u) ** 2
     sign = np.sign(direction) * np.sign(r)[..., None]
     with np.errstate(divide="ignore"):
         log_u = np.log(np.abs(direction))
@@ -171,7 +178,7 @@ def polar_forms(
                 ReducedForm(
                     depth=inner.degree,
                     law=own,
-                    pace=float(pace[at]),
+                    time_scale=float(time_scale[at]),
                     r0=float(np.abs(r)[at]),
                     log_u0=log_u[at],
                     sign=sign[at],

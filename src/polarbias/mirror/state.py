@@ -13,8 +13,8 @@ and because u has norm 1, the sum of v gives the radius and X = (r u)^L:
 >>> import polarbias as pb
 >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
 >>> network = pb.WeightNormalization(pb.HadamardPower(2), ratio=1.0)
->>> from polarbias.mirror.reduced_form import polar_forms
->>> _, runs = polar_forms(problem, network, network.init(1.0, [1.0, 1.0]))
+>>> from polarbias.mirror.reduced_form import reduced_forms
+>>> _, runs = reduced_forms(problem, network, network.init(1.0, [1.0, 1.0]))
 >>> [(_, one, form)] = runs
 >>> MirrorState.start(one, form).moved(np.zeros(1)).x
 array([0.5, 0.5])

@@ -82,7 +82,7 @@ def lemma_3_17(ev: Evidence) -> Verdict:
 
     def observe() -> Observation:
         # (57) is the potential of the plain flow; another reference radius would multiply it by a constant.
-        return _falls(ev, Potential(L), ev.form.pace * 2 * L * ev.inside.r**2 * ev.inside.loss)
+        return _falls(ev, Potential(L), ev.form.time_scale * 2 * L * ev.inside.r**2 * ev.inside.loss)
 
     hypotheses = [depth_at_least(ev.form, 2), square_law(ev), reachable(ev)]
     return judge("Lemma 3.17, (56)", hypotheses, "d/dt D_F(z, X) = -2 L ||x||^2 loss", observe, ev.no_course)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 
 from polarbias.errors import Infeasible, InvalidInput
-from polarbias.mirror.reduced_form import ReducedForm, polar_forms
+from polarbias.mirror.reduced_form import ReducedForm, reduced_forms
 from polarbias.networks.ratio_law import ConstantRatio
 from polarbias.problems.linear import LinearProblem, real_array
 from polarbias.problems.reference import Minimum, minimal_l1
@@ -29,7 +29,7 @@ class End(NamedTuple):
 
 def start(problem: LinearProblem, network: Any, theta0: Any) -> ReducedForm:
     """Return the polar form of one run; a batch is an error."""
-    batch_shape, runs = polar_forms(problem, network, theta0)
+    batch_shape, runs = reduced_forms(problem, network, theta0)
     if batch_shape:
         raise InvalidInput(f"this takes one run, got a batch of shape {batch_shape}; index problem and theta0 first.")
     return next(iter(runs))[2]

@@ -82,7 +82,9 @@ def _mismatch(ev: Evidence, states: np.ndarray, velocity: np.ndarray) -> Observa
     course, L = ev.course, ev.form.depth
     fastest = L * np.linalg.norm(ev.matrix, 2) ** 2 * np.exp((2 * L - 2) * ev.log_factor(course).max())
     if not ev.form.plain:
-        fastest *= max(float(np.max(ev.network.ratio.f(np.abs(course.r)))), ev.form.pace * float((course.r**2).max()))
+        fastest *= max(
+            float(np.max(ev.network.ratio.f(np.abs(course.r)))), ev.form.time_scale * float((course.r**2).max())
+        )
     allowed = _QUADRATURE * ev.accuracy + ev.accuracy / 100 * fastest * course.t[1:]
     worst = int(np.argmax(relative / allowed))
     text = f"relative difference {relative[worst]:.3g}, {allowed[worst]:.3g} allowed"
@@ -176,8 +178,8 @@ def lemma_3_13(ev: Evidence) -> Verdict:
         x, r = _factor(ev, ev.inside), np.abs(ev.inside.r)[:, None]
         g = _gradient(ev, x)
         along = x * ((x * g).sum(-1, keepdims=True) / r**2)
-        f, pace = np.asarray(ev.network.ratio.f(r)), ev.form.pace
-        return _mismatch(ev, _factor(ev, ev.course), -(f * along + pace * r**2 * (g - along)))
+        f, time_scale = np.asarray(ev.network.ratio.f(r)), ev.form.time_scale
+        return _mismatch(ev, _factor(ev, ev.course), -(f * along + time_scale * r**2 * (g - along)))
 
     predicted = "x' = -(eta_r P_x + eta_u ||x||^2 (I - P_x)) grad L(x)"
     return judge("Lemma 3.13, (53) corrected", [normalized(ev)], predicted, observe, ev.no_course)
@@ -188,7 +190,7 @@ def corollary_3_14(ev: Evidence) -> Verdict:
 
     def observe() -> Observation:
         x = _factor(ev, ev.inside)
-        return _mismatch(ev, _factor(ev, ev.course), -ev.form.pace * ev.inside.r[:, None] ** 2 * _gradient(ev, x))
+        return _mismatch(ev, _factor(ev, ev.course), -ev.form.time_scale * ev.inside.r[:, None] ** 2 * _gradient(ev, x))
 
     return judge("Corollary 3.14, (54)", [square_law(ev)], "x' = -||x||^2 grad L(x)", observe, ev.no_course)
 

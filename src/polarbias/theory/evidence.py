@@ -21,7 +21,7 @@ from polarbias.mirror.reduced_form import ReducedForm
 from polarbias.networks import Polar, WeightNormalization
 from polarbias.problems.linear import LinearProblem
 from polarbias.problems.reference import Minimum, minimal_l1
-from polarbias.solution import Safety, Solution, Status
+from polarbias.solution import CollapseStatus, Solution, Status
 from polarbias.theory.ends import End, end
 from polarbias.theory.invariants import moved_off_rows
 
@@ -78,7 +78,7 @@ class Evidence:
         trajectory = self.solution.trajectory
         if trajectory is not None:
             return "flow" if hasattr(trajectory, "theta") else "descent"
-        return "descent" if self.solution.log_x is None and self.solution.safety is None else "limit"
+        return "descent" if self.solution.log_x is None and self.solution.collapse_status is None else "limit"
 
     @property
     def no_course(self) -> str:
@@ -149,12 +149,12 @@ class Evidence:
         return LinearProblem(self.problem.A, self.problem.apply(np.asarray(self.solution.x, np.float64)))
 
     @cached_property
-    def safety(self) -> Safety:
+    def collapse_status(self) -> CollapseStatus:
         """What is known about collapse, from the start alone."""
         try:
-            return Safety(int(flow_limit(self.problem, self.network, self.theta0).safety))  # type: ignore[arg-type]
+            return CollapseStatus(int(flow_limit(self.problem, self.network, self.theta0).collapse_status))  # type: ignore[arg-type]
         except PolarbiasError:
-            return Safety.UNDECIDED
+            return CollapseStatus.UNDECIDED
 
     @cached_property
     def least(self) -> Minimum | None:

@@ -74,13 +74,15 @@ def log_rho(form: ReducedForm, r: float) -> float:
     with np.errstate(divide="ignore", invalid="ignore"):
         if isinstance(form.law, PowerRatio) and form.law.k == 2:
             # The difference of two infinite terms at r = 0, and exactly 0 for f = r^2.
-            exponent = form.pace / float(form.law.c) - 1
+            exponent = form.time_scale / float(form.law.c) - 1
             return float(xlogy(exponent, r / form.r0))
-        if isinstance(form.law, HarmonicRatio) and form.pace == 1:
+        if isinstance(form.law, HarmonicRatio) and form.time_scale == 1:
             return float((r - form.r0) * (r + form.r0) / (2 * form.law.eta))
         if isinstance(form.law, ConstantRatio):
             # The difference of squares first: their quotients by a small eta would cancel.
-            return float(np.log(form.r0) - np.log(r) + (r - form.r0) * (r + form.r0) * form.pace / (2 * form.law.eta))
+            return float(
+                np.log(form.r0) - np.log(r) + (r - form.r0) * (r + form.r0) * form.time_scale / (2 * form.law.eta)
+            )
         return float(np.log(form.r0) - np.log(r) + form.E(r**2) - form.E(form.r0**2))
 
 
@@ -135,7 +137,7 @@ def magnification_bound(problem: LinearProblem, network: Any, theta0: Any, limit
     return Bound.concluded("rho >= value", "(20) of arXiv:2305.05448v1", hypotheses, lambda: 1.0)
 
 
-def magnifying_radii(law: RatioLaw, limit_radius: float, pace: float = 1.0) -> tuple[tuple[float, float], ...]:
+def magnifying_radii(law: RatioLaw, limit_radius: float, time_scale: float = 1.0) -> tuple[tuple[float, float], ...]:
     r"""Return the exact set of radii :math:`r_0` with :math:`\rho \ge 1`, as closed intervals in rising order.
 
     For a constant ratio it is the interval between :math:`r_\infty` and the other root of
@@ -153,7 +155,7 @@ def magnifying_radii(law: RatioLaw, limit_radius: float, pace: float = 1.0) -> t
         `ConstantRatio`, `PowerRatio` or `HarmonicRatio` with one set of parameters.
     limit_radius
         Radius of the factor at the limit, positive.
-    pace
+    time_scale
         ``direction_rate / ||u0||^2``, by which f is divided (Lemma 3.1).
 
     Returns
@@ -164,7 +166,7 @@ def magnifying_radii(law: RatioLaw, limit_radius: float, pace: float = 1.0) -> t
     Raises
     ------
     InvalidInput
-        Another law, or a radius or pace that is not positive.
+        Another law, or a radius or time_scale that is not positive.
 
     References
     ----------
@@ -180,18 +182,20 @@ def magnifying_radii(law: RatioLaw, limit_radius: float, pace: float = 1.0) -> t
     ((0.0, 2.0),)
     """
     r = float(limit_radius)
-    if not (0 < r < np.inf and 0 < pace < np.inf):
-        raise InvalidInput(f"limit_radius and pace must be positive numbers, got {limit_radius!r} and {pace!r}.")
+    if not (0 < r < np.inf and 0 < time_scale < np.inf):
+        raise InvalidInput(
+            f"limit_radius and time_scale must be positive numbers, got {limit_radius!r} and {time_scale!r}."
+        )
     if isinstance(law, HarmonicRatio):
-        if pace == 1:
+        if time_scale == 1:
             return ((0.0, r),)
-        raise InvalidInput("for the harmonic law the radii are known for pace 1 only.")
+        raise InvalidInput("for the harmonic law the radii are known for time_scale 1 only.")
     if not isinstance(law, ConstantRatio | PowerRatio):
         raise InvalidInput(f"law must be ConstantRatio, PowerRatio or HarmonicRatio, got {law!r}.")
     parameter, power = (law.eta, 2.0) if isinstance(law, ConstantRatio) else (law.c, 2 - law.k)
     if np.ndim(parameter):
         raise InvalidInput(f"law must have one set of parameters, got {law!r}.")
-    c = float(parameter) / pace
+    c = float(parameter) / time_scale
     if power == 0:
         return ((0.0, np.inf),) if c == 1 else (((0.0, r),) if c < 1 else ((r, np.inf),))
     low, high = sorted((r, _other_root(r, power, c)))

@@ -80,8 +80,8 @@ def local_rate(problem: LinearProblem, network: Any, theta0: Any, limit: Solutio
         s = last.r**2
         b = np.asarray(problem.b, np.float64)
         f = float(form.f(s))
-        # form.f is for a direction that moves at rate 1, a clock that runs `pace` times as fast.
-        K = form.pace * (s * K - form.depth * (1 - f / s) * np.outer(b, b))
+        # form.f is for a direction that moves at rate 1, a clock that runs `time_scale` times as fast.
+        K = form.time_scale * (s * K - form.depth * (1 - f / s) * np.outer(b, b))
     left, sizes, _ = np.linalg.svd(A, full_matrices=False)
     basis = left[:, sizes > max(A.shape) * np.finfo(np.float64).eps * sizes[0]]
     eigenvalues = np.linalg.eigvalsh(basis.T @ K @ basis)

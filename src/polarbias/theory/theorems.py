@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from polarbias.errors import PolarbiasError
-from polarbias.solution import Safety
+from polarbias.solution import CollapseStatus
 from polarbias.theory.bounds import excess, l1_bound, sharp_l1_bound, uniform_l1_bound
 from polarbias.theory.divergence import nonzero, reachable
 from polarbias.theory.ends import constant_ratio, depth_at_least, log_weights
@@ -143,8 +143,8 @@ def dichotomy(ev: Evidence) -> Verdict:
     name = "dichotomy"
     if not all(one.held for one in hypotheses):
         return judge(name, hypotheses, "projection or collapse", lambda: ("", None))
-    known = ev.safety
-    if known == Safety.UNDECIDED:
+    known = ev.collapse_status
+    if known == CollapseStatus.UNDECIDED:
         return judge(name, hypotheses, "projection or collapse", lambda: ("", None), known.message)
 
     def observe() -> Observation:
@@ -218,7 +218,7 @@ def exact_range(ev: Evidence) -> Verdict:
     if not all(one.held for one in hypotheses) or ev.no_limit:
         return judge("exact range of r0", hypotheses, "rho >= 1 or not", lambda: ("", None), ev.no_limit)
     try:
-        ranges = magnifying_radii(ev.form.law, ev.end.r, ev.form.pace)
+        ranges = magnifying_radii(ev.form.law, ev.end.r, ev.form.time_scale)
     except PolarbiasError as reason:
         return judge("exact range of r0", hypotheses, "rho >= 1 or not", lambda: ("", None), str(reason))
     r0 = ev.form.r0

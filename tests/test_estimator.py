@@ -62,7 +62,7 @@ def test_the_l1_norm_is_minimal(data):
     tall, coefficients = X.T[:, :5], np.array([1.0, 0.5, 2.0, 1.5, 1.0])
     target = tall @ coefficients + 0.01 * rng.standard_normal(80)
     fit = BasisPursuit(fit_intercept=False).fit(tall, target).coef_
-    np.testing.assert_allclose(fit, np.linalg.lstsq(tall, target)[0], rtol=1e-9)
+    np.testing.assert_allclose(fit, np.linalg.lstsq(tall, target, rcond=None)[0], rtol=1e-9)
     np.testing.assert_allclose(
         BasisPursuit(nonnegative=True, fit_intercept=False).fit(tall, target).coef_, fit, rtol=1e-6
     )

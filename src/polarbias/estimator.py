@@ -88,7 +88,7 @@ class _Linear(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
 def _reached(A: np.ndarray, b: np.ndarray, nonnegative: bool) -> np.ndarray:
     """Return the point next to b that A x (with x >= 0) reaches."""
-    x = nnls(A, b)[0] if nonnegative else np.linalg.lstsq(A, b)[0]
+    x = nnls(A, b)[0] if nonnegative else np.linalg.lstsq(A, b, rcond=None)[0]
     return np.asarray(A @ x)
 
 

@@ -156,7 +156,7 @@ def check_with_noise(seed, form=np.asarray):
     elif nonnegative:
         nearest = nnls(kept, b)[1]
     else:
-        nearest = float(np.linalg.norm(b - kept @ np.linalg.lstsq(kept, b)[0]))
+        nearest = float(np.linalg.norm(b - kept @ np.linalg.lstsq(kept, b, rcond=None)[0]))
     if nearest > sigma * (1 + 1e-6):
         assert found.status is Status.INFEASIBLE, found
         assert b @ found.dual > sigma * np.linalg.norm(found.dual)
@@ -193,7 +193,7 @@ def test_sparse_matrices_of_any_kind(monkeypatch, check):
 @pytest.mark.parametrize("s", [5, 30, 400])
 def test_a_sparse_matrix_is_as_good_as_a_dense_one(monkeypatch, s, nonnegative):
     rng = np.random.default_rng(s)
-    A = sparse.random_array((60, 400), density=0.05, rng=rng, data_sampler=rng.standard_normal)
+    A = sparse.random_array((60, 400), density=0.05, random_state=rng, data_sampler=rng.standard_normal)
     x = np.zeros(400)
     x[rng.permutation(400)[:s]] = np.abs(rng.standard_normal(s))
     b = A @ x
@@ -363,7 +363,7 @@ def test_proofs_that_there_is_no_signal():
 
 def test_sparse_matrices_and_other_types():
     rng = np.random.default_rng(4)
-    A = sparse.random_array((30, 90), density=0.1, rng=rng, data_sampler=rng.standard_normal)
+    A = sparse.random_array((30, 90), density=0.1, random_state=rng, data_sampler=rng.standard_normal)
     x = np.where(np.arange(90) % 20 == 0, 1.0, 0.0)
     b = A @ x
     wanted = pb.basis_pursuit(A.toarray(), b)

@@ -15,7 +15,7 @@ DEFAULT_RATIO, DEFAULT_LAW = 0.1, "constant"
 FORCE = "Discard the tables that the folder holds, whatever made them."
 
 
-class Number(click.ParamType[Any]):
+class Number(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5 only
     """A finite number, positive or also zero, or one of some words."""
 
     def __init__(self, words: tuple[str, ...] = (), zero: bool = False) -> None:
@@ -37,7 +37,7 @@ class Number(click.ParamType[Any]):
         return repr(number) if self._words else number
 
 
-class Integer(click.ParamType[Any]):
+class Integer(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5 only
     """An integer from ``low``, and up to ``high`` where there is such a bound."""
 
     def __init__(self, low: int, high: int | None = None) -> None:
@@ -69,7 +69,7 @@ class Folder(click.Path):
         return super().convert(value, param, ctx)
 
 
-class Cluster(click.ParamType[Any]):
+class Cluster(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5 only
     """Workers to compute tasks on: ``local``, ``local:N`` or a scheduler's ``tcp://HOST:PORT``."""
 
     name = "local[:N]|tcp://HOST:PORT"

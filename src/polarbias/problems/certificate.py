@@ -188,7 +188,7 @@ def separating_vector(A: np.ndarray, b: np.ndarray, *, signed: bool = False) -> 
     rows = np.where(norms > 0, norms, 1.0)
     scaled, target = A / rows[:, None], b / rows
     if signed:
-        missed = target - scaled @ np.linalg.lstsq(scaled, target)[0]
+        missed = target - scaled @ np.linalg.lstsq(scaled, target, rcond=None)[0]
     else:
         missed = target - scaled @ nnls(scaled, target, maxiter=30 * A.shape[1])[0]
     return missed / rows, float(np.linalg.norm(missed) / np.linalg.norm(target))

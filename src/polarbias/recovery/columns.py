@@ -107,6 +107,8 @@ class DenseColumns(ExplicitColumns):
 
     def gram(self, accuracy: float = 1e-13) -> Solve:
         """Factor by Cholesky's method."""
+        if not self.shape[0]:
+            return np.copy  # SciPy before 1.14 rejects empty factors
         factor = linalg.cho_factor(self._array @ self._array.T, lower=True, check_finite=False)
         return lambda v: np.asarray(linalg.cho_solve(factor, v, check_finite=False))
 
@@ -164,6 +166,8 @@ class SparseColumns(ExplicitColumns):
 
     def gram(self, accuracy: float = 1e-13) -> Solve:
         """Factor by Cholesky's method, with zeros: few columns have a small matrix."""
+        if not self.shape[0]:
+            return np.copy  # SciPy before 1.14 rejects empty factors
         factor = linalg.cho_factor((self._array @ self._array.T).toarray(), lower=True, check_finite=False)
         return lambda v: np.asarray(linalg.cho_solve(factor, v, check_finite=False))
 

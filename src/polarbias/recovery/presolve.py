@@ -142,7 +142,9 @@ class Prepared:
         if self._unpaid.size and self.task is None and self._nonnegative:
             x[self._unpaid] = optimize.nnls(self._unpaid_columns, self._b)[0]
         elif self._unpaid.size and not self._nonnegative:
-            x[self._unpaid] = np.linalg.lstsq(self._unpaid_columns, self._problem.b - self._problem.apply(x))[0]
+            x[self._unpaid] = np.linalg.lstsq(
+                self._unpaid_columns, self._problem.b - self._problem.apply(x), rcond=None
+            )[0]
         return x, y
 
     def dual(self, y: np.ndarray) -> np.ndarray:

@@ -192,7 +192,7 @@ def _check_reach(task: Task) -> None:
         if distance > REACHED:
             raise Unbounded(y)
         return
-    x = optimize.nnls(A, task.b)[0] if task.nonnegative else np.linalg.lstsq(A, task.b)[0]
+    x = optimize.nnls(A, task.b)[0] if task.nonnegative else np.linalg.lstsq(A, task.b, rcond=None)[0]
     missed = task.b - A @ x
     if np.linalg.norm(missed) > task.sigma * (1 + REACHED):
         raise Unbounded(missed)

@@ -113,7 +113,7 @@ def completed(task: Task, point: Point) -> Point | None:
         if found.x is None:
             return None
         basis, values = np.flatnonzero(found.x > 0), np.zeros(open_.size)
-        values[basis] = np.linalg.lstsq(parts[:, basis], missed)[0]
+        values[basis] = np.linalg.lstsq(parts[:, basis], missed, rcond=None)[0]
     except linalg.LinAlgError:
         return None
     whole, goal = np.zeros(task.n), task.b - values @ added

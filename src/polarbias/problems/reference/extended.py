@@ -90,5 +90,6 @@ def inverse(B: np.ndarray) -> np.ndarray:
     sizes = np.abs(np.diagonal(R))
     rank = int((sizes > DEPENDENT * sizes[0]).sum())
     G = np.zeros(B.T.shape)
-    G[order[:rank]] = solve_triangular(R[:rank, :rank], Q[:, :rank].T)
+    if rank:  # SciPy before 1.14 rejects empty factors
+        G[order[:rank]] = solve_triangular(R[:rank, :rank], Q[:, :rank].T)
     return np.asarray(G / column[:, None])

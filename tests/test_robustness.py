@@ -105,7 +105,7 @@ class Integers(pb.Network):
         (lambda: pb.vector_field(PROBLEM, 3, np.ones(9)), "instance of a Network"),
         (lambda: pb.gradient_descent(PROBLEM, pb.HadamardPower(2), pb.Factor(np.ones(9)), callback=3), "callback"),
         (lambda: pb.gradient_descent(PROBLEM, Integers(), np.ones(9)), "real floating-point"),
-        (lambda: PROBLEM.loss(TRUTH, 0), "depth must be at least 1"),
+        (lambda: PROBLEM.loss(TRUTH, 0), "depth must be an integer of at least 1"),
         (lambda: pb.LinearProblem(np.ma.masked_invalid([[1.0, np.nan]]), [1.0]), "masked"),
     ],
 )

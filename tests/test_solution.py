@@ -34,7 +34,7 @@ def solution(*shape, n=4, records=6):
         loss=rng.random(shape),
         residual=rng.random(shape),
         steps=lengths,
-        status=rng.integers(0, 9, shape),
+        status=rng.integers(0, 10, shape),
         stats={"trials": 2 * lengths},
         trajectory=pb.Trajectory(step, padded, 2 * padded, 3 * padded, signals),
         log_x=rng.random((*shape, 2 * n)),
@@ -49,8 +49,8 @@ def solution(*shape, n=4, records=6):
 
 class TestStatus:
     def test_every_status_has_a_number_and_a_sentence(self):
-        assert [int(status) for status in pb.Status] == list(range(9))
-        assert len({status.message for status in pb.Status}) == 9
+        assert [int(status) for status in pb.Status] == list(range(10))
+        assert len({status.message for status in pb.Status}) == 10
         assert pb.Status(3) is pb.Status.UNSTABLE
 
     @pytest.mark.parametrize("status", pb.Status)

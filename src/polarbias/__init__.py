@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from polarbias.errors import Infeasible as Infeasible
     from polarbias.errors import InvalidInput as InvalidInput
     from polarbias.errors import InvalidProblem as InvalidProblem
+    from polarbias.errors import MissingExtra as MissingExtra
     from polarbias.errors import NotReachable as NotReachable
     from polarbias.errors import PolarbiasError as PolarbiasError
     from polarbias.errors import StoreBusy as StoreBusy
@@ -91,6 +92,7 @@ _HOMES = {
         "Infeasible",
         "InvalidInput",
         "InvalidProblem",
+        "MissingExtra",
         "NotReachable",
         "PolarbiasError",
         "StoreBusy",

@@ -34,6 +34,10 @@ class NotReachable(Infeasible):
         self.separating = separating
 
 
+class MissingExtra(PolarbiasError, ImportError):
+    """An optional dependency is not installed; the message names the extra that installs it."""
+
+
 class Inaccurate(PolarbiasError):
     """A reference solution was found but could not be certified to the accuracy it promises."""
 

@@ -45,6 +45,7 @@ class Status(Outcome):
     INTERRUPTED = 6, "interrupted; this is the state so far"
     UNDECIDED = 7, "x solves A X = b and is where the flow ends unless it collapses to X = 0, which is not decided"
     INACCURATE = 8, "the accuracy asked for is not reached; residual and loss say what is"
+    INFEASIBLE = 9, "no signal of the network's kind solves A X = b; the vector farkas proves it"
 
 
 class CollapseStatus(Outcome):
@@ -144,6 +145,12 @@ class Solution:
         Norm of the factor at the end and logarithm of the magnification factor (17), shape ``(...)``.
     collapse_status
         `CollapseStatus` of each run as integers, shape ``(...)``.
+    method
+        Function that made the solution: ``"gradient_descent"``, ``"gradient_flow"``, ``"mirror_descent"`` or
+        ``"flow_limit"``.
+    farkas
+        Proof of infeasibility, shape ``(..., M)``: y with ``b^T y > 0`` and ``A^T y <= 0`` (``A^T y = 0`` for signed
+        signals), up to rounding, for runs of status `Status.INFEASIBLE`; NaN for the others.
     """
 
     x: np.ndarray
@@ -161,6 +168,8 @@ class Solution:
     r: np.ndarray | None = None
     log_rho: np.ndarray | None = None
     collapse_status: np.ndarray | None = None
+    method: str = ""
+    farkas: np.ndarray | None = None
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
@@ -197,6 +206,7 @@ class Solution:
             "theta": tree.map(take, self.theta),
             "stats": {name: take(value) for name, value in self.stats.items()},
             "trajectory": None if self.trajectory is None else self.trajectory[index],
+            "method": self.method,
         }
         for array in (f.name for f in fields(self) if f.name not in own):
             value = getattr(self, array)

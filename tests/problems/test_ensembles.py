@@ -194,33 +194,31 @@ class TestBadInput:
     @pytest.mark.parametrize("name", CALLS)
     @pytest.mark.parametrize("seed", [-1, 0.5, 1.0, "1", None, True, [1, 2]])
     def test_seed(self, name, seed):
-        with pytest.raises(
-            pb.InvalidInput, match=r"seed must be an integer >= 0 or a numpy\.random.SeedSequence, got "
-        ):
+        with pytest.raises(pb.InvalidInput, match="seed must be an integer of at least 0, got "):
             CALLS[name](seed=seed)
 
     @pytest.mark.parametrize("name", CALLS)
     @pytest.mark.parametrize("option", ["experiment", "trial"])
     @pytest.mark.parametrize("value", [-1, 1.0, None, True])
     def test_key(self, name, option, value):
-        with pytest.raises(pb.InvalidInput, match=f"{option} must be an integer >= 0, got {value}"):
+        with pytest.raises(pb.InvalidInput, match=f"{option} must be an integer of at least 0, got {value}"):
             CALLS[name](seed=0, **{option: value})
 
     @pytest.mark.parametrize("name", CALLS)
     @pytest.mark.parametrize("n", [0, -3, 2.0, "2"])
     def test_n(self, name, n):
-        with pytest.raises(pb.InvalidInput, match=f"n must be an integer >= 1, got {n!r}"):
+        with pytest.raises(pb.InvalidInput, match=f"n must be an integer of at least 1, got {n!r}"):
             CALLS[name](seed=0, n=n)
         with pytest.raises(pb.InvalidInput, match="n must be"):
             pb.uniform_direction(n)
 
     @pytest.mark.parametrize("m", [0, 1.5])
     def test_m(self, m):
-        with pytest.raises(pb.InvalidInput, match=f"m must be an integer >= 1, got {m}"):
+        with pytest.raises(pb.InvalidInput, match=f"m must be an integer of at least 1, got {m}"):
             pb.gaussian_problem(0, m, 5)
 
     @pytest.mark.parametrize("truth", ["sparse", "signed"])
-    @pytest.mark.parametrize(("s", "message"), [(0, "s must be an integer >= 1, got 0"), (6, "at most n = 5.* got 6")])
+    @pytest.mark.parametrize(("s", "message"), [(0, "s must be an integer"), (6, "at most n = 5.* got 6")])
     def test_s(self, truth, s, message):
         with pytest.raises(pb.InvalidInput, match=message):
             pb.gaussian_problem(0, 2, 5, truth, s=s)

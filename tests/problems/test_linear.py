@@ -13,7 +13,7 @@ from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 import polarbias as pb
-from polarbias.problems.linear import real_array
+from polarbias.runtime.arrays import real_array
 
 
 def batch(*shape, m=3, n=5, seed=0):

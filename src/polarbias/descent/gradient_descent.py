@@ -313,6 +313,7 @@ def _solution(
         residual = np.where(finite, residual, np.inf)
         loss = residual**2 / (2 * network.degree)
     return Solution(
+        method="gradient_descent",
         x=x,
         theta=theta,
         loss=loss,

@@ -20,8 +20,9 @@ from polarbias.errors import InvalidInput
 from polarbias.networks import FactorNetwork
 from polarbias.networks.parameters import admitted
 from polarbias.networks.ratio_law import described
-from polarbias.problems.linear import LinearProblem, real_array, require_dense
+from polarbias.problems.linear import LinearProblem, require_dense
 from polarbias.problems.reference import minimal_l1
+from polarbias.runtime.arrays import real_array
 from polarbias.runtime.batch_axes import over_runs
 
 

@@ -237,6 +237,7 @@ def _solution(problem: LinearProblem, network: Network, ends: list[_End], batch_
         outputs = np.empty(len(ends), object)
         outputs[:] = [end.dense_output for end in ends]
     return Solution(
+        method="gradient_flow",
         x=x,
         theta=jax.tree.map(lambda *leaves: stacked(list(leaves)), *[end.point.theta for end in ends]),
         loss=np.asarray(residual**2 / (2 * network.degree)),

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from polarbias.errors import InvalidInput
-from polarbias.problems.linear import real_array
+from polarbias.runtime.arrays import real_array
 from polarbias.runtime.batch_axes import selector
 
 

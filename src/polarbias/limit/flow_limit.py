@@ -273,6 +273,7 @@ def _assembled(problem: LinearProblem, network: Any, theta0: Any, found: np.ndar
     r = every(lambda at: found[at].r)
     residual = every(lambda at: np.linalg.norm(one(at).apply(x[at]) - one(at).b))
     return Solution(
+        method="flow_limit",
         x=x,
         theta=_theta(network, theta0, signs, log_x, r, found.flat[0].form),
         loss=residual**2 / (2 * network.degree),

@@ -284,6 +284,7 @@ def _solution(problem: LinearProblem, runs: list[_Run], lengths: np.ndarray, bat
     residual = np.asarray(np.linalg.norm(problem.residual(x), axis=-1))
     thetas = [run.state.parameters(float(length)) for run, length in zip(runs, lengths.ravel(), strict=True)]
     return Solution(
+        method="mirror_descent",
         x=x,
         theta=jax.tree.map(lambda *leaves: stacked(list(leaves)), *thetas),
         loss=np.asarray(residual**2 / (2 * runs[0].state.form.depth)),

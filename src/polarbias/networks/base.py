@@ -28,7 +28,7 @@ from numpy.typing import ArrayLike
 
 from polarbias.errors import InvalidInput
 from polarbias.networks.ratio_law import described
-from polarbias.problems.linear import real_array
+from polarbias.runtime.arrays import real_array
 
 Array = Any
 """A NumPy array or a (traced) JAX array; network code is written once for both."""

@@ -10,12 +10,7 @@ import numpy as np
 
 from polarbias.errors import InvalidInput
 from polarbias.networks.base import Array, Factor, FactorNetwork, Pair, above_underflow, concatenate
-
-
-def _check_depth(depth: object) -> int:
-    if isinstance(depth, bool) or not isinstance(depth, int | np.integer) or depth < 1:
-        raise InvalidInput(f"depth must be an integer of at least 1, got {depth!r}.")
-    return int(depth)
+from polarbias.runtime.options import whole_number
 
 
 class HadamardPower(FactorNetwork):
@@ -49,7 +44,7 @@ class HadamardPower(FactorNetwork):
 
     def __init__(self, depth: int) -> None:
         """Check the depth."""
-        self.depth = _check_depth(depth)
+        self.depth = whole_number("depth", depth)
 
     @property
     def degree(self) -> int:

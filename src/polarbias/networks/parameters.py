@@ -11,7 +11,8 @@ from numpy.typing import DTypeLike
 
 from polarbias.errors import InvalidInput
 from polarbias.networks.base import Network
-from polarbias.problems.linear import LinearProblem, real_array, require_problem
+from polarbias.problems.linear import LinearProblem, require_problem
+from polarbias.runtime.arrays import real_array
 
 
 def _check_kinds(problem: object, network: object) -> None:

@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from polarbias.errors import InvalidInput
-from polarbias.problems.linear import real_array
+from polarbias.runtime.arrays import real_array
 
 _NEWTON_STEPS = 5  # 4 reach the last bit from the start in `_wright_omega`, whatever the argument; one in reserve
 

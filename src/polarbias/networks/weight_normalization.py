@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike
 from polarbias.errors import InvalidInput
 from polarbias.networks.base import Array, FactorNetwork, Polar, above_underflow, norm
 from polarbias.networks.ratio_law import RatioLaw, as_ratio
-from polarbias.problems.linear import real_array
+from polarbias.runtime.arrays import real_array
+from polarbias.runtime.options import flag
 
 
 class WeightNormalization(FactorNetwork):
@@ -73,7 +74,7 @@ class WeightNormalization(FactorNetwork):
         self.direction_rate = real_array(direction_rate, "direction_rate")
         if not (self.direction_rate > 0).all():
             raise InvalidInput(f"direction_rate must be positive, got {self.direction_rate.min():g}.")
-        self.renormalize = bool(renormalize)
+        self.renormalize = flag("renormalize", renormalize)
 
     @property
     def degree(self) -> int:

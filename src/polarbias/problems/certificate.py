@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from polarbias.errors import InvalidInput
-from polarbias.problems.linear import LinearProblem, real_array
+from polarbias.problems.linear import LinearProblem
+from polarbias.runtime.arrays import real_array
 
 
 class Certificate(NamedTuple):

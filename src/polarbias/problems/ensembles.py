@@ -22,7 +22,6 @@ True
 from __future__ import annotations
 
 from enum import IntEnum
-from operator import index
 from typing import Literal
 
 import numpy as np
@@ -30,7 +29,9 @@ from numpy.random import PCG64, Generator, SeedSequence
 from numpy.typing import ArrayLike
 
 from polarbias.errors import InvalidInput
-from polarbias.problems.linear import LinearProblem, real_array
+from polarbias.problems.linear import LinearProblem
+from polarbias.runtime.arrays import real_array
+from polarbias.runtime.options import choice, flag, whole_number
 
 Truth = Literal["gaussian", "sparse", "signed"]
 TRUTHS = ("gaussian", "sparse", "signed")
@@ -45,26 +46,13 @@ class _Purpose(IntEnum):
     START = 3
 
 
-def _integer(name: str, value: object, least: int) -> int:
-    try:
-        # True is an integer to Python, but never a size or a seed that anyone meant.
-        number = index(None if isinstance(value, bool | np.bool_) else value)  # type: ignore[arg-type]
-    except TypeError:
-        number = None
-    if number is None or number < least:
-        raise InvalidInput(f"{name} must be an integer >= {least}, got {value!r}.")
-    return number
-
-
 def _stream(purpose: _Purpose, seed: int | SeedSequence, experiment: int, trial: int) -> Generator:
     """Return the generator of one purpose in one trial; a `SeedSequence` keeps its own key as prefix."""
-    key = (int(purpose), _integer("experiment", experiment, 0), _integer("trial", trial, 0))
+    key = (int(purpose), whole_number("experiment", experiment, 0), whole_number("trial", trial, 0))
     if isinstance(seed, SeedSequence):
         child = SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, *key), pool_size=seed.pool_size)
-    elif isinstance(seed, int | np.integer) and not isinstance(seed, bool) and seed >= 0:
-        child = SeedSequence(int(seed), spawn_key=key)
     else:
-        raise InvalidInput(f"seed must be an integer >= 0 or a numpy.random.SeedSequence, got {seed!r}.")
+        child = SeedSequence(whole_number("seed", seed, 0), spawn_key=key)
     return Generator(PCG64(child))
 
 
@@ -91,7 +79,7 @@ def gaussian_matrix(seed: int | SeedSequence, m: int, n: int, *, experiment: int
     >>> pb.gaussian_matrix(seed=0, m=2, n=3).shape
     (2, 3)
     """
-    shape = (_integer("m", m, 1), _integer("n", n, 1))
+    shape = (whole_number("m", m), whole_number("n", n))
     G = _stream(_Purpose.MATRIX, seed, experiment, trial).standard_normal(shape)
     return np.asarray(G / np.sqrt(shape[0]))
 
@@ -144,7 +132,7 @@ def gaussian_truth(seed: int | SeedSequence, n: int, *, experiment: int = 0, tri
     >>> bool((pb.gaussian_truth(seed=0, n=100) > 0).all())
     True
     """
-    z = _stream(_Purpose.TRUTH, seed, experiment, trial).standard_normal(_integer("n", n, 1))
+    z = _stream(_Purpose.TRUTH, seed, experiment, trial).standard_normal(whole_number("n", n))
     return np.asarray(np.abs(z))
 
 
@@ -200,7 +188,7 @@ def signed_truth(seed: int | SeedSequence, n: int, *, s: int = 10, experiment: i
     >>> round(float(abs(pb.signed_truth(seed=0, n=100, s=4)).sum()), 12)
     4.0
     """
-    n, s = _integer("n", n, 1), _integer("s", s, 1)
+    n, s = whole_number("n", n), whole_number("s", s)
     if s > n:
         raise InvalidInput(f"s must be at most n = {n}, the number of entries, got {s}.")
     support = _stream(_Purpose.SUPPORT, seed, experiment, trial).choice(n, size=s, replace=False)
@@ -250,17 +238,15 @@ def gaussian_problem(
     >>> problem, int((problem.x_true > 0).sum())
     (LinearProblem(m=150, n=1000, batch_shape=()), 10)
     """
+    kind = choice("truth", truth, TRUTHS)
     A = gaussian_matrix(seed, m, n, experiment=experiment, trial=trial)
-    if center_rows:
+    if flag("center_rows", center_rows):
         A = _minus_row_means(A)
-    if truth == "gaussian":
+    if kind == "gaussian":
         x_true = gaussian_truth(seed, n, experiment=experiment, trial=trial)
-    elif truth == "sparse":
-        x_true = sparse_truth(seed, n, s=s, experiment=experiment, trial=trial)
-    elif truth == "signed":
-        x_true = signed_truth(seed, n, s=s, experiment=experiment, trial=trial)
     else:
-        raise InvalidInput(f"truth must be one of {', '.join(map(repr, TRUTHS))}, got {truth!r}.")
+        sample = sparse_truth if kind == "sparse" else signed_truth
+        x_true = sample(seed, n, s=s, experiment=experiment, trial=trial)
     return LinearProblem(A, A @ x_true, x_true)
 
 
@@ -286,7 +272,7 @@ def folded_gaussian_direction(seed: int | SeedSequence, n: int, *, experiment: i
     >>> bool((u0 > 0).all()), round(float((u0**2).sum()), 12)
     (True, 1.0)
     """
-    g = np.abs(_stream(_Purpose.START, seed, experiment, trial).standard_normal(_integer("n", n, 1)))
+    g = np.abs(_stream(_Purpose.START, seed, experiment, trial).standard_normal(whole_number("n", n)))
     return np.asarray(g / np.linalg.norm(g))
 
 
@@ -304,5 +290,5 @@ def uniform_direction(n: int) -> np.ndarray:
     >>> pb.uniform_direction(4)
     array([0.5, 0.5, 0.5, 0.5])
     """
-    n = _integer("n", n, 1)
+    n = whole_number("n", n)
     return np.full(n, 1 / np.sqrt(n))

@@ -18,36 +18,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from polarbias.errors import InvalidInput, InvalidProblem
+from polarbias.runtime.arrays import real_array
 from polarbias.runtime.batch_axes import over_runs, selector
-
-
-def real_array(value: ArrayLike, name: str, error: type[InvalidInput] = InvalidInput) -> np.ndarray:
-    """Return ``value`` as a finite, real floating-point array, or raise ``error`` naming the argument.
-
-    Integers and booleans become float64; float32 stays float32; complex, object and text data are refused.
-
-    >>> real_array([1, 2], "b").dtype
-    dtype('float64')
-    """
-    if not isinstance(value, np.ndarray | np.generic | Sequence | int | float | complex) and not hasattr(
-        value, "__array__"
-    ):
-        raise error(f"{name} must be a dense array of real numbers, got {type(value).__name__}.")
-    if np.ma.is_masked(value):
-        raise error(f"{name} has masked entries; fill or drop them first.")
-    try:
-        array = np.asarray(value)
-    except ValueError as ragged:
-        raise error(f"{name} must be a rectangular array of real numbers: {ragged}.") from ragged
-    if array.dtype.kind in "iub":
-        array = array.astype(np.float64)
-    if array.dtype.kind != "f":
-        raise error(f"{name} must hold real numbers, got dtype {array.dtype}; take the real part or convert it first.")
-    if array.dtype.itemsize not in (4, 8):
-        array = array.astype(np.float64)
-    if not np.isfinite(array).all():
-        raise error(f"{name} holds NaN or infinity; clean the data first.")
-    return array
+from polarbias.runtime.options import whole_number
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:
@@ -283,9 +256,7 @@ class LinearProblem:
 
     def loss(self, x: ArrayLike, depth: int) -> Any:
         r"""Return :math:`\lVert A x - b \rVert^2 / (2 L)` with L = ``depth`` (eq. 9)."""
-        if depth < 1:
-            raise InvalidInput(f"depth must be at least 1, got {depth!r}.")
-        return (self.residual(x) ** 2).sum(-1) / (2 * depth)
+        return (self.residual(x) ** 2).sum(-1) / (2 * whole_number("depth", depth))
 
     def signed(self) -> LinearProblem:
         r"""Return the nonnegative problem with matrix :math:`[A, -A]` that stands for signed signals (eq. 22).

@@ -11,8 +11,9 @@ from scipy.special import logsumexp
 from polarbias.errors import Infeasible, InvalidInput
 from polarbias.mirror.reduced_form import ReducedForm, reduced_forms
 from polarbias.networks.ratio_law import ConstantRatio
-from polarbias.problems.linear import LinearProblem, real_array
+from polarbias.problems.linear import LinearProblem
 from polarbias.problems.reference import Minimum, minimal_l1
+from polarbias.runtime.arrays import real_array
 from polarbias.solution import Solution
 from polarbias.theory.statement import Hypothesis
 

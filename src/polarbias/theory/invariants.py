@@ -23,7 +23,8 @@ from polarbias.networks import HadamardDifference, WeightNormalization
 from polarbias.networks.base import norm
 from polarbias.networks.hadamard import is_power
 from polarbias.networks.parameters import admitted
-from polarbias.problems.linear import LinearProblem, real_array, require_dense
+from polarbias.problems.linear import LinearProblem, require_dense
+from polarbias.runtime.arrays import real_array
 
 
 class Invariant(NamedTuple):

@@ -15,8 +15,9 @@ from scipy.special import xlogy
 
 from polarbias.errors import InvalidInput
 from polarbias.mirror.reduced_form import ReducedForm
-from polarbias.problems.linear import LinearProblem, real_array
+from polarbias.problems.linear import LinearProblem
 from polarbias.problems.reference import Minimum, minimal_l1
+from polarbias.runtime.arrays import real_array
 from polarbias.solution import Solution
 from polarbias.theory.ends import constant_ratio, end, halves, log_minimum, signal, solves, start, stays_away
 from polarbias.theory.statement import Bound, Hypothesis

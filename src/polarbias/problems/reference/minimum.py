@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from polarbias.errors import Inaccurate, Infeasible, InvalidInput, PolarbiasError
-from polarbias.problems.linear import LinearProblem, real_array, require_dense
+from polarbias.problems.linear import LinearProblem, require_dense
 from polarbias.problems.reference.extended import norm, ratio, wide
+from polarbias.runtime.arrays import real_array
 from polarbias.runtime.batch_axes import selector
 
 TOLERANCE = 1e-9  # relative; what a reference may violate at most, and how far b may be from reachable

@@ -1,0 +1,37 @@
+"""Optional dependencies."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from polarbias.errors import MissingExtra
+
+_PROJECTS = {"jax": "JAX", "equinox": "Equinox", "sklearn": "scikit-learn", "distributed": "Dask", "panel": "Panel"}
+
+
+def require(module: str, extra: str, purpose: str = "this") -> Any:
+    """Return an imported module of an optional dependency.
+
+    Parameters
+    ----------
+    module
+        Name of the module, such as ``"jax"``.
+    extra
+        The extra of polarbias that installs it, such as ``"descent"``.
+    purpose
+        Subject of the message, for example ``"gradient_descent"``.
+
+    Raises
+    ------
+    MissingExtra
+        The module's distribution is not installed.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as missing:
+        top = module.partition(".")[0]
+        if (missing.name or "").partition(".")[0] != top:
+            raise  # the module is there; one of its own dependencies is not
+        project = _PROJECTS.get(top, top)
+        raise MissingExtra(f"{purpose} needs {project}: pip install 'polarbias[{extra}]'") from missing

@@ -17,10 +17,20 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.optimize import nnls
 
 from polarbias.errors import InvalidInput
 from polarbias.problems.linear import LinearProblem
 from polarbias.runtime.arrays import real_array
+
+INFEASIBLE_THRESHOLD = 1e-9
+"""Relative distance of b from every A x above which a problem counts as infeasible."""
+
+FARKAS_TOL = 1e-12
+"""Excess of A^T y over 0, relative to the norms of y and the columns, that is rounding in up to 10^4 rows."""
+
+MOST_ENTRIES = 100_000_000
+"""Entries up to which `farkas_certificate` works on a sparse matrix as a dense one: 0.8 GB."""
 
 
 class Certificate(NamedTuple):
@@ -183,8 +193,6 @@ def separating_vector(A: np.ndarray, b: np.ndarray, *, signed: bool = False) -> 
     The distance, relative to ``||b||``, is that from A {z >= 0} (from the range of A); y is the vector from the nearest
     point to b and proves nothing where the distance is of rounding size.
     """
-    from scipy.optimize import nnls
-
     norms = np.linalg.norm(A, axis=1)
     rows = np.where(norms > 0, norms, 1.0)
     scaled, target = A / rows[:, None], b / rows
@@ -193,3 +201,110 @@ def separating_vector(A: np.ndarray, b: np.ndarray, *, signed: bool = False) -> 
     else:
         missed = target - scaled @ nnls(scaled, target, maxiter=30 * A.shape[1])[0]
     return missed / rows, float(np.linalg.norm(missed) / np.linalg.norm(target))
+
+
+def farkas_certificate(
+    problem: LinearProblem, nonnegative: bool = False, *, sigma: float = 0.0, direction: np.ndarray | None = None
+) -> np.ndarray | None:
+    r"""Return a verified proof that A x = b has no solution, shape ``(M,)`` and of norm 1, or None if none is found.
+
+    By Farkas' lemma there is either x with :math:`A x = b` (and :math:`x \ge 0`) or y with :math:`b^\top y > 0` and
+    :math:`A^\top y = 0` (:math:`A^\top y \le 0`). The residual of the nearest point A x is such a y.
+
+    Parameters
+    ----------
+    problem
+        One problem, without batch axes.
+    nonnegative
+        If True, only x >= 0 counts.
+    sigma
+        Largest distance of A x from b; the proof then has b^T y > sigma ||y||.
+    direction
+        A candidate of shape ``(M,)`` that is tried first; the only one where A is a linear operator.
+
+    Examples
+    --------
+    >>> import polarbias as pb
+    >>> farkas_certificate(pb.LinearProblem([[1.0, 2.0]], [-1.0]), nonnegative=True)
+    array([-1.])
+    >>> farkas_certificate(pb.LinearProblem([[1.0, 2.0]], [-1.0])) is None
+    True
+    """
+    if direction is not None and verify_farkas(problem, direction, nonnegative, sigma=sigma):
+        return np.asarray(direction / np.linalg.norm(direction))
+    b = np.asarray(problem.b, np.float64)
+    if _is_operator(problem) or problem.m * problem.n > MOST_ENTRIES or not np.linalg.norm(b) > sigma:
+        return None
+    A = np.asarray(problem.A if problem.is_dense else problem.A.toarray(), np.float64)
+    row = np.ones(problem.m) if sigma else _row_scale(problem)  # a ball around b fixes the scale of the rows
+    A = A / row[:, None]
+    A /= power_of_two(np.abs(A).max(axis=0))
+    y = b / row
+    # The residual of a residual: each round gains the digits of A^T y that the distance of b has cost.
+    for _ in range(3):
+        y = y / np.linalg.norm(y)
+        try:
+            y = y - A @ (nnls(A, y, maxiter=30 * problem.n)[0] if nonnegative else np.linalg.lstsq(A, y)[0])
+        except RuntimeError:  # the iteration limit of nnls
+            return None
+        if not np.linalg.norm(y) > INFEASIBLE_THRESHOLD:
+            return None
+        if verify_farkas(problem, y / row, nonnegative, sigma=sigma):
+            return np.asarray((y / row) / np.linalg.norm(y / row))
+    return None
+
+
+def verify_farkas(problem: LinearProblem, y: np.ndarray, nonnegative: bool = False, *, sigma: float = 0.0) -> bool:
+    r"""Check on the data that y proves A x = b (with x >= 0 if ``nonnegative``) to have no solution.
+
+    Any x within sigma of b has :math:`\sum_n e_n |x_n| \ge d` with :math:`d = b^\top y - \sigma \lVert y \rVert` and
+    :math:`e_n = \max(a_n^\top y, 0)`, or :math:`|a_n^\top y|` without signs. The check asks for d above
+    `INFEASIBLE_THRESHOLD` and for all e_n below 1e-12 or 1e-6 d, relative to the norms of b, y and a_n in rows that
+    are scaled to one size; the norms of an operator's columns are estimated.
+    """
+    y = np.asarray(y, np.float64)
+    if not y.any() or not np.isfinite(y).all():
+        return False
+    b = np.asarray(problem.b, np.float64)
+    row = _row_scale(problem)
+    size = float(np.linalg.norm(y * row))
+    distance = float(b @ y - sigma * np.linalg.norm(y)) / (float(np.linalg.norm(b / row)) * size or 1.0)
+    if not distance > INFEASIBLE_THRESHOLD:
+        return False
+    correlations = problem.adjoint(y) if nonnegative else np.abs(problem.adjoint(y))
+    tolerance = max(FARKAS_TOL, 1e-6 * distance)
+    return bool((correlations <= tolerance * size * _column_norms(problem, row)).all())
+
+
+def _is_operator(problem: LinearProblem) -> bool:
+    return not (problem.is_dense or hasattr(problem.A, "tocsr"))
+
+
+def _row_scale(problem: LinearProblem) -> np.ndarray:
+    """Return the powers of two next to the largest entries of the rows, shape ``(M,)``; 1 for an operator."""
+    if _is_operator(problem):
+        return np.ones(problem.m)
+    largest = abs(problem.A).max(axis=1)
+    largest = largest if problem.is_dense else largest.toarray().reshape(-1)
+    return power_of_two(np.where(largest > 0, largest, np.abs(problem.b)))
+
+
+def _column_norms(problem: LinearProblem, row: np.ndarray) -> np.ndarray:
+    """Return the norms of the columns of A / row, shape ``(N,)``; an operator's root mean square for all."""
+    if problem.is_dense:
+        return np.asarray(np.linalg.norm(problem.A / row[:, None], axis=0))
+    if not _is_operator(problem):
+        return np.asarray(np.sqrt(problem.A.multiply(problem.A).T @ row**-2.0))
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(8, problem.m))
+    return np.full(problem.n, np.sqrt(np.mean(problem.adjoint(signs) ** 2)))
+
+
+def power_of_two(sizes: ArrayLike) -> np.ndarray:
+    """Return the powers of two next to ``sizes``, and 1 for 0: scaling by them is exact.
+
+    >>> power_of_two([0.0, 3.0, 0.2])
+    array([1.  , 4.  , 0.25])
+    """
+    sizes = np.asarray(sizes, dtype=np.float64)
+    exponents = np.round(np.log2(np.where(sizes > 0, sizes, 1.0))).astype(int)
+    return np.asarray(np.ldexp(1.0, exponents))

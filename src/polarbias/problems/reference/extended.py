@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from scipy.linalg import qr, solve_triangular
 
+from polarbias.problems.certificate import power_of_two
+
 DEPENDENT = 1e-13  # relative distance to the span of other columns under which a column counts as one of the span
 
 
@@ -47,17 +49,6 @@ def miss(A: np.ndarray, x: np.ndarray, b: np.ndarray) -> np.ndarray:
     array([-1.e-17])
     """
     return np.asarray(wide(b) - wide(A) @ wide(x), dtype=np.float64)
-
-
-def power_of_two(sizes: Any) -> np.ndarray:
-    """Return the powers of two next to ``sizes``, 1 for 0: scaling by them is exact.
-
-    >>> power_of_two([0.0, 3.0, 0.2])
-    array([1.  , 4.  , 0.25])
-    """
-    sizes = np.asarray(sizes, dtype=np.float64)
-    exponents = np.round(np.log2(np.where(sizes > 0, sizes, 1.0))).astype(int)
-    return np.asarray(np.ldexp(1.0, exponents))
 
 
 def scaled(A: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:

@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike
 from scipy.optimize import linprog, nnls
 
 from polarbias.errors import Inaccurate
+from polarbias.problems.certificate import power_of_two
 from polarbias.problems.linear import LinearProblem, require_dense, require_problem
-from polarbias.problems.reference.extended import inverse, miss, norm, power_of_two, ratio, scaled, wide
+from polarbias.problems.reference.extended import inverse, miss, norm, ratio, scaled, wide
 from polarbias.problems.reference.minimum import (
     TOLERANCE,
     Minimum,

@@ -239,18 +239,21 @@ def farkas_certificate(
     row = np.ones(problem.m) if sigma else _row_scale(problem)  # a ball around b fixes the scale of the rows
     A = A / row[:, None]
     A /= power_of_two(np.abs(A).max(axis=0))
-    y = b / row
-    # The residual of a residual: each round gains the digits of A^T y that the distance of b has cost.
+    y = b / row / float(np.linalg.norm(b / row))
+    try:
+        y = y - A @ (nnls(A, y, maxiter=30 * problem.n)[0] if nonnegative else np.linalg.lstsq(A, y)[0])
+    except RuntimeError:  # the iteration limit of nnls
+        return None
+    # Projections restore the digits of A^T y that are lost where y is short.
     for _ in range(3):
-        y = y / np.linalg.norm(y)
-        try:
-            y = y - A @ (nnls(A, y, maxiter=30 * problem.n)[0] if nonnegative else np.linalg.lstsq(A, y)[0])
-        except RuntimeError:  # the iteration limit of nnls
+        size = float(np.linalg.norm(y))
+        if not size > INFEASIBLE_THRESHOLD:
             return None
-        if not np.linalg.norm(y) > INFEASIBLE_THRESHOLD:
-            return None
+        y = y / size
         if verify_farkas(problem, y / row, nonnegative, sigma=sigma):
             return np.asarray((y / row) / np.linalg.norm(y / row))
+        near = A[:, A.T @ y > -1e-6] if nonnegative else A
+        y = y - near @ np.linalg.lstsq(near, y)[0]
     return None
 
 

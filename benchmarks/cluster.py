@@ -22,14 +22,14 @@ import pandas as pd
 from rich.console import Console
 
 from polarbias.experiments import FIGURES, QUICK
-from polarbias.experiments.engine.cluster import DaskExecution
-from polarbias.experiments.engine.progress import LineWatcher
-from polarbias.experiments.engine.runner import LocalExecution, run_tasks
+from polarbias.experiments.engine.cluster import DaskBackend
+from polarbias.experiments.engine.progress import LineObserver
+from polarbias.experiments.engine.runner import LocalBackend, run_tasks
 from polarbias.experiments.engine.spec import LIMIT, RunConfiguration, Task
 from polarbias.experiments.engine.store import Store
 
 
-class Clock(LineWatcher):
+class Clock(LineObserver):
     """Notes when the first task begins, and how long tasks take by themselves."""
 
     def __init__(self, tasks):
@@ -45,15 +45,15 @@ class Clock(LineWatcher):
         self.inside += seconds
 
 
-def timed(tasks, profile, folder, execution):
+def timed(tasks, profile, folder, backend):
     clock = Clock(tasks)
 
     @contextmanager
-    def watching(_):
+    def observe(_):
         yield clock
 
     called = perf_counter()
-    run_tasks(tasks, profile, Store(folder, {"kind": "benchmark"}), watching, execution)
+    run_tasks(tasks, profile, Store(folder, {"kind": "benchmark"}), observe, backend)
     return perf_counter() - clock.began, clock.inside, clock.began - called
 
 
@@ -72,8 +72,8 @@ def main():
     parser.add_argument("--tiny", type=int, default=300)
     options = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    executions = {"this process": LocalExecution()}
-    executions |= {f"local:{count}": DaskExecution(f"local:{count}") for count in options.workers}
+    backends = {"this process": LocalBackend()}
+    backends |= {f"local:{count}": DaskBackend(f"local:{count}") for count in options.workers}
 
     profile = replace(QUICK, trials=options.trials, max_steps=options.max_steps)
     tasks = FIGURES[4].tasks(profile)
@@ -82,14 +82,14 @@ def main():
         Task(0, trial, "wn", "sparse", (RunConfiguration(1.0, 0.1, 0),), step=LIMIT) for trial in range(options.tiny)
     ]
     with tempfile.TemporaryDirectory(prefix="polarbias-cluster-") as name:
-        folders = {where: Path(name) / where.replace(":", "") for where in executions}
-        for where, execution in executions.items():
-            wall, inside, start = timed(tasks, profile, folders[where], execution)
+        folders = {where: Path(name) / where.replace(":", "") for where in backends}
+        for where, backend in backends.items():
+            wall, inside, start = timed(tasks, profile, folders[where], backend)
             print(f"{where}: {len(tasks)} tasks in {wall:.1f} s, {inside:.1f} s inside tasks; {start:.1f} s to start")
             same(folders["this process"], folders[where])
         print("tables are the same")
-        for where, execution in executions.items():
-            wall, inside, _ = timed(smallest, tiny, folders[where] / "tiny", execution)
+        for where, backend in backends.items():
+            wall, inside, _ = timed(smallest, tiny, folders[where] / "tiny", backend)
             print(
                 f"{where}: {1e3 * wall / len(smallest):.1f} ms for each of {len(smallest)} tiny tasks,"
                 f" {1e3 * inside / len(smallest):.1f} ms of it inside the task"

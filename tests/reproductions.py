@@ -5,12 +5,12 @@ import io
 import pandas as pd
 from rich.console import Console
 
-from polarbias.experiments.engine.progress import watching
+from polarbias.experiments.engine.progress import terminal_observer
 
 
 def quiet(tasks):
     """Watch a run and tell nobody."""
-    return watching(Console(file=io.StringIO()), tasks)
+    return terminal_observer(Console(file=io.StringIO()), tasks)
 
 
 def tables(folder):

@@ -87,10 +87,10 @@ def start(problem):
 
 
 def everything():
-    from polarbias.experiments.engine.cluster import DaskExecution
+    from polarbias.experiments.engine.cluster import DaskBackend
 
     return parsed(pb.citation(pb.gradient_flow, pb.gradient_descent, pb.mirror_descent, pb.minimal_l1, BasisPursuit,
-                              pb.flow_limit, DaskExecution))  # fmt: skip
+                              pb.flow_limit, DaskBackend))  # fmt: skip
 
 
 def test_entries_are_complete_and_ascii():
@@ -311,7 +311,7 @@ STORED = [*JAX, *ARRAYS, ARMIJO, HIGHS, MEHROTRA]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, no_drawings):
     folder = tmp_path_factory.mktemp("whole")
-    reproduce(PROFILE, folder, [4], watching=quiet)
+    reproduce(PROFILE, folder, [4], observe=quiet)
     return folder
 
 
@@ -342,7 +342,7 @@ def test_an_archive_of_limits_alone(folder, tmp_path):
 def test_a_sweep(rule, wanted, tmp_path):
     grid = tmp_path / "grid.toml"
     grid.write_text(f'm = 8\nn = 16\ns = 2\ntruth = "sparse"\nmax_steps = 20\nstep = "{rule}"\n')
-    sweep(read_grid(grid), tmp_path / "out", watching=quiet)
+    sweep(read_grid(grid), tmp_path / "out", observe=quiet)
     assert keys(tmp_path / "out") == wanted
 
 

@@ -115,13 +115,13 @@ def test_a_run_that_fails_is_stored_shown_and_ends_with_1(tmp_path):
     ],
 )
 def test_the_exit_code_tells_how_the_run_ended(status, loss, code, tmp_path, monkeypatch):
-    compute = runner.compute
+    compute = runner.compute_runs
 
     def ended(*arguments):
         runs, trajectories = compute(*arguments)
         return runs.assign(status=status, loss=loss), trajectories
 
-    monkeypatch.setattr(runner, "compute", ended)
+    monkeypatch.setattr(runner, "compute_runs", ended)
     result, _ = run(tmp_path, "--network", "plain", code=code)
     assert ("polarbias: the run failed: " in result.stderr) == bool(code)
 
@@ -147,7 +147,7 @@ def test_after_an_interruption_the_message_is_true(command, arguments, words, tm
     def interrupted(*args):
         raise runner.Interrupted
 
-    monkeypatch.setattr(runner, "compute", interrupted)
+    monkeypatch.setattr(runner, "compute_runs", interrupted)
     message = call(command, *arguments, "--out", tmp_path / "out", code=1).stderr
     assert message == f"polarbias: interrupted; {words}.\n"
     assert not list(tmp_path.glob("out/runs/*"))
@@ -229,7 +229,7 @@ def test_reproduce_writes_to_a_folder_named_like_the_profile(tmp_path, tiny, mon
     monkeypatch.chdir(tmp_path)
     calls = []
     monkeypatch.setattr(
-        experiments, "reproduce", lambda *args, **kw: calls.append((args, kw)) or experiments.Outcome(None, [], [])
+        experiments, "reproduce", lambda *args, **kw: calls.append((args, kw)) or experiments.Reproduction(None, [], [])
     )
     call("reproduce")
     call("reproduce", "--profile", "paper", "--trials", 3, "--seed", 4, "--force")
@@ -248,7 +248,7 @@ def test_plot_needs_results(tmp_path):
 def test_plot_redraws_a_run(tmp_path, monkeypatch):
     run(tmp_path, "--network", "plain", "--step", "stable")
     (tmp_path / "trajectory.png").unlink()
-    monkeypatch.setattr(runner, "compute", None)
+    monkeypatch.setattr(runner, "compute_runs", None)
     drawn = call("plot", tmp_path)
     assert drawn.stdout == f"trajectory.png and the tables are in {tmp_path}\n"
     assert (tmp_path / "trajectory.png").stat().st_size > 500

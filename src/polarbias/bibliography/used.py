@@ -43,7 +43,7 @@ _ROADS = {
     "BasisPursuit": (*_LEARN, *_PURSUIT),
     "BasisPursuitDenoise": (*_LEARN, *_PURSUIT),
     "DiagonalLinearRegressor": (*_LEARN, *_JAX, *_ARMIJO, *_LIMIT, *_LSODA),
-    "DaskExecution": ("rocklin2015dask",),
+    "DaskBackend": ("rocklin2015dask",),
 }
 
 
@@ -191,5 +191,5 @@ def _used_in(folder: Path) -> tuple[set[str], list[tuple[str, str]]]:
     keys = {key for rule in rules for key in by_rule.get(rule, _JAX)}
     keys.update(_ROADS["minimal_l1"])  # what every end is compared with
     if any(package == "distributed" for package, _ in recorded):
-        keys.update(_ROADS["DaskExecution"])
+        keys.update(_ROADS["DaskBackend"])
     return keys, recorded

@@ -6,14 +6,14 @@ import sys
 from typing import Any
 
 
-def watching() -> Any:
+def progress_observer() -> Any:
     """Return the maker of progress displays for this terminal."""
     from rich.console import Console
 
     from polarbias.experiments.engine import progress
 
     console = Console(stderr=True)
-    return lambda tasks: progress.watching(console, tasks)
+    return lambda tasks: progress.terminal_observer(console, tasks)
 
 
 def page(width: int = 100) -> Any:

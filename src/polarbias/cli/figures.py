@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from polarbias.cli.display import page, watching
+from polarbias.cli.display import page, progress_observer
 from polarbias.cli.group import after_interruption
-from polarbias.cli.parameters import CLUSTER, DEVICE, FORCE, MOST_STEPS, Folder, Integer, execution
+from polarbias.cli.parameters import CLUSTER, DEVICE, FORCE, MOST_STEPS, Folder, Integer, backend
 
 
 @click.command(epilog="Example: polarbias reproduce --figure 2 --figure 4 --out results/first")
@@ -55,9 +55,9 @@ def reproduce(  # noqa: PLR0913 -- one parameter per option
             chosen,
             folder,
             figures or tuple(experiments.FIGURES),
-            watching=watching(),
+            observe=progress_observer(),
             force=force,
-            execution=execution(cluster, device),
+            backend=backend(cluster, device),
         )
     _report(outcome, folder, folder)
 
@@ -111,11 +111,11 @@ def _report(outcome: Any, folder: Path, drawn: Path) -> None:
         table.add_row(str(finding.number), finding.statement, finding.source, finding.measured, str(finding.verdict))
     if outcome.findings:
         page(120).print(table)
-    if outcome.tally is not None:
-        tally = outcome.tally
+    if outcome.totals is not None:
+        totals = outcome.totals
         click.echo(
-            f"tasks computed: {tally.computed}, found: {tally.found}; "
-            f"run-steps computed: {tally.run_steps:,} in {tally.seconds:.0f} s"
+            f"tasks computed: {totals.computed}, found: {totals.found}; "
+            f"run-steps computed: {totals.run_steps:,} in {totals.seconds:.0f} s"
         )
     made = outcome.files[0].name if len(outcome.files) == 1 else "figures, overview.png, statements.md, report.html"
     click.echo(f"{made} and the tables are in {folder}" if drawn == folder else f"{made} are in {drawn}")

@@ -103,7 +103,7 @@ DEVICE = click.option(
 )
 
 
-def execution(cluster: str | None, device: str) -> Any:
+def backend(cluster: str | None, device: str) -> Any:
     """Return where tasks are computed: on the cluster, if one is given, or None for this process.
 
     Raises
@@ -113,9 +113,9 @@ def execution(cluster: str | None, device: str) -> Any:
     """
     if cluster is None:
         return None
-    from polarbias.experiments.engine.cluster import DaskExecution
+    from polarbias.experiments.engine.cluster import DaskBackend
 
-    return DaskExecution(cluster, device=device)
+    return DaskBackend(cluster, device=device)
 
 
 def wrong(option: str, message: str) -> click.BadParameter:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from polarbias.cli.display import page, watching
+from polarbias.cli.display import page, progress_observer
 from polarbias.cli.group import EXIT_FAILED, after_interruption
 from polarbias.cli.parameters import (
     DEFAULT_LAW,
@@ -135,9 +135,9 @@ def run(  # noqa: PLR0913 -- one parameter per option
         "run", 1, 1, (scale,), (ratio,), max_steps, seed=seed, m=m, n=n, s=s, ratio=ratio, scale=scale, tol=tol
     )
     with on(device):
-        tally, runs, trajectories, figure = run_single(task, profile, out, watching(), force)
+        totals, runs, trajectories, figure = run_single(task, profile, out, progress_observer(), force)
     _show_trajectory(runs, trajectories)
-    click.echo(f"run-steps computed: {tally.run_steps:,}; tables and {figure.name} are in {out}")
+    click.echo(f"run-steps computed: {totals.run_steps:,}; tables and {figure.name} are in {out}")
     status = Status[runs["status"].iloc[0].upper()]
     short = status is Status.LINE_SEARCH_FAILED and not runs["loss"].iloc[0] < tol
     if short or status in (Status.UNSTABLE, Status.DIVERGED, Status.COLLAPSED):

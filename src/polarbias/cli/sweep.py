@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from polarbias.cli.display import page, watching
+from polarbias.cli.display import page, progress_observer
 from polarbias.cli.group import after_interruption
-from polarbias.cli.parameters import CLUSTER, DEVICE, FORCE, Folder, execution
+from polarbias.cli.parameters import CLUSTER, DEVICE, FORCE, Folder, backend
 
 MOST_ROWS = 60
 """Rows of the summary that are shown."""
@@ -39,21 +39,21 @@ def sweep(spec: Path, out: Path, dry_run: bool, cluster: str | None, device: str
         _show_plan(grid)
         return
     with on(device if cluster is None else "cpu"):
-        where = execution(cluster, device)
-        tally, summary = experiments.sweep(grid, out, watching=watching(), force=force, execution=where)
+        where = backend(cluster, device)
+        totals, summary = experiments.sweep(grid, out, observe=progress_observer(), force=force, backend=where)
     _show_summary(summary)
     click.echo(
-        f"tasks computed: {tally.computed}, found: {tally.found}; "
-        f"run-steps computed: {tally.run_steps:,} in {tally.seconds:.0f} s"
+        f"tasks computed: {totals.computed}, found: {totals.found}; "
+        f"run-steps computed: {totals.run_steps:,} in {totals.seconds:.0f} s"
     )
     click.echo(f"the tables are in {out}")
 
 
 def _show_plan(grid: Any) -> None:
-    from polarbias.experiments.grids.cost import plan
+    from polarbias.experiments.grids.cost import estimate_cost
 
     tasks, left_out = grid.tasks()
-    found = plan(tasks, grid.profile)
+    found = estimate_cost(tasks, grid.profile)
     click.echo(f"tasks: {found.tasks:,}, {found.limit_tasks:,} of them exact limits; runs: {found.runs:,}")
     for reason, count in left_out.items():
         click.echo(f"left out: {count:,} combinations, because {reason}")

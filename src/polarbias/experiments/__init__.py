@@ -4,15 +4,15 @@ from polarbias.experiments.engine.archive import pack
 from polarbias.experiments.engine.spec import PAPER, PROFILES, QUICK, Profile, adjusted
 from polarbias.experiments.grids.grid import read_grid
 from polarbias.experiments.grids.sweep import sweep
-from polarbias.experiments.paper.reproduction import FIGURES, Outcome, redraw, report, reproduce
+from polarbias.experiments.paper.reproduction import FIGURES, Reproduction, redraw, report, reproduce
 
 __all__ = [
     "FIGURES",
     "PAPER",
     "PROFILES",
     "QUICK",
-    "Outcome",
     "Profile",
+    "Reproduction",
     "adjusted",
     "pack",
     "read_grid",

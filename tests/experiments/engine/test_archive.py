@@ -21,7 +21,7 @@ PROFILE = Profile(
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
-    reproduce(PROFILE, folder, [1, 4], watching=quiet)
+    reproduce(PROFILE, folder, [1, 4], observe=quiet)
     return folder
 
 

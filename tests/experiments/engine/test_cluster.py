@@ -20,8 +20,8 @@ from rich.console import Console
 from commands import call
 from polarbias.errors import ClusterError
 from polarbias.experiments import FIGURES, Profile, reproduce
-from polarbias.experiments.engine.cluster import THREADS, DaskExecution
-from polarbias.experiments.engine.progress import BarWatcher, LineWatcher
+from polarbias.experiments.engine.cluster import THREADS, DaskBackend
+from polarbias.experiments.engine.progress import BarObserver, LineObserver
 from polarbias.experiments.engine.runner import run_tasks
 from polarbias.experiments.engine.store import Store
 from reproductions import assert_same_tables, quiet
@@ -30,7 +30,7 @@ PROFILE = Profile(
     "small", trials=2, starts=1, r0=(0.1, 1.0), ratios=(1.0, 0.1), max_steps=20_000, tol=0.0, m=10, n=20, s=2,
     limit_trials=1, limit_r0=(0.1, 1.0),
 )  # fmt: skip
-CELLS = FIGURES[4].tasks(PROFILE)
+TASKS = FIGURES[4].tasks(PROFILE)
 DRIVER = f"""
 import signal
 
@@ -49,7 +49,7 @@ pytestmark = pytest.mark.usefixtures("no_logging_set_up", "no_drawings")
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reference")
-    reproduce(PROFILE, folder, [4], watching=quiet)
+    reproduce(PROFILE, folder, [4], observe=quiet)
     return folder
 
 
@@ -129,11 +129,11 @@ def shared(tmp_path_factory):
     both.close()
 
 
-class Acting(LineWatcher):
+class Acting(LineObserver):
     """Does something when a number of tasks have begun."""
 
     def __init__(self, count, action):
-        super().__init__(Console(file=io.StringIO()), CELLS)
+        super().__init__(Console(file=io.StringIO()), TASKS)
         self.begun, self.ended, self._count, self._action = [], [], count, action
 
     def started(self, task):
@@ -147,7 +147,7 @@ class Acting(LineWatcher):
         self.ended.append(task.key)
 
     @contextmanager
-    def watching(self, tasks):
+    def observe(self, tasks):
         yield self
 
 
@@ -162,11 +162,11 @@ def test_processes_of_their_own_find_the_same_tables_on_their_share_of_the_cores
                 seen[child.pid] = [environment[name] for name in THREADS]
 
     monkeypatch.setenv("NPROC", "64")  # more than there are
-    watcher = Acting(2, look)
-    tally = reproduce(PROFILE, tmp_path, [4], watching=watcher.watching, execution=DaskExecution("local:2")).tally
-    assert (tally.computed, tally.found) == (len(CELLS), 0)
+    observer = Acting(2, look)
+    totals = reproduce(PROFILE, tmp_path, [4], observe=observer.observe, backend=DaskBackend("local:2")).totals
+    assert (totals.computed, totals.found) == (len(TASKS), 0)
     assert_same_tables(tmp_path, reference)
-    assert sorted(watcher.begun) == sorted(watcher.ended) == sorted(task.key for task in CELLS)
+    assert sorted(observer.begun) == sorted(observer.ended) == sorted(task.key for task in TASKS)
     cores = len(os.sched_getaffinity(0))
     assert len(seen) == 2
     for values in seen.values():
@@ -175,12 +175,11 @@ def test_processes_of_their_own_find_the_same_tables_on_their_share_of_the_cores
     assert dict(os.environ) == before
     # With nothing to do no cluster is started.
     assert (
-        reproduce(PROFILE, tmp_path, [4], watching=quiet, execution=DaskExecution("tcp://127.0.0.1:1")).tally.computed
-        == 0
+        reproduce(PROFILE, tmp_path, [4], observe=quiet, backend=DaskBackend("tcp://127.0.0.1:1")).totals.computed == 0
     )
 
 
-def test_a_cancelled_cell_ends_on_its_worker(tmp_path, shared):
+def test_a_cancelled_task_ends_on_its_worker(tmp_path, shared):
     endless = Profile(**{**asdict(PROFILE), "max_steps": 10**12})
 
     def interrupt():
@@ -189,14 +188,14 @@ def test_a_cancelled_cell_ends_on_its_worker(tmp_path, shared):
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         run_tasks(
-            CELLS[:2],
+            TASKS[:2],
             endless,
             Store(tmp_path / "out", {}),
-            Acting(2, interrupt).watching,
-            DaskExecution(shared.address),
+            Acting(2, interrupt).observe,
+            DaskBackend(shared.address),
         )
     # Each worker has one thread, and it is free again.
-    run_tasks(CELLS[:2], PROFILE, Store(tmp_path / "next", {}), quiet, DaskExecution(shared.address))
+    run_tasks(TASKS[:2], PROFILE, Store(tmp_path / "next", {}), quiet, DaskBackend(shared.address))
     assert time.monotonic() - began < 60
 
 
@@ -204,44 +203,44 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path, reference, shared, cap
     monkeypatch.setattr(
         "polarbias.experiments.engine.cluster.environment", lambda: {"versions": {"polarbias": "0.0.1"}}
     )
-    watcher = Acting(3, lambda: shared.kill("first"))
-    reproduce(PROFILE, tmp_path, [4], watching=watcher.watching, execution=DaskExecution(shared.address))
+    observer = Acting(3, lambda: shared.kill("first"))
+    reproduce(PROFILE, tmp_path, [4], observe=observer.observe, backend=DaskBackend(shared.address))
     assert_same_tables(tmp_path, reference)
-    assert sorted(watcher.ended) == sorted(task.key for task in CELLS)
-    again = len(watcher.begun) - len(CELLS)
+    assert sorted(observer.ended) == sorted(task.key for task in TASKS)
+    again = len(observer.begun) - len(TASKS)
     assert again == caplog.text.count("begins anew: its worker died") <= 1
     assert caplog.text.count("computes with other versions than this process") == 1
 
 
-def test_a_cell_whose_workers_die_is_given_up_and_explained(tmp_path, reference, cluster):
+def test_a_task_whose_workers_die_is_given_up_and_explained(tmp_path, reference, cluster):
     both = cluster("first", "second", allowed_failures=0)
-    watcher = Acting(3, lambda: both.kill("first"))
+    observer = Acting(3, lambda: both.kill("first"))
     with pytest.raises(ClusterError, match=r"^1 worker died while it computed figure4-.*was tcp://.*memory") as error:
-        reproduce(PROFILE, tmp_path, [4], watching=watcher.watching, execution=DaskExecution(both.address))
+        reproduce(PROFILE, tmp_path, [4], observe=observer.observe, backend=DaskBackend(both.address))
     # Lost is what was under way to the worker, and what had yet to be fetched from it; the others were not held up.
-    lost = len(CELLS) - len(stored(tmp_path))
+    lost = len(TASKS) - len(stored(tmp_path))
     assert lost == (
         1 if "likewise" not in str(error.value) else 1 + int(re.search(r"likewise (\d)", str(error.value))[1])
     )
-    assert 1 <= lost < len(CELLS)
-    assert reproduce(PROFILE, tmp_path, [4], watching=quiet).tally.computed == lost
+    assert 1 <= lost < len(TASKS)
+    assert reproduce(PROFILE, tmp_path, [4], observe=quiet).totals.computed == lost
     assert_same_tables(tmp_path, reference)
 
 
 def test_a_scheduler_that_goes_away_ends_the_run_with_what_is_finished(tmp_path, reference, cluster, caplog):
     one = cluster("only")
-    watcher = Acting(3, lambda: one.kill("scheduler"))
+    observer = Acting(3, lambda: one.kill("scheduler"))
     with pytest.raises(ClusterError, match=rf"^the Dask scheduler at {one.address} is gone; finished tasks are stored"):
-        reproduce(PROFILE, tmp_path, [4], watching=watcher.watching, execution=DaskExecution(one.address))
+        reproduce(PROFILE, tmp_path, [4], observe=observer.observe, backend=DaskBackend(one.address))
     done = stored(tmp_path)
-    assert done == set(watcher.ended)
-    assert 0 < len(done) < len(CELLS)
+    assert done == set(observer.ended)
+    assert 0 < len(done) < len(TASKS)
     assert not caplog.records
-    assert reproduce(PROFILE, tmp_path, [4], watching=quiet).tally.found == len(done)
+    assert reproduce(PROFILE, tmp_path, [4], observe=quiet).totals.found == len(done)
     assert_same_tables(tmp_path, reference)
 
 
-def wait_for_a_cell(run, folder):
+def wait_for_a_task(run, folder):
     deadline = time.monotonic() + 120
     while not stored(folder):
         assert run.poll() is None, run.communicate()[1]
@@ -256,7 +255,7 @@ def test_ctrl_c_leaves_what_is_finished_and_no_process(tmp_path, reference):
     with subprocess.Popen(
         list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as run:
-        wait_for_a_cell(run, out)
+        wait_for_a_task(run, out)
         children = psutil.Process(run.pid).children(recursive=True)
         os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to the workers, too
         _, errors = run.communicate(timeout=60)
@@ -265,8 +264,8 @@ def test_ctrl_c_leaves_what_is_finished_and_no_process(tmp_path, reference):
     assert "Traceback" not in errors
     assert children
     assert psutil.wait_procs(children, timeout=10)[1] == []
-    assert 0 < len(stored(out)) < len(CELLS)
-    reproduce(PROFILE, out, [4], watching=quiet)
+    assert 0 < len(stored(out)) < len(TASKS)
+    reproduce(PROFILE, out, [4], observe=quiet)
     assert_same_tables(out, reference)
 
 
@@ -274,7 +273,7 @@ def test_no_scheduler_and_no_worker(tmp_path, cluster):
     none = cluster()
     for address, said in (("tcp://127.0.0.1:1", "no Dask scheduler answers"), (none.address, "got no worker")):
         with pytest.raises(ClusterError, match=rf"{said}.*within 1 s; start one with `dask"):
-            reproduce(PROFILE, tmp_path / "out", [4], watching=quiet, execution=DaskExecution(address, patience=1))
+            reproduce(PROFILE, tmp_path / "out", [4], observe=quiet, backend=DaskBackend(address, patience=1))
     assert not stored(tmp_path / "out")
 
 
@@ -307,11 +306,11 @@ def test_wrong_clusters_are_refused(command, value, tmp_path):
     )
 
 
-def test_several_cells_in_progress_are_shown():
+def test_several_tasks_in_progress_are_shown():
     stream = io.StringIO()
-    first, second, third = CELLS[:3]
+    first, second, third = TASKS[:3]
     runs = pd.DataFrame({"status": ["converged"], "steps": [3]})
-    lines = LineWatcher(Console(file=stream), CELLS[:3])
+    lines = LineObserver(Console(file=stream), TASKS[:3])
     for task in (first, second, first):  # the first one's worker died
         lines.started(task)
     for task in (second, first):
@@ -332,14 +331,14 @@ def test_several_cells_in_progress_are_shown():
             self.shown |= fields
 
     bar = Bar()
-    watcher = BarWatcher(bar, CELLS[:3])
-    watcher.started(first)
+    observer = BarObserver(bar, TASKS[:3])
+    observer.started(first)
     assert bar.shown["description"] == first.label
-    watcher.started(second)
+    observer.started(second)
     assert bar.shown["description"] == f"{first.label} and 1 more"
-    watcher.finished(second, runs, 1.0)
+    observer.finished(second, runs, 1.0)
     assert (bar.shown["description"], 0 < bar.shown["completed"] < bar.total) == (first.label, True)
-    watcher.finished(first, runs, 1.0)
-    watcher.started(third)
-    watcher.finished(third, runs, 1.0)
+    observer.finished(first, runs, 1.0)
+    observer.started(third)
+    observer.finished(third, runs, 1.0)
     assert bar.shown["completed"] == pytest.approx(bar.total)

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from polarbias.experiments import FIGURES, Profile, reproduce
 from polarbias.experiments.engine import runner
-from polarbias.experiments.engine.progress import LineWatcher
+from polarbias.experiments.engine.progress import LineObserver
 from polarbias.experiments.engine.runner import Interrupted
 from reproductions import assert_same_tables, quiet, tables
 
@@ -27,7 +27,7 @@ PROFILE = Profile(
     "small", trials=6, starts=1, r0=(0.01, 0.1, 1.0), ratios=(1.0, 0.1), max_steps=50_000, tol=0.0, m=40, n=120, s=4,
     limit_trials=2, limit_r0=(0.1, 1.0),
 )  # fmt: skip
-CELLS = FIGURES[4].tasks(PROFILE)
+TASKS = FIGURES[4].tasks(PROFILE)
 FOLDERS = {False: "runs", True: "limits"}
 # The real command on a profile whose tasks take about a third of a second each.
 DRIVER = f"""
@@ -48,16 +48,16 @@ def steps_of(tasks, folder):
 
 
 def stored(folder):
-    return [task for task in CELLS if (folder / FOLDERS[task.is_limit] / f"{task.key}.parquet").exists()]
+    return [task for task in TASKS if (folder / FOLDERS[task.is_limit] / f"{task.key}.parquet").exists()]
 
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     """Return the folder of a reproduction that nobody interrupted."""
     folder = tmp_path_factory.mktemp("reference")
-    tally = reproduce(PROFILE, folder, [4], watching=quiet).tally
-    assert (tally.computed, tally.found) == (len(CELLS), 0) == (12 + 12, 0)
-    assert tally.run_steps == steps_of(CELLS, folder) > 500_000
+    totals = reproduce(PROFILE, folder, [4], observe=quiet).totals
+    assert (totals.computed, totals.found) == (len(TASKS), 0) == (12 + 12, 0)
+    assert totals.run_steps == steps_of(TASKS, folder) > 500_000
     return folder
 
 
@@ -78,7 +78,7 @@ def process(tmp_path):
         child.communicate()
 
 
-def wait_for_a_cell(child, folder):
+def wait_for_a_task(child, folder):
     deadline = time.monotonic() + 120
     while not stored(folder):
         assert child.poll() is None, child.communicate()[1]
@@ -88,10 +88,10 @@ def wait_for_a_cell(child, folder):
 
 def finish(folder, reference, done):
     """Run again, and check that exactly the missing tasks were computed."""
-    missing = [task for task in CELLS if task not in done]
-    tally = reproduce(PROFILE, folder, [4], watching=quiet).tally
-    assert (tally.computed, tally.found) == (len(missing), len(done))
-    assert tally.run_steps == steps_of(missing, reference)
+    missing = [task for task in TASKS if task not in done]
+    totals = reproduce(PROFILE, folder, [4], observe=quiet).totals
+    assert (totals.computed, totals.found) == (len(missing), len(done))
+    assert totals.run_steps == steps_of(missing, reference)
     assert_same_tables(folder, reference)
     assert (folder / "statements.md").read_bytes() == (reference / "statements.md").read_bytes()
 
@@ -99,8 +99,8 @@ def finish(folder, reference, done):
 def test_a_second_run_computes_nothing(reference):
     before = {name: (reference / name).stat().st_mtime_ns for name in tables(reference)}
     copies = tables(reference)
-    tally = reproduce(PROFILE, reference, [4], watching=quiet).tally
-    assert (tally.computed, tally.found, tally.run_steps) == (0, len(CELLS), 0)
+    totals = reproduce(PROFILE, reference, [4], observe=quiet).totals
+    assert (totals.computed, totals.found, totals.run_steps) == (0, len(TASKS), 0)
     assert {name: (reference / name).stat().st_mtime_ns for name in before} == before
     for name, table in tables(reference).items():
         pd.testing.assert_frame_equal(table, copies[name], check_exact=True)
@@ -109,20 +109,20 @@ def test_a_second_run_computes_nothing(reference):
 def test_killed_and_resumed(process, tmp_path, reference):
     folder = tmp_path / "killed"
     child = process(folder)
-    wait_for_a_cell(child, folder)
+    wait_for_a_task(child, folder)
     time.sleep(random.uniform(0, 1))
     child.kill()
     child.communicate()
     assert child.returncode == -signal.SIGKILL
     done = stored(folder)
-    assert 0 < len(done) < len(CELLS)
+    assert 0 < len(done) < len(TASKS)
     finish(folder, reference, done)
 
 
 def test_ctrl_c_and_resumed(process, tmp_path, reference):
     folder = tmp_path / "interrupted"
     child = process(folder)
-    wait_for_a_cell(child, folder)
+    wait_for_a_task(child, folder)
     time.sleep(random.uniform(0, 1))
     child.send_signal(signal.SIGINT)
     output, errors = child.communicate(timeout=60)
@@ -130,13 +130,13 @@ def test_ctrl_c_and_resumed(process, tmp_path, reference):
     assert errors.rstrip().endswith("polarbias: interrupted; the same command goes on where this one stopped.")
     assert "Traceback" not in errors + output
     done = stored(folder)
-    assert 0 < len(done) < len(CELLS)
+    assert 0 < len(done) < len(TASKS)
     # A line for each finished task, and none after the signal.
     assert len(re.findall(r"^\[\d+/24\]", errors, re.MULTILINE)) <= len(done)
     finish(folder, reference, done)
 
 
-class Interrupting(LineWatcher):
+class Interrupting(LineObserver):
     """Presses Ctrl-C while the fourth task runs, when its last run has just ended, or when it is stored."""
 
     moment = ""
@@ -158,14 +158,14 @@ class Interrupting(LineWatcher):
 def test_an_interruption_is_never_lost(tmp_path, reference, moment, left):
     @contextmanager
     def interrupting(tasks):
-        watcher = Interrupting(Console(file=io.StringIO()), tasks)
-        watcher.moment = moment
-        yield watcher
+        observer = Interrupting(Console(file=io.StringIO()), tasks)
+        observer.moment = moment
+        yield observer
 
     with pytest.raises(Interrupted if moment == "running" else KeyboardInterrupt):
-        reproduce(PROFILE, tmp_path, [4], watching=interrupting)
+        reproduce(PROFILE, tmp_path, [4], observe=interrupting)
     done = stored(tmp_path)
-    assert done == CELLS[:left]
+    assert done == TASKS[:left]
     assert not (tmp_path / "statements.md").exists()
     finish(tmp_path, reference, done)
 
@@ -182,29 +182,29 @@ def test_interrupted_among_the_limits(tmp_path, reference, monkeypatch, limits_d
 
     monkeypatch.setattr(runner, "flow_limit", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        reproduce(PROFILE, tmp_path, [4], watching=quiet)
+        reproduce(PROFILE, tmp_path, [4], observe=quiet)
     monkeypatch.undo()
     monkeypatch.setattr("polarbias.experiments.paper.reproduction.draw_all", lambda figures, results, folder: [])
     done = stored(tmp_path)
-    assert done == CELLS[: 12 + limits_done]
+    assert done == TASKS[: 12 + limits_done]
     finish(tmp_path, reference, done)
 
 
 def test_a_damaged_table_of_limits_is_computed_again(tmp_path, reference, caplog):
-    reproduce(PROFILE, tmp_path, [4], watching=quiet)
-    path = tmp_path / "limits" / f"{CELLS[-1].key}.parquet"
+    reproduce(PROFILE, tmp_path, [4], observe=quiet)
+    path = tmp_path / "limits" / f"{TASKS[-1].key}.parquet"
     path.write_bytes(path.read_bytes()[:-50])
-    finish(tmp_path, reference, CELLS[:-1])
+    finish(tmp_path, reference, TASKS[:-1])
     assert path.name in caplog.text
 
 
-def test_lost_and_damaged_cells_are_computed_again(tmp_path, reference, caplog):
-    reproduce(PROFILE, tmp_path, [4], watching=quiet)
-    first, second, third = (tmp_path / "runs" / f"{task.key}.parquet" for task in CELLS[:3])
+def test_lost_and_damaged_tasks_are_computed_again(tmp_path, reference, caplog):
+    reproduce(PROFILE, tmp_path, [4], observe=quiet)
+    first, second, third = (tmp_path / "runs" / f"{task.key}.parquet" for task in TASKS[:3])
     first.unlink()
     second.write_bytes(second.read_bytes()[:-100])
     (tmp_path / "trajectories" / third.name).write_bytes(b"")
-    finish(tmp_path, reference, CELLS[3:])
+    finish(tmp_path, reference, TASKS[3:])
     assert second.name in caplog.text
     assert third.name in caplog.text
 
@@ -216,7 +216,7 @@ def test_killed_again_and_again(process, tmp_path, reference, seed):
     while True:
         done = stored(folder)
         child = process(folder)
-        wait_for_a_cell(child, folder)
+        wait_for_a_task(child, folder)
         try:
             output, errors = child.communicate(timeout=rng.uniform(0, 6) if kills < 8 else 120)
         except subprocess.TimeoutExpired:
@@ -227,7 +227,7 @@ def test_killed_again_and_again(process, tmp_path, reference, seed):
             assert len(stored(folder)) >= len(done)
             continue
         assert child.returncode == 0, errors
-        missing = [task for task in CELLS if task not in done]
+        missing = [task for task in TASKS if task not in done]
         assert f"found: {len(done)}; run-steps computed: " in output
         executed = int(re.search(r"run-steps computed: ([\d,]+)", output)[1].replace(",", ""))
         assert executed == steps_of(missing, reference)
@@ -235,5 +235,5 @@ def test_killed_again_and_again(process, tmp_path, reference, seed):
     assert counts == sorted(counts)
     assert_same_tables(folder, reference)
     # Litter of killed writers stays under names that no reader takes for a table.
-    assert len(pd.read_parquet(folder / "runs")) == sum(len(task.runs) for task in CELLS if not task.is_limit)
+    assert len(pd.read_parquet(folder / "runs")) == sum(len(task.runs) for task in TASKS if not task.is_limit)
     assert os.listdir(folder / "runs")

@@ -61,7 +61,7 @@ def test_what_is_written_is_read_again(filled):
     assert (filled.root / "runs" / f"{KEY}.parquet").stat().st_mode & 0o777 == 0o644
 
 
-def test_without_finished_cells_tables_are_empty(store):
+def test_without_finished_tasks_tables_are_empty(store):
     runs, trajectories = store.read([KEY])
     assert runs.empty
     assert trajectories.empty
@@ -114,7 +114,7 @@ def test_a_new_file_appears_only_whole(tmp_path):
 
 
 @pytest.mark.parametrize("calls", [0, 1])
-def test_a_cell_counts_only_when_both_tables_are_there(store, monkeypatch, calls):
+def test_a_task_counts_only_when_both_tables_are_there(store, monkeypatch, calls):
     real, done = pq.write_table, []
 
     def dies(table, where, *args):
@@ -149,7 +149,7 @@ def test_limits_are_a_table_of_their_own(filled):
     assert names(Store(filled.root, SPEC, force=True).root) == ["spec.json"]
 
 
-def test_litter_of_a_killed_writer_is_no_cell(filled):
+def test_litter_of_a_killed_writer_is_no_task(filled):
     for folder in ("runs", "trajectories"):
         whole = (filled.root / folder / f"{KEY}.parquet").read_bytes()
         (filled.root / folder / ".figure4-trial01-wn-x1y2z3.parquet").write_bytes(whole[: len(whole) // 2])
@@ -248,7 +248,7 @@ def test_a_spec_that_is_not_ours_is_refused(filled, content):
     assert Store(filled.root, SPEC, force=True).read([KEY])[0].empty
 
 
-def test_a_cell_of_another_specification_is_refused(filled, tmp_path):
+def test_a_task_of_another_specification_is_refused(filled, tmp_path):
     other = Store(tmp_path / "other", spec(max_steps=20))
     path = other.root / "runs" / f"{KEY}.parquet"
     path.write_bytes((filled.root / "runs" / f"{KEY}.parquet").read_bytes())

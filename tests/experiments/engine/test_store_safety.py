@@ -121,14 +121,14 @@ from polarbias import experiments
 from polarbias.cli import main
 from polarbias.experiments.engine import progress
 
-finished = progress.LineWatcher.finished
+finished = progress.LineObserver.finished
 
 def full(self, task, runs, seconds):
     finished(self, task, runs, seconds)
     # From now on no file may grow beyond 100 bytes.
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
 
-progress.LineWatcher.finished = full
+progress.LineObserver.finished = full
 experiments.PROFILES["quick"] = experiments.Profile(**{asdict(PROFILE)!r})
 main(["reproduce", "--figure", "4", "--out", "out"])
 """

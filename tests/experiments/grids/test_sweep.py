@@ -12,7 +12,7 @@ from commands import call
 from polarbias.experiments import read_grid, sweep
 from polarbias.experiments.engine import runner
 from polarbias.experiments.engine.store import read_spec
-from polarbias.experiments.grids.cost import plan
+from polarbias.experiments.grids.cost import estimate_cost
 from polarbias.experiments.grids.grid import KEYS
 from repository import ROOT
 from reproductions import quiet
@@ -81,7 +81,7 @@ def test_what_is_no_toml_is_refused(content, part, tmp_path):
     assert "is not TOML" in call("sweep", path, "--out", tmp_path / "out", code=1).stderr
 
 
-def test_cells_are_the_product_without_what_cannot_be(tmp_path):
+def test_tasks_are_the_product_without_what_cannot_be(tmp_path):
     grid = read_grid(
         written(
             tmp_path, truth=["gaussian", "signed"], n=[20, 30], s=[2, 3], depth=[1, 2], law=["constant", "power:2.0"],
@@ -142,7 +142,7 @@ def test_a_sweep_is_stored_summed_up_and_found_again(tmp_path):
 
 
 def test_an_interrupted_sweep_goes_on(tmp_path, monkeypatch):
-    real, calls = runner.compute, []
+    real, calls = runner.compute_runs, []
 
     def interrupted(*args):
         if calls:
@@ -151,7 +151,7 @@ def test_an_interrupted_sweep_goes_on(tmp_path, monkeypatch):
         return real(*args)
 
     path, out = written(tmp_path, step="limit"), tmp_path / "out"
-    monkeypatch.setattr(runner, "compute", interrupted)
+    monkeypatch.setattr(runner, "compute_runs", interrupted)
     path = written(tmp_path, truth=["sparse", "signed"])
     message = call("sweep", path, "--out", out, code=1).stderr
     assert message.endswith("polarbias: interrupted; the same command goes on where this one stopped.\n")
@@ -173,9 +173,9 @@ def test_a_dry_run_bounds_the_cost_and_writes_nothing(tmp_path):
 
 def test_the_bound_is_one(tmp_path):
     grid = read_grid(written(tmp_path, tol=0.0, max_steps=2000))
-    bound = plan(grid.tasks()[0], grid.profile)
-    tally, _ = sweep(grid, tmp_path / "out", watching=quiet)
-    assert tally.run_steps <= bound.run_steps == 8000
+    bound = estimate_cost(grid.tasks()[0], grid.profile)
+    totals, _ = sweep(grid, tmp_path / "out", observe=quiet)
+    assert totals.run_steps <= bound.run_steps == 8000
     assert 0 < bound.seconds < 60
 
 
@@ -189,9 +189,9 @@ def test_the_page_has_every_key_and_an_example_that_runs(tmp_path):
     grid = read_grid(written(tmp_path, example))
     tasks, left_out = grid.tasks()
     [(count, limits, runs)] = re.findall(r"^tasks: (\d+), (\d+) of them exact limits; runs: (\d+)$", text, re.MULTILINE)
-    found = plan(tasks, grid.profile)
+    found = estimate_cost(tasks, grid.profile)
     assert (found.tasks, found.limit_tasks, found.runs) == (int(count), int(limits), int(runs))
     assert all(f"combinations, because {reason}" in text for reason in left_out)
-    tally, summary = sweep(grid, tmp_path / "out", watching=quiet)
-    assert tally.computed == len(tasks)
+    totals, summary = sweep(grid, tmp_path / "out", observe=quiet)
+    assert totals.computed == len(tasks)
     assert summary["runs"].sum() == found.runs

@@ -84,7 +84,7 @@ def test_runs_with_small_steps_end_near_the_limit_and_mirror_descent_nearer():
         if task.is_limit:
             limit = runner.compute_limits(task, PROFILE)["eps1_cert"].iloc[0]
         else:
-            made[task.algorithm, task.step] = runner.compute(task, PROFILE)[0]
+            made[task.algorithm, task.step] = runner.compute_runs(task, PROFILE)[0]
     stepped, fixed = (made[name, "stable"] for name in ("wn", "wn-renormalized"))
     assert list(stepped["c"]) == list(fixed["c"]) == [16, 32, 64, 128, 256]
     apart = (stepped["eps1_cert"] - limit).abs()
@@ -100,7 +100,7 @@ def test_computed_steps_are_scaled_by_c(monkeypatch):
     monkeypatch.setattr(runner, "gradient_descent", lambda *args, step, **kw: seen.append((args, step)) or 1 / 0)
     runs = tuple(RunConfiguration(1.0, 0.3, 0, c) for c in (0.5, 4.0))
     with pytest.raises(ZeroDivisionError):
-        runner.compute(Task(8, 0, "wn", "gaussian", runs, step="stable"), PROFILE)
+        runner.compute_runs(Task(8, 0, "wn", "gaussian", runs, step="stable"), PROFILE)
     [(arguments, step)] = seen
     np.testing.assert_allclose(step.dt[0], pb.ConstantStep.stable(*arguments).dt[0], rtol=1e-15)
     np.testing.assert_allclose(step.dt[1], 8 * step.dt[0], rtol=1e-15)

@@ -44,7 +44,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("polarbias.experiments.paper.reproduction.draw_all", lambda figures, results, folder: [])
-        assert reproduce(PROFILE, folder, [1, 4], watching=quiet).files[-1] == folder / "report.html"
+        assert reproduce(PROFILE, folder, [1, 4], observe=quiet).files[-1] == folder / "report.html"
     return folder
 
 

@@ -62,7 +62,7 @@ def test_profiles():
 
 
 @pytest.mark.parametrize(("profile", "runs"), [(QUICK, (45, 30, 10, 10, 15)), (PAPER, (442, 1020, 160, 340, 510))])
-def test_cells_of_each_figure(profile, runs):
+def test_tasks_of_each_figure(profile, runs):
     everything = [task for number in FIGURES for task in FIGURES[number].tasks(profile)]
     assert len({task.key for task in everything}) == len(everything)
     assert len({task.label for task in everything}) == len(everything)
@@ -114,7 +114,7 @@ def test_more_trials_than_the_papers_have_limits_too():
     assert {task.trial for task in tasks(replace(QUICK, trials=12), 4, limits=True)} == set(range(12))
 
 
-def test_cells_of_the_new_figures():
+def test_tasks_of_the_new_figures():
     few = replace(SMALL, trials=2)
     assert not tasks(few, 6)
     depths = {(c.trial, c.algorithm, c.depth) for c in tasks(few, 6, limits=True)}
@@ -149,7 +149,7 @@ def test_figure_1_covers_the_plane_once(profile):
 
 
 @pytest.mark.parametrize("number", [2, 3, 4, 5, 6, 7, 8])
-def test_more_trials_only_add_cells(number):
+def test_more_trials_only_add_tasks(number):
     few, many = (set(FIGURES[number].tasks(replace(SMALL, trials=trials))) for trials in (2, 4))
     assert few < many
     assert {task.trial for task in many - few} == {2, 3}
@@ -171,7 +171,7 @@ def start_of(task, monkeypatch):
         for road in ("gradient_descent", "mirror_descent", "flow_limit"):
             patch.setattr(runner, road, capture)
         with pytest.raises(Captured):
-            (runner.compute_limits if task.is_limit else runner.compute)(task, SMALL)
+            (runner.compute_limits if task.is_limit else runner.compute_runs)(task, SMALL)
     return seen[0]
 
 
@@ -231,7 +231,7 @@ def test_rows_recomputed(number, index, monkeypatch):
     monkeypatch.setattr(
         runner, "gradient_descent", lambda *args, **kw: solutions.append(real(*args, **kw)) or solutions[0]
     )
-    runs, trajectories = runner.compute(task, SMALL)
+    runs, trajectories = runner.compute_runs(task, SMALL)
     problem = pb.gaussian_problem(
         5, 12, 30, task.truth, s=3, center_rows=task.centred, experiment=number, trial=task.trial
     )
@@ -278,7 +278,7 @@ def test_a_trial_can_be_computed_alone(tmp_path):
     for task in tasks(profile, 4)[6:]:
         assert task.trial == 3
         runner._problem.cache_clear()
-        for alone, stored in zip(runner.compute(task, SMALL), store.read([task.key]), strict=True):
+        for alone, stored in zip(runner.compute_runs(task, SMALL), store.read([task.key]), strict=True):
             same(alone, stored)
     firsts = [store.read([task.key])[0]["loss"].iloc[0] for task in tasks(profile, 4)]
     assert len(set(firsts)) == 8
@@ -287,19 +287,19 @@ def test_a_trial_can_be_computed_alone(tmp_path):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
-    return folder, reproduce(SMALL, folder, watching=quiet)
+    return folder, reproduce(SMALL, folder, observe=quiet)
 
 
 def test_a_reproduction_leaves_tables_figures_and_verdicts(whole):
     folder, outcome = whole
     everything = [task for number in FIGURES for task in tasks(SMALL, number)]
     limits = [task for number in FIGURES for task in tasks(SMALL, number, limits=True)]
-    assert (outcome.tally.computed, outcome.tally.found) == (len(everything) + len(limits), 0)
+    assert (outcome.totals.computed, outcome.totals.found) == (len(everything) + len(limits), 0)
     table = pd.read_parquet(folder / "limits")
     assert len(table) == sum(len(task.runs) for task in limits)
     assert {*COLUMNS, "factorizations", "r", "log_rho"} - {"steps"} <= set(table.columns)
     table = pd.read_parquet(folder / "runs")
-    assert outcome.tally.run_steps == table["steps"].sum() > 0
+    assert outcome.totals.run_steps == table["steps"].sum() > 0
     assert set(COLUMNS) <= set(table.columns)
     assert len(table) == sum(len(task.runs) for task in everything)
     assert not table.drop(columns=["ratio", "status", "c"]).isna().any().any()
@@ -343,7 +343,7 @@ def test_redrawing_computes_nothing_and_says_the_same(whole, monkeypatch):
         monkeypatch.setattr(runner, road, None)
     monkeypatch.setattr("polarbias.experiments.paper.reproduction.draw_all", lambda figures, results, folder: [])
     again = redraw(folder)
-    assert again.tally is None
+    assert again.totals is None
     assert again.findings == outcome.findings
     assert (folder / "statements.md").read_bytes() == document
 
@@ -373,7 +373,7 @@ def test_bad_input():
         with pytest.raises(pb.InvalidInput, match=f"{name} must be at least .*, got {value}"):
             adjusted(QUICK, **{"trials": None, "max_steps": None, "seed": None, name: value})
     with pytest.raises(pb.InvalidInput, match=r"figure must be one of 1, 2, 3, 4, 5, 6, 7, 8, got 9"):
-        reproduce(SMALL, None, [1, 9], watching=quiet)
+        reproduce(SMALL, None, [1, 9], observe=quiet)
     for law in ("quadratic", "power", "power:x", "constant:2", "harmonic:1", "power:nan"):
         with pytest.raises(pb.InvalidInput, match="law must be constant, harmonic or power:K"):
             make_law(law, 1.0)
@@ -381,4 +381,4 @@ def test_bad_input():
         Task(0, 0, "wn-separate", "sparse", (RunConfiguration(1.0, 0.1, 0),)).network()
     for step in ("fast", "-1", "0", "nan"):
         with pytest.raises(pb.InvalidInput):
-            runner.compute(Task(0, 0, "wn", "sparse", (RunConfiguration(1.0, 0.1, 0),), step=step), SMALL)
+            runner.compute_runs(Task(0, 0, "wn", "sparse", (RunConfiguration(1.0, 0.1, 0),), step=step), SMALL)

@@ -14,7 +14,7 @@ from uuid import uuid4
 from polarbias.descent.device import on
 from polarbias.descent.gradient_descent import DescentProgress
 from polarbias.errors import ClusterError
-from polarbias.experiments.engine.runner import Computed, Watcher, computed, environment
+from polarbias.experiments.engine.runner import Observer, TaskResult, compute_task, environment
 from polarbias.experiments.engine.spec import Profile, Task
 
 try:
@@ -34,7 +34,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC"
 """What BLAS libraries and, the last one, XLA's CPU client take their number of threads from, when they start."""
 
 
-class DaskExecution:
+class DaskBackend:
     """Tasks on workers; only this process stores what they find.
 
     Parameters
@@ -51,7 +51,7 @@ class DaskExecution:
         """Remember the address."""
         self._where, self._patience, self._device = where, patience, device
 
-    def results(self, tasks: Sequence[Task], profile: Profile, watcher: Watcher) -> Generator[Computed]:
+    def results(self, tasks: Sequence[Task], profile: Profile, observer: Observer) -> Generator[TaskResult]:
         """Compute the tasks, in whatever order their workers finish.
 
         A task whose worker dies begins anew on another one, as often as the scheduler allows (three times unless it is
@@ -65,24 +65,24 @@ class DaskExecution:
         if not tasks:
             return
         with _connected(self._where, self._patience) as client:
-            futures = _Tasks(client, self._where, profile, watcher, self._device)
+            futures = _Tasks(client, self._where, profile, observer, self._device)
             yield from futures.results(tasks, self._patience)
 
 
 class _Tasks:
     """Tasks on their way through one client."""
 
-    def __init__(self, client: Client, where: str, profile: Profile, watcher: Watcher, device: str) -> None:
-        self._client, self._where, self._profile, self._watcher = client, where, profile, watcher
+    def __init__(self, client: Client, where: str, profile: Profile, observer: Observer, device: str) -> None:
+        self._client, self._where, self._profile, self._watcher = client, where, profile, observer
         self._device = device
-        self._outstanding: dict[str, tuple[Task, Future[Computed]]] = {}
+        self._outstanding: dict[str, tuple[Task, Future[TaskResult]]] = {}
         self._begun: set[str] = set()
         self._alike = {str(environment()["versions"])}
-        # Filled by the client's threads and emptied by ours: the watcher and the store know one thread only.
+        # Filled by the client's threads and emptied by ours: the observer and the store know one thread only.
         self._news: SimpleQueue[tuple[str, str]] = SimpleQueue()
         self._run = f"polarbias-{uuid4().hex}"
 
-    def results(self, tasks: Sequence[Task], patience: float) -> Generator[Computed]:
+    def results(self, tasks: Sequence[Task], patience: float) -> Generator[TaskResult]:
         waiting, given_up = iter(tasks), []
         self._client.subscribe_topic(self._run, lambda event: self._news.put(("begun", event[1])))
         try:
@@ -127,12 +127,12 @@ class _Tasks:
         self._begun.add(key)
         self._watcher.started(self._outstanding[key][0])
 
-    def _result(self, key: str) -> Computed:
+    def _result(self, key: str) -> TaskResult:
         if key not in self._begun:
             self._begin(key)
         _, future = self._outstanding.pop(key)
         try:
-            result: Computed = future.result()
+            result: TaskResult = future.result()
         except KilledWorker:
             raise
         except Exception as reason:
@@ -145,7 +145,7 @@ class _Tasks:
         self._compare(result)
         return result
 
-    def _compare(self, result: Computed) -> None:
+    def _compare(self, result: TaskResult) -> None:
         """Warn of versions that are not ours, once for each: they may round differently."""
         versions = str(result.made_by["versions"])
         if versions not in self._alike:
@@ -173,7 +173,7 @@ def _dead(given_up: Sequence[tuple[str, KilledWorker]]) -> ClusterError:
     )
 
 
-class _TaskWatcher:
+class _CancellationObserver:
     """Ends a task on its worker when nobody waits for it any more; Dask alone would let it run to its end."""
 
     def __init__(self, worker: Worker, name: str) -> None:
@@ -185,11 +185,11 @@ class _TaskWatcher:
             raise ClusterError(f"{task.key} was cancelled.")
 
 
-def _task(task: Task, profile: Profile, device: str, run: str, name: str) -> Computed:
+def _task(task: Task, profile: Profile, device: str, run: str, name: str) -> TaskResult:
     worker = get_worker()
     worker.log_event(run, task.key)
     with on(device):
-        return computed(task, profile, _TaskWatcher(worker, name))
+        return compute_task(task, profile, _CancellationObserver(worker, name))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from polarbias.descent.gradient_descent import DescentProgress
-from polarbias.experiments.engine.runner import Watcher
+from polarbias.experiments.engine.runner import Observer
 from polarbias.experiments.engine.spec import Task
 
 SECONDS_BETWEEN_LINES = 15.0
@@ -38,7 +38,7 @@ def losses(state: DescentProgress) -> str:
     return f"loss {chosen.min():.1e} .. {chosen.max():.1e}"
 
 
-class LineWatcher:
+class LineObserver:
     """Writes a line when a task ends, and now and then while one runs; lines are numbered in the order of the ends."""
 
     def __init__(self, console: Console, tasks: Sequence[Task]) -> None:
@@ -83,7 +83,7 @@ class LineWatcher:
         )
 
 
-class BarWatcher:
+class BarObserver:
     """Moves one bar over all tasks, with the time left and the losses of the runs under way."""
 
     def __init__(self, bar: Progress, tasks: Sequence[Task]) -> None:
@@ -121,10 +121,10 @@ class BarWatcher:
 
 
 @contextmanager
-def watching(console: Console, tasks: Sequence[Task]) -> Iterator[Watcher]:
-    """Give a watcher that fits the console, for the tasks that will be computed."""
+def terminal_observer(console: Console, tasks: Sequence[Task]) -> Iterator[Observer]:
+    """Return an observer that fits the console, for the tasks that will be computed."""
     if not (console.is_terminal and tasks):
-        yield LineWatcher(console, tasks)
+        yield LineObserver(console, tasks)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -136,4 +136,4 @@ def watching(console: Console, tasks: Sequence[Task]) -> Iterator[Watcher]:
         TextColumn("{task.fields[losses]}"),
     )
     with Progress(*columns, console=console, expand=True, speed_estimate_period=120) as bar:
-        yield BarWatcher(bar, tasks)
+        yield BarObserver(bar, tasks)

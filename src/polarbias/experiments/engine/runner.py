@@ -39,14 +39,14 @@ _limited_threads = Lock()
 """Held by solvers that limit the threads of BLAS: that is a setting of the whole process."""
 
 
-class TaskWatcher(Protocol):
+class TaskObserver(Protocol):
     """Who is told how a task goes."""
 
     def progress(self, task: Task, state: DescentProgress) -> None:
         """Note the state of a task's runs, about twice a second; an exception ends the task."""
 
 
-class Watcher(TaskWatcher, Protocol):
+class Observer(TaskObserver, Protocol):
     """Who is told how a run goes."""
 
     def started(self, task: Task) -> None:
@@ -56,12 +56,12 @@ class Watcher(TaskWatcher, Protocol):
         """Note that a task is done and stored."""
 
 
-Watching = Callable[[Sequence[Task]], AbstractContextManager[Watcher]]
-"""Makes the watcher of a run, given the tasks that are to be computed."""
+ObserverFactory = Callable[[Sequence[Task]], AbstractContextManager[Observer]]
+"""Makes the observer of a run, given the tasks that are to be computed."""
 
 
 @dataclass(frozen=True)
-class Tally:
+class Totals:
     """What a call of `run_tasks` did."""
 
     computed: int
@@ -75,7 +75,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 @dataclass(frozen=True)
-class Computed:
+class TaskResult:
     """A task's result and how it was made.
 
     Attributes
@@ -97,14 +97,14 @@ class Computed:
     made_by: dict[str, Any]
 
 
-class Execution(Protocol):
+class Backend(Protocol):
     """Where tasks are computed, and in which order."""
 
-    def results(self, tasks: Sequence[Task], profile: Profile, watcher: Watcher) -> Generator[Computed]:
+    def results(self, tasks: Sequence[Task], profile: Profile, observer: Observer) -> Generator[TaskResult]:
         """Compute tasks and yield each as soon as it is done; what runs ends when the iterator is closed."""
 
 
-class LocalExecution:
+class LocalBackend:
     """As many tasks at a time as there are cores, each in a thread of this process, on the caller's JAX device.
 
     Parameters
@@ -117,15 +117,15 @@ class LocalExecution:
         """Remember the folders."""
         self._checkpoint = checkpoint
 
-    def results(self, tasks: Sequence[Task], profile: Profile, watcher: Watcher) -> Generator[Computed]:
+    def results(self, tasks: Sequence[Task], profile: Profile, observer: Observer) -> Generator[TaskResult]:
         """Compute the tasks; after Ctrl-C those in progress leave their checkpoints."""
-        news: SimpleQueue[Future[Computed] | Callable[[], None]] = SimpleQueue()
-        told, device = _Relay(watcher, news), default_device()
+        news: SimpleQueue[Future[TaskResult] | Callable[[], None]] = SimpleQueue()
+        told, device = _Relay(observer, news), default_device()
 
-        def one(task: Task) -> Computed:
+        def one(task: Task) -> TaskResult:
             told.started(task)
             with jax.default_device(device):
-                return computed(task, profile, told, self._checkpoint and self._checkpoint(task.key))
+                return compute_task(task, profile, told, self._checkpoint and self._checkpoint(task.key))
 
         with ThreadPoolExecutor(CORES, thread_name_prefix="task") as pool, noticing_interrupts() as interrupted:
             try:
@@ -152,10 +152,10 @@ class LocalExecution:
 
 
 class _Relay:
-    """A watcher for the threads of several tasks, which passes on what it is told to the one that asked for them."""
+    """An observer for the threads of several tasks, which passes on what it is told to the one that asked for them."""
 
-    def __init__(self, watcher: Watcher, news: SimpleQueue[Any]) -> None:
-        self._watcher, self._news = watcher, news
+    def __init__(self, observer: Observer, news: SimpleQueue[Any]) -> None:
+        self._watcher, self._news = observer, news
         self.stopped = False
 
     def started(self, task: Task) -> None:
@@ -168,9 +168,9 @@ class _Relay:
 
 
 def run_tasks(
-    tasks: Sequence[Task], profile: Profile, store: Store, watching: Watching, execution: Execution | None = None
-) -> Tally:
-    """Compute and store the tasks that are missing in the store, in this process unless there is an ``execution``.
+    tasks: Sequence[Task], profile: Profile, store: Store, observe: ObserverFactory, backend: Backend | None = None
+) -> Totals:
+    """Compute and store the tasks that are missing in the store, in this process unless there is a ``backend``.
 
     Only this process writes the store.
 
@@ -179,14 +179,14 @@ def run_tasks(
     Interrupted
         After Ctrl-C; a later call goes on with the task that was in progress.
     ClusterError
-        The execution's workers or scheduler were lost; what was done before is stored.
+        The backend's workers or scheduler were lost; what was done before is stored.
     """
     began = perf_counter()
     missing = [task for task in tasks if not store.finished(task.key)]
     run_steps = 0
     with (
-        watching(missing) as watcher,
-        closing((execution or LocalExecution(store.checkpoint)).results(missing, profile, watcher)) as results,
+        observe(missing) as observer,
+        closing((backend or LocalBackend(store.checkpoint)).results(missing, profile, observer)) as results,
     ):
         for result in results:
             metadata = {"wall_seconds": result.seconds, **result.made_by}
@@ -195,24 +195,24 @@ def run_tasks(
             else:
                 store.write(result.task.key, result.table, result.trajectories, metadata)
                 run_steps += int(result.table["steps"].sum())
-            watcher.finished(result.task, result.table, result.seconds)
-    return Tally(len(missing), len(tasks) - len(missing), run_steps, perf_counter() - began)
+            observer.finished(result.task, result.table, result.seconds)
+    return Totals(len(missing), len(tasks) - len(missing), run_steps, perf_counter() - began)
 
 
-def computed(
-    task: Task, profile: Profile, watcher: TaskWatcher | None = None, checkpoint: Path | None = None
-) -> Computed:
+def compute_task(
+    task: Task, profile: Profile, observer: TaskObserver | None = None, checkpoint: Path | None = None
+) -> TaskResult:
     """Compute a task of runs or of exact limits, and time it."""
     began = perf_counter()
     if task.is_limit:
         table, trajectories = compute_limits(task, profile), None
     else:
-        table, trajectories = compute(task, profile, watcher, checkpoint)
-    return Computed(task, table, trajectories, perf_counter() - began, environment())
+        table, trajectories = compute_runs(task, profile, observer, checkpoint)
+    return TaskResult(task, table, trajectories, perf_counter() - began, environment())
 
 
-def compute(
-    task: Task, profile: Profile, watcher: TaskWatcher | None = None, checkpoint: Path | None = None
+def compute_runs(
+    task: Task, profile: Profile, observer: TaskObserver | None = None, checkpoint: Path | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Run one task and return its table of runs and its table of trajectories."""
     problem, minimum = problem_of(task, profile)
@@ -228,7 +228,7 @@ def compute(
             step=_step(task, problem, network, theta0),
             max_steps=profile.max_steps,
             tol=profile.tol,
-            callback=None if watcher is None else lambda state: watcher.progress(task, state),
+            callback=None if observer is None else lambda state: observer.progress(task, state),
             checkpoint=checkpoint,
         )
     if (solution.status == Status.INTERRUPTED).any():

@@ -8,7 +8,7 @@ from time import perf_counter
 
 import numpy as np
 
-from polarbias.experiments.engine.runner import compute, compute_limits, problem_of
+from polarbias.experiments.engine.runner import compute_limits, compute_runs, problem_of
 from polarbias.experiments.engine.spec import LIMIT, Profile, Task
 from polarbias.linalg.blas_threads import limit_blas_threads
 
@@ -29,7 +29,7 @@ MIRROR_STEPS = 3
 
 
 @dataclass(frozen=True)
-class Plan:
+class CostEstimate:
     """Numbers of tasks and runs, steps of all runs and seconds in one process, both at most."""
 
     tasks: int
@@ -39,7 +39,7 @@ class Plan:
     seconds: float
 
 
-def plan(tasks: Sequence[Task], profile: Profile) -> Plan:
+def estimate_cost(tasks: Sequence[Task], profile: Profile) -> CostEstimate:
     r"""Return the cost of tasks as if every run of descent used up its steps.
 
     .. math::
@@ -65,7 +65,7 @@ def plan(tasks: Sequence[Task], profile: Profile) -> Plan:
             measured[shape] = _measured(task, profile)
         seconds += measured[shape]
     runs = [task for task in tasks if not task.is_limit]
-    return Plan(
+    return CostEstimate(
         tasks=len(tasks),
         limit_tasks=len(tasks) - len(runs),
         runs=sum(len(task.runs) for task in tasks),
@@ -93,7 +93,7 @@ def _measured(task: Task, profile: Profile) -> float:
         few = replace(profile, max_steps=MIRROR_STEPS)
         problem_of(task, profile)
         began = perf_counter()
-        compute(one, few)
+        compute_runs(one, few)
         return count * profile.max_steps * (perf_counter() - began) / MIRROR_STEPS
     m, n, _ = task.dimensions(profile)
     turn = PRODUCTS * _products(m, n * (1 + (task.truth == "signed")), count) + TURN_SECONDS

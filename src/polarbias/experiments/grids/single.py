@@ -12,15 +12,15 @@ from matplotlib.figure import Figure as Canvas
 from polarbias.errors import StoreMismatch
 from polarbias.experiments.engine.figure import save
 from polarbias.experiments.engine.lock import exclusive
-from polarbias.experiments.engine.runner import Tally, Watching, run_tasks
+from polarbias.experiments.engine.runner import ObserverFactory, Totals, run_tasks
 from polarbias.experiments.engine.spec import Profile, RunConfiguration, Task
 from polarbias.experiments.engine.store import Store
 from polarbias.plotting.panels import STYLE, trajectory_panels
 
 
 def run_single(
-    task: Task, profile: Profile, folder: Path, watching: Watching, force: bool = False
-) -> tuple[Tally, pd.DataFrame, pd.DataFrame, Path]:
+    task: Task, profile: Profile, folder: Path, observe: ObserverFactory, force: bool = False
+) -> tuple[Totals, pd.DataFrame, pd.DataFrame, Path]:
     """Run a task of one run unless its result is in ``folder``; draw it; return tables and the figure's path.
 
     Raises
@@ -35,9 +35,9 @@ def run_single(
     task.configuration(profile).network()  # a wrong configuration is refused before the folder is touched
     with exclusive(folder):
         store = Store(folder, {"kind": "run", "task": task.identity(), "profile": profile.identity()}, force)
-        tally = run_tasks([task], profile, store, watching)
+        totals = run_tasks([task], profile, store, observe)
         runs, trajectories = store.read([task.key])
-        return tally, runs, trajectories, draw_single(runs, trajectories, folder)
+        return totals, runs, trajectories, draw_single(runs, trajectories, folder)
 
 
 def redraw_single(specification: dict[str, Any], folder: Path, target: Path) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from polarbias.experiments.engine.lock import exclusive
-from polarbias.experiments.engine.runner import Execution, Tally, Watching, run_tasks
+from polarbias.experiments.engine.runner import Backend, ObserverFactory, Totals, run_tasks
 from polarbias.experiments.engine.store import Store
 from polarbias.experiments.grids.grid import Grid
 
@@ -16,8 +16,8 @@ AXES = ("truth", "m", "n", "s", "centred", "depth", "algorithm", "law", "directi
 
 
 def sweep(
-    grid: Grid, folder: Path, *, watching: Watching, force: bool = False, execution: Execution | None = None
-) -> tuple[Tally, pd.DataFrame]:
+    grid: Grid, folder: Path, *, observe: ObserverFactory, force: bool = False, backend: Backend | None = None
+) -> tuple[Totals, pd.DataFrame]:
     """Compute what is missing in ``folder``; return what was done and the `summary` of the grid.
 
     A grid that has grown along any axis but scale and ratio finds its earlier tasks in the folder.
@@ -35,9 +35,9 @@ def sweep(
     with exclusive(folder):
         store = Store(folder, grid.specification(), force)
         store.write_plan(grid.values)
-        tally = run_tasks(tasks, grid.profile, store, watching, execution)
+        totals = run_tasks(tasks, grid.profile, store, observe, backend)
         keys = [task.key for task in tasks]
-        return tally, summary(pd.concat([store.read_runs(keys), store.read_limits(keys)], ignore_index=True))
+        return totals, summary(pd.concat([store.read_runs(keys), store.read_limits(keys)], ignore_index=True))
 
 
 def summary(ends: pd.DataFrame) -> pd.DataFrame:

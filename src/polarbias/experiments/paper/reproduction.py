@@ -14,7 +14,7 @@ from polarbias.experiments.engine.archive import Archive, is_archive
 from polarbias.experiments.engine.figure import PaperFigure, draw_all
 from polarbias.experiments.engine.lock import exclusive
 from polarbias.experiments.engine.results import Results
-from polarbias.experiments.engine.runner import Execution, Tally, Watching, run_tasks
+from polarbias.experiments.engine.runner import Backend, ObserverFactory, Totals, run_tasks
 from polarbias.experiments.engine.spec import Profile, Task
 from polarbias.experiments.engine.store import Store, read_spec
 from polarbias.experiments.grids.single import redraw_single
@@ -43,10 +43,10 @@ class Tables(Protocol):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Reproduction:
     """What a reproduction left behind."""
 
-    tally: Tally | None
+    totals: Totals | None
     findings: list[Finding]
     files: list[Path]
 
@@ -56,13 +56,13 @@ def reproduce(
     folder: Path,
     figures: Sequence[int] = tuple(FIGURES),
     *,
-    watching: Watching,
+    observe: ObserverFactory,
     force: bool = False,
-    execution: Execution | None = None,
-) -> Outcome:
+    backend: Backend | None = None,
+) -> Reproduction:
     """Compute what is missing in ``folder``, then draw the figures and judge the statements.
 
-    Computed is what is asked for, in this process unless there is an ``execution``; drawn and judged is all that calls
+    Computed is what is asked for, in this process unless there is a ``backend``; drawn and judged is all that calls
     with this specification have finished there.
 
     Raises
@@ -82,11 +82,11 @@ def reproduce(
         most = replace(profile, trials=max(profile.trials, trials))
         store.write_plan({"figures": planned, "trials": most.trials})
         tasks = [task for figure in chosen for task in figure.tasks(profile)]
-        tally = run_tasks(tasks, profile, store, watching, execution)
-        return replace(_show(_figures(planned), most, store, folder, folder), tally=tally)
+        totals = run_tasks(tasks, profile, store, observe, backend)
+        return replace(_show(_figures(planned), most, store, folder, folder), totals=totals)
 
 
-def redraw(folder: Path, target: Path | None = None) -> Outcome:
+def redraw(folder: Path, target: Path | None = None) -> Reproduction:
     """Draw the finished part of a folder or an archive again, or a folder's single run, without computing anything.
 
     What is drawn goes to ``target``, by default the folder itself.
@@ -101,7 +101,7 @@ def redraw(folder: Path, target: Path | None = None) -> Outcome:
         make_folder(target)
     specification: dict[str, Any] = content["specification"]
     if specification.get("kind") == "run":
-        return Outcome(None, [], [redraw_single(specification, folder, target or folder)])
+        return Reproduction(None, [], [redraw_single(specification, folder, target or folder)])
     if specification.get("kind") == "sweep":
         raise StoreMismatch(
             f"{folder} holds a sweep, which has no figures of its own; its tables can be read as they are."
@@ -186,11 +186,11 @@ def _finished_of(
     return whole, Results(profile, *store.read(keys), store.read_limits(keys))
 
 
-def _show(figures: Sequence[PaperFigure], profile: Profile, store: Tables, folder: Path, target: Path) -> Outcome:
+def _show(figures: Sequence[PaperFigure], profile: Profile, store: Tables, folder: Path, target: Path) -> Reproduction:
     whole, results = _finished_of(figures, profile, store, folder)
     files = draw_all(whole, results, target)
     findings = judge_all(results)
     document = target / "statements.md"
     atomic_write(document, lambda path: path.write_text(as_markdown(findings, results)))
     page = write_report(target / "report.html", folder, whole, results, findings)
-    return Outcome(None, findings, [*files, document, page])
+    return Reproduction(None, findings, [*files, document, page])

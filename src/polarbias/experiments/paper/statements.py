@@ -26,8 +26,11 @@ from polarbias.experiments.paper.trends import (
     steps_rise_with_ratio,
 )
 from polarbias.experiments.paper.verdicts import (
-    Outcome,
-    Verdict,
+    FAILED,
+    HELD,
+    UNDECIDED,
+    Judgement,
+    StatementVerdict,
     below,
     count_open,
     every,
@@ -50,10 +53,10 @@ class Finding:
     statement: str
     source: str
     measured: str
-    verdict: Verdict
+    verdict: StatementVerdict
 
 
-def smaller_error(results: Results, centred: bool = False) -> Outcome:
+def smaller_error(results: Results, centred: bool = False) -> Judgement:
     """Compare eps1 of WN and plain for each r0 below the limit's radius (statement 1)."""
     rows = below(paired(results, 2, "eps1_cert", centred=centred))
     wins = (rows["wn"] < rows["plain"]) & ~rows["lost"]
@@ -64,7 +67,7 @@ def smaller_error(results: Results, centred: bool = False) -> Outcome:
     )
 
 
-def factor_at_one(results: Results) -> Outcome:
+def factor_at_one(results: Results) -> Judgement:
     """Compare the mean errors at r0 = 1 (statement 2)."""
     rows = paired(results, 2, "eps1_cert")
     rows = rows[np.isclose(rows["r0"], 1)]
@@ -72,10 +75,10 @@ def factor_at_one(results: Results) -> Outcome:
         factor = rows["plain"].mean() / rows["wn"].mean()
     measured = f"factor {factor:.3g} ({rows['plain'].mean():.3g} against {rows['wn'].mean():.3g})"
     if rows["lost"].any():
-        return measured + name_lost(rows["status"][rows["lost"]]), Verdict.FAILED
+        return measured + name_lost(rows["status"][rows["lost"]]), FAILED
     large = pd.Series([factor >= 100])
     turns = ~large & rows["open"].any() | rows["far"].any()
-    return measured, every(large, turns) if len(rows) else Verdict.UNDECIDED
+    return measured, every(large, turns) if len(rows) else UNDECIDED
 
 
 def _losses(trajectories: pd.DataFrame) -> pd.DataFrame:
@@ -102,7 +105,7 @@ def _stopped(runs: pd.DataFrame) -> tuple[int, str]:
     return count, f"; {count} of {len(runs)} runs stopped where the loss would have risen" if count else ""
 
 
-def losses_fall(results: Results) -> Outcome:
+def losses_fall(results: Results) -> Judgement:
     """Look for increases, and for ends that are not near zero (statement 3)."""
     table = pd.concat(
         [_losses(results.select_trajectories(2, algorithm="wn", step_rule=rule)) for rule in ("armijo", "stable")]
@@ -119,7 +122,7 @@ def losses_fall(results: Results) -> Outcome:
         f"{low.sum()} of {len(shown)} runs end below 1e-6 of their start, the highest at {shown['share'].max():.1g}"
     )
     if stopped or table["rise"].max() > 1e-12:
-        return measured, Verdict.FAILED
+        return measured, FAILED
     return measured, every(low, ~low & (shown["status"] == "max_steps"))
 
 
@@ -135,7 +138,7 @@ def _up_to_sqrt10(r0: pd.Series) -> pd.Series:
     return r0 <= SQRT10 * (1 + 1e-9)
 
 
-def recovery_gain(results: Results) -> Outcome:
+def recovery_gain(results: Results) -> Judgement:
     """Compare the recovery errors up to r0 = sqrt(10) and above (statement 6)."""
     table = _gains(results, 4)
     inside, above = table[table["inside"]], table[~table["inside"]]
@@ -148,7 +151,7 @@ def recovery_gain(results: Results) -> Outcome:
     )
 
 
-def sparse_losses(results: Results) -> Outcome:
+def sparse_losses(results: Results) -> Judgement:
     """Look for increases, and at the end of the largest start (statement 7)."""
     table = _losses(results.select_trajectories(4, algorithm="wn"))
     rise = table["rise"].max()
@@ -156,15 +159,15 @@ def sparse_losses(results: Results) -> Outcome:
     stopped, text = _stopped(results.select(4, algorithm="wn"))
     measured = f"largest relative rise {max(rise, 0):.1g}{text}; "
     if stopped or rise > 1e-12:
-        return measured + "the loss rose", Verdict.FAILED
+        return measured + "the loss rose", FAILED
     if largest.empty:
-        return measured + "no start at r0 = 100 in this profile", Verdict.UNDECIDED
+        return measured + "no start at r0 = 100 in this profile", UNDECIDED
     high = int((largest["share"] >= 1e-6).sum())
     measured += f"at r0 = 100, {high} of {len(largest)} runs end above 1e-6 of their start"
-    return measured, Verdict.HELD if high else Verdict.FAILED
+    return measured, HELD if high else FAILED
 
 
-def signed_gain(results: Results) -> Outcome:
+def signed_gain(results: Results) -> Judgement:
     """Compare the gains of Figures 5 and 4 (statement 8)."""
     tables = {figure: _gains(results, figure) for figure in (4, 5)}
     inside = {figure: table[table["inside"]] for figure, table in tables.items()}
@@ -176,11 +179,11 @@ def signed_gain(results: Results) -> Outcome:
     )
     if any(table["lost"].any() for table in inside.values()):
         runs = pd.concat([results.select(figure, algorithm="wn") for figure in (4, 5)])
-        return measured + lost_of(runs[_up_to_sqrt10(runs["r0"])]), Verdict.FAILED
+        return measured + lost_of(runs[_up_to_sqrt10(runs["r0"])]), FAILED
     return measured, verdict(1 < signed < sparse, unfinished)
 
 
-def converges_below_limit(results: Results) -> Outcome:
+def converges_below_limit(results: Results) -> Judgement:
     """Count how the WN runs with r0 below the limit's radius end (statement 10)."""
     rows = pd.concat([below(results.select(figure, algorithm="wn")) for figure in results.figures if figure in PAPERS])
     counts = rows["status"].value_counts()
@@ -190,11 +193,11 @@ def converges_below_limit(results: Results) -> Outcome:
     return measured, every(rows["status"] == "converged", rows["status"] == "max_steps")
 
 
-def root_ratio_start(results: Results) -> Outcome:
+def root_ratio_start(results: Results) -> Judgement:
     """Compare the limit's error at r0 near sqrt(eta) with the smallest over r0 (statement 11; at most twice that)."""
     limits = results.select_limits(1, part=MAP)
     if limits.empty:
-        return "no exact limits", Verdict.UNDECIDED
+        return "no exact limits", UNDECIDED
     table = limits.pivot(index="ratio", columns="r0", values="eps1_cert").clip(lower=FLOOR)
     scales = table.columns.to_numpy()
     nearest = [int(np.argmin(np.abs(np.log(scales**2 / ratio)))) for ratio in table.index]
@@ -207,66 +210,69 @@ def root_ratio_start(results: Results) -> Outcome:
     )
 
 
-def minimal_norm_is_s(results: Results) -> Outcome:
+def minimal_norm_is_s(results: Results) -> Judgement:
     """Compare the linear program's value with the truth's norm (statement 13)."""
     deviation = (results.select(4)["minimal_l1"] / results.profile.s - 1).abs().max()
     return f"largest relative deviation {deviation:.1g} (held: at most 1e-9)", verdict(deviation <= 1e-9, 0)
 
 
-def small_ratio_unstable(results: Results) -> Outcome:
+def small_ratio_unstable(results: Results) -> Judgement:
     """Look for numerical failures at the smallest ratios (statement 15)."""
     runs = pd.concat([results.select(3, algorithm="wn"), results.select(1, algorithm="wn")])
     smallest = runs[runs["ratio"] <= 0.01]
     if smallest.empty:
-        return f"smallest ratio in this profile: {runs['ratio'].min():g}", Verdict.UNDECIDED
+        return f"smallest ratio in this profile: {runs['ratio'].min():g}", UNDECIDED
     bad = int(smallest["status"].isin(["unstable", "diverged", "line_search_failed"]).sum())
-    return f"{bad} of {len(smallest)} runs at eta <= 0.01 fail", Verdict.HELD if bad else Verdict.FAILED
+    return (
+        f"{bad} of {len(smallest)} runs at eta <= 0.01 fail",
+        HELD if bad else FAILED,
+    )
 
 
-def centred_rows(results: Results) -> Outcome:
+def centred_rows(results: Results) -> Judgement:
     """Judge statements 1, 4 and 5 on matrices with centred rows (statement 16)."""
     parts = [judge(results, centred=True) for judge in (smaller_error, error_falls_with_ratio, steps_rise_with_ratio)]
     verdicts = [part for _, part in parts]
-    total = Verdict.FAILED if Verdict.FAILED in verdicts else max(verdicts, key=list(Verdict).index)
+    total = FAILED if FAILED in verdicts else max(verdicts, key=list(StatementVerdict).index)
     judged = pd.concat([below(results.select(2, algorithm="wn", centred=True)), results.select(3, centred=True)])
     measured = "; ".join(f"{number}: {part}" for number, part in zip((1, 4, 5), verdicts, strict=True))
     return measured + lost_of(judged[judged["algorithm"] == "wn"]), total
 
 
-class _Statement(NamedTuple):
+class _PaperStatement(NamedTuple):
     statement: str
     source: str
     figures: tuple[int, ...]
-    judge: Callable[[Results], Outcome]
+    judge: Callable[[Results], Judgement]
     # Whether one of the figures is enough to judge by.
     any_figure: bool = False
 
 
 _STATEMENTS = (
-    _Statement("WN has the smaller l1 error whenever r0 is below the limit's radius", "2a", (2,), smaller_error),
-    _Statement("At r0 = 1 the errors differ by a factor of 100", "2a", (2,), factor_at_one),
-    _Statement("All losses fall monotonically to near zero", "2b", (2,), losses_fall),
-    _Statement("The error falls as eta falls", "3a", (3,), error_falls_with_ratio),
-    _Statement("The steps needed rise as eta falls", "3b", (3,), steps_rise_with_ratio),
-    _Statement("WN recovers better for r0 <= sqrt(10), not clearly above", "4a", (4,), recovery_gain),
-    _Statement("Losses fall monotonically; at r0 = 100 not to zero", "4b", (4,), sparse_losses),
-    _Statement("With signs WN still gains, but less", "5a", (4, 5), signed_gain),
-    _Statement("2a falls with r0 only because small starts run out of steps", "Figure 2", (2,), budget_slope),
-    _Statement(
+    _PaperStatement("WN has the smaller l1 error whenever r0 is below the limit's radius", "2a", (2,), smaller_error),
+    _PaperStatement("At r0 = 1 the errors differ by a factor of 100", "2a", (2,), factor_at_one),
+    _PaperStatement("All losses fall monotonically to near zero", "2b", (2,), losses_fall),
+    _PaperStatement("The error falls as eta falls", "3a", (3,), error_falls_with_ratio),
+    _PaperStatement("The steps needed rise as eta falls", "3b", (3,), steps_rise_with_ratio),
+    _PaperStatement("WN recovers better for r0 <= sqrt(10), not clearly above", "4a", (4,), recovery_gain),
+    _PaperStatement("Losses fall monotonically; at r0 = 100 not to zero", "4b", (4,), sparse_losses),
+    _PaperStatement("With signs WN still gains, but less", "5a", (4, 5), signed_gain),
+    _PaperStatement("2a falls with r0 only because small starts run out of steps", "Figure 2", (2,), budget_slope),
+    _PaperStatement(
         "Descent converges whenever r0 is below the limit's radius",
         "4.1",
         PAPERS,
         converges_below_limit,
         any_figure=True,
     ),
-    _Statement("r0 of the order of sqrt(eta) is a good choice", "Section 2", (1,), root_ratio_start),
-    _Statement(
+    _PaperStatement("r0 of the order of sqrt(eta) is a good choice", "Section 2", (1,), root_ratio_start),
+    _PaperStatement(
         "Plain error falls polynomially with the start, WN error exponentially", "Section 2", (2,), rates_in_start
     ),
-    _Statement("For the sparse truth the minimal l1 norm is s", "4.2", (4,), minimal_norm_is_s),
-    _Statement("The steps needed grow as r0 shrinks", "Section 5", (2,), steps_grow),
-    _Statement("A very small eta is numerically unstable", "1.2", (1, 3), small_ratio_unstable),
-    _Statement("Statements 1, 4, 5 with rows of A that sum to zero", "Theorem 2.1", (2, 3), centred_rows),
+    _PaperStatement("For the sparse truth the minimal l1 norm is s", "4.2", (4,), minimal_norm_is_s),
+    _PaperStatement("The steps needed grow as r0 shrinks", "Section 5", (2,), steps_grow),
+    _PaperStatement("A very small eta is numerically unstable", "1.2", (1, 3), small_ratio_unstable),
+    _PaperStatement("Statements 1, 4, 5 with rows of A that sum to zero", "Theorem 2.1", (2, 3), centred_rows),
 )
 
 

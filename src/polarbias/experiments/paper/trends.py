@@ -8,7 +8,19 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import spearmanr
 
 from polarbias.experiments.engine.results import Results
-from polarbias.experiments.paper.verdicts import Outcome, Verdict, below, count_open, is_far, is_lost, lost_of, verdict
+from polarbias.experiments.paper.verdicts import (
+    FAILED,
+    HELD,
+    UNDECIDED,
+    Judgement,
+    StatementVerdict,
+    below,
+    count_open,
+    is_far,
+    is_lost,
+    lost_of,
+    verdict,
+)
 
 
 def _rank(x: pd.Series | np.ndarray, y: pd.Series | np.ndarray) -> float:
@@ -18,7 +30,7 @@ def _rank(x: pd.Series | np.ndarray, y: pd.Series | np.ndarray) -> float:
     return round(float(spearmanr(x, y).statistic), 9)
 
 
-def error_falls_with_ratio(results: Results, centred: bool = False) -> Outcome:
+def error_falls_with_ratio(results: Results, centred: bool = False) -> Judgement:
     """Correlate ratio and mean error (statement 4)."""
     runs = results.select(3, algorithm="wn", centred=centred)
     table = runs.groupby("ratio")["eps1_cert"].mean().reset_index()
@@ -27,7 +39,7 @@ def error_falls_with_ratio(results: Results, centred: bool = False) -> Outcome:
         f"Spearman(1/eta, eps1) = {rank:.2f} over {len(table)} ratios; {count_open(runs)} runs used up their steps"
     )
     if is_lost(runs).any():
-        return measured + lost_of(runs), Verdict.FAILED
+        return measured + lost_of(runs), FAILED
     return measured, verdict(rank <= -0.9, int(is_far(runs).sum()) if rank <= -0.9 else count_open(runs))
 
 
@@ -49,26 +61,26 @@ def _rank_range(steps: np.ndarray, is_open: np.ndarray) -> tuple[float, float]:
     return round(float(low), 9), round(float(high), 9)
 
 
-def _steps_against(runs: pd.DataFrame, column: str) -> Outcome:
+def _steps_against(runs: pd.DataFrame, column: str) -> Judgement:
     """Correlate the steps needed with a column, over all values that means of unfinished runs can take."""
     table = runs.groupby(column).agg(steps=("steps", "mean"), open=("status", lambda s: (s != "converged").any()))
     table = table.reset_index()
     if len(table) < 2:
-        return f"one value of {column} only", Verdict.UNDECIDED
+        return f"one value of {column} only", UNDECIDED
     low, high = _rank_range(table["steps"].to_numpy(float), table["open"].to_numpy(bool))
     span = f"{low:.2f}" if low == high else f"{low:.2f} to {high:.2f}"
     measured = f"Spearman({column}, steps) = {span}; {int(table['open'].sum())} of {len(table)} means are lower bounds"
     if high <= -0.9:
-        return measured, Verdict.HELD
-    return measured, Verdict.FAILED if low > -0.9 else Verdict.UNDECIDED
+        return measured, HELD
+    return measured, FAILED if low > -0.9 else UNDECIDED
 
 
-def steps_rise_with_ratio(results: Results, centred: bool = False) -> Outcome:
+def steps_rise_with_ratio(results: Results, centred: bool = False) -> Judgement:
     """Correlate ratio and steps (statement 5)."""
     return _steps_against(results.select(3, algorithm="wn", centred=centred), "ratio")
 
 
-def steps_grow(results: Results) -> Outcome:
+def steps_grow(results: Results) -> Judgement:
     """Correlate r0 and steps (statement 14)."""
     return _steps_against(below(results.select(2, algorithm="wn")), "r0")
 
@@ -93,7 +105,7 @@ def _fit(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     return float(slope), float(1 - ((y - slope * x - offset) ** 2).sum() / spread) if spread else 0.0
 
 
-def budget_slope(results: Results) -> Outcome:
+def budget_slope(results: Results) -> Judgement:
     """Measure the slope of the error over r0, of runs and of the flow's limits, which no budget ends (statement 9)."""
     rows = below(results.select(2, algorithm="wn"))
     used_up = f"{count_open(rows)} of {len(rows)} runs used up their steps{lost_of(rows)}"
@@ -103,16 +115,19 @@ def budget_slope(results: Results) -> Outcome:
     slope, _ = _fit(np.log(r0), errors)
     measured = f"slope of log eps1 over log r0 is {slope:.2f}; {used_up}"
     if is_lost(rows).any():
-        return measured, Verdict.FAILED
+        return measured, FAILED
     if slope >= 0:
-        return measured + "; there is no fall to explain", Verdict.FAILED
+        return measured + "; there is no fall to explain", FAILED
     if not count_open(rows):
-        return measured + "; the fall has another reason", Verdict.FAILED
+        return measured + "; the fall has another reason", FAILED
     limit_r0, limit_errors = _logs(_limits_below(results, "wn"))
     if len(limit_r0) < FEWEST:
-        return measured + "; too few exact limits for their own slope", Verdict.UNDECIDED
+        return measured + "; too few exact limits for their own slope", UNDECIDED
     own, _ = _fit(np.log(limit_r0), limit_errors)
-    return measured + f"; slope of the exact limits {own:.2f}", Verdict.HELD if own >= 0 else Verdict.FAILED
+    return (
+        measured + f"; slope of the exact limits {own:.2f}",
+        HELD if own >= 0 else FAILED,
+    )
 
 
 def _limits_below(results: Results, algorithm: str) -> pd.DataFrame:
@@ -120,11 +135,14 @@ def _limits_below(results: Results, algorithm: str) -> pd.DataFrame:
     return limits if limits.empty else below(limits)
 
 
-def rates_in_start(results: Results) -> Outcome:
+def rates_in_start(results: Results) -> Judgement:
     """Fit a power of r0 to the plain limits' error and an exponential in r0^2 to that of WN (statement 12)."""
     (plain_r0, plain), (wn_r0, wn) = (_logs(_limits_below(results, name)) for name in ("plain", "wn"))
     if min(len(plain), len(wn)) < FEWEST:
-        return f"positive errors of limits: {len(plain)} plain, {len(wn)} WN, too few for a fit", Verdict.UNDECIDED
+        return (
+            f"positive errors of limits: {len(plain)} plain, {len(wn)} WN, too few for a fit",
+            UNDECIDED,
+        )
     power, power_fit = _fit(np.log(plain_r0), plain)
     rate, rate_fit = _fit(wn_r0**2, wn)
     measured = (
@@ -134,5 +152,5 @@ def rates_in_start(results: Results) -> Outcome:
     return measured, verdict(power > 0 and power_fit >= 0.9 and rate > 0 and rate_fit >= 0.9, 0)
 
 
-def _without_fit(rows: pd.DataFrame) -> Verdict:
-    return Verdict.FAILED if is_lost(rows).any() else Verdict.UNDECIDED
+def _without_fit(rows: pd.DataFrame) -> StatementVerdict:
+    return FAILED if is_lost(rows).any() else UNDECIDED

@@ -10,30 +10,32 @@ from polarbias.experiments.engine.results import Results
 from polarbias.plotting.panels import FAR
 
 
-class Verdict(StrEnum):
-    """Outcome of a statement."""
+class StatementVerdict(StrEnum):
+    """Judgement of a statement."""
 
     HELD = "held"
     FAILED = "failed"
     UNDECIDED = "not decided at this budget"
 
 
-Outcome = tuple[str, Verdict]
+HELD, FAILED, UNDECIDED = StatementVerdict.HELD, StatementVerdict.FAILED, StatementVerdict.UNDECIDED
+
+Judgement = tuple[str, StatementVerdict]
 """What was measured, in words, and the verdict."""
 
 
-def verdict(true: bool, open_runs: int) -> Verdict:
+def verdict(true: bool, open_runs: int) -> StatementVerdict:
     """Judge a predicate that runs without an end could still turn, either way."""
     if open_runs:
-        return Verdict.UNDECIDED
-    return Verdict.HELD if true else Verdict.FAILED
+        return UNDECIDED
+    return HELD if true else FAILED
 
 
-def every(true: pd.Series, turns: pd.Series) -> Verdict:
+def every(true: pd.Series, turns: pd.Series) -> StatementVerdict:
     """Judge that all cases are true; ``turns`` marks those that more steps could turn, either way."""
     if (~true & ~turns).any():
-        return Verdict.FAILED
-    return Verdict.HELD if len(true) and not turns.any() else Verdict.UNDECIDED
+        return FAILED
+    return HELD if len(true) and not turns.any() else UNDECIDED
 
 
 def count_open(runs: pd.DataFrame) -> int:

@@ -134,8 +134,8 @@ assert np.abs(same.x - limit.x).max() < 1e-10
 # %%
 network, theta0 = networks["weight normalization"], starts["weight normalization"]
 flow = pb.gradient_flow(problem, network, theta0)
-times = flow.trajectory.t
-along_flow = drift(problem, network, flow.trajectory.theta(times))
+times = flow.trajectory.time
+along_flow = drift(problem, network, flow.trajectory.evaluate(times).theta)
 print(f"flow, {len(times)} times: largest drift {along_flow.max():.1e}")
 assert along_flow.max() < 1e-10
 

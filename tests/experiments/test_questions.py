@@ -178,10 +178,10 @@ def test_integrated_rate_is_one_for_a_known_flow():
     network = pb.HadamardPower(2)
     flow = pb.gradient_flow(problem, network, network.init(1.0, [1.0]), tol=1e-12, accuracy=1e-12)
     t = speed._times(flow)
-    loss = flow.trajectory.loss(t)
+    loss = flow.trajectory.evaluate(t).loss
     exact = np.log(loss[0] / loss[-1]) / t[-1]
     assert speed._integrated(problem, network, flow, t) == pytest.approx(exact, rel=1e-5)
-    assert loss_rate(problem, network, flow.trajectory.theta(t)).value < exact
+    assert loss_rate(problem, network, flow.trajectory.evaluate(t).theta).value < exact
 
 
 def test_time_dependent_law_lands_on_the_curve():

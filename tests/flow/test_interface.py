@@ -27,16 +27,16 @@ def test_batches_are_their_chains():
     theta0 = network.init(np.full((2, 3), 0.8), direction)
     batch = pb.gradient_flow(pb.stack(problems), network, theta0)
     assert batch.batch_shape == batch.trajectory.batch_shape == (2, 3)
-    t = 0.9 * np.nanmax(batch.trajectory.t, -1).min()
-    whole = batch.trajectory.x([0.0, t])
+    t = 0.9 * np.nanmax(batch.trajectory.time, -1).min()
+    whole = batch.trajectory.evaluate([0.0, t]).x
     assert whole.shape == (2, 3, 2, N)
     for i, j in np.ndindex(2, 3):
         ratio = pb.WeightNormalization(pb.HadamardPower(2), [0.3, 1.0, 3.0][j])
         one = pb.gradient_flow(problems[i], ratio, ratio.init(0.8, direction))
         np.testing.assert_array_equal(batch[i, j].x, one.x)
-        np.testing.assert_array_equal(batch.trajectory[i, j].x(t), one.trajectory.x(t))
-        np.testing.assert_array_equal(whole[i, j, 1], one.trajectory.x(t))
-        np.testing.assert_array_equal(batch.trajectory[i, j].t, one.trajectory.t)
+        np.testing.assert_array_equal(batch.trajectory[i, j].evaluate(t).x, one.trajectory.evaluate(t).x)
+        np.testing.assert_array_equal(whole[i, j, 1], one.trajectory.evaluate(t).x)
+        np.testing.assert_array_equal(batch.trajectory[i, j].time, one.trajectory.time)
     short, full = (
         pb.gradient_flow(pb.stack(problems), network, theta0, t_end=1.0, full=full) for full in (False, True)
     )
@@ -81,16 +81,16 @@ def test_ends():
     theta0 = network.init(1.0, direction)
     stopped = pb.gradient_flow(problem, network, theta0, t_end=0.25)
     assert stopped.status == pb.Status.MAX_STEPS
-    assert stopped.trajectory.t[-1] == 0.25
-    assert stopped.steps == len(stopped.trajectory.t) - 1
+    assert stopped.trajectory.time[-1] == 0.25
+    assert stopped.steps == len(stopped.trajectory.time) - 1
     on = pb.gradient_flow(problem, network, stopped.theta, t_end=0.5)
     whole = pb.gradient_flow(problem, network, theta0, t_end=0.75)
     np.testing.assert_allclose(on.x, whole.x, atol=1e-7)
     loose = pb.gradient_flow(problem, network, theta0, tol=1e-3)
     assert 1e-5 < loose.loss < 1e-3
-    assert loose.trajectory.loss(loose.trajectory.t[-2]) >= 1e-3
+    assert loose.trajectory.loss[-2] >= 1e-3
     assert pb.gradient_flow(problem, network, loose.theta, tol=1e-3).steps == 0
-    assert pb.gradient_flow(problem, network, loose.theta, tol=1e-3).trajectory.x(0.0).shape == (N,)
+    assert pb.gradient_flow(problem, network, loose.theta, tol=1e-3).trajectory.evaluate(0.0).x.shape == (N,)
     assert pb.gradient_flow(problem, network, theta0, keep=False).trajectory is None
     zero = pb.gradient_flow(pb.LinearProblem(problem.A, np.zeros(M)), network, theta0, tol=1e-9)
     assert zero.status == pb.Status.CONVERGED
@@ -122,7 +122,7 @@ def test_interruptions(full, monkeypatch):
     again = pb.gradient_flow(problem, network, theta0, callback=key, full=full)
     assert list(again.status) == [pb.Status.INTERRUPTED] * 2
     np.testing.assert_array_equal(again.x, flow.x)
-    np.testing.assert_allclose(again.trajectory[0].x(again.trajectory[0].t[-1]), again.x[0], rtol=1e-9)
+    np.testing.assert_allclose(again.trajectory[0].x[-1], again.x[0], rtol=1e-9)
 
 
 def test_trajectories_pickle_and_refuse_times_outside():
@@ -131,11 +131,11 @@ def test_trajectories_pickle_and_refuse_times_outside():
     theta0 = network.init(1.0, direction)
     for full in (False, True):
         path = pb.gradient_flow(problem, network, theta0, t_end=1.0, full=full).trajectory
-        np.testing.assert_array_equal(pickle.loads(pickle.dumps(path)).x(0.3), path.x(0.3))
-        np.testing.assert_allclose(path.theta(0.0).u, theta0.u, rtol=1e-14)
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(path)).evaluate(0.3).x, path.evaluate(0.3).x)
+        np.testing.assert_allclose(path.evaluate(0.0).theta.u, theta0.u, rtol=1e-14)
         for t in (-0.1, 1.1, [], np.nan):
             with pytest.raises(pb.InvalidInput):
-                path.x(t)
+                path.evaluate(t)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_a_slow_passage_is_not_an_end():
     flow = pb.gradient_flow(problem, pb.HadamardPower(3), pb.Factor(np.array([0.5, 1e-6])))
     assert flow.status == pb.Status.CONVERGED
     np.testing.assert_allclose(flow.x, 1, atol=1e-5)
-    assert flow.trajectory.t[-1] > 1e5
+    assert flow.trajectory.time[-1] > 1e5
 
 
 class Weighted(pb.HadamardPower):

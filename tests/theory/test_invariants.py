@@ -263,9 +263,9 @@ def test_the_drift_of_a_flow_is_that_of_its_parameters(depth, law):
     network = pb.HadamardPower(depth) if law is None else pb.WeightNormalization(pb.HadamardPower(depth), law)
     theta0 = network.init(1.5, np.linspace(1, 2, 10))
     path = pb.gradient_flow(problem, network, theta0, accuracy=1e-4).trajectory
-    t = np.linspace(0, path.t[-1], 12)
+    t = np.linspace(0, path.time[-1], 12)
     np.testing.assert_allclose(
-        theory.flow_drift(problem, network, path, t), theory.drift(problem, network, path.theta(t)), atol=1e-12
+        theory.flow_drift(problem, network, path, t), theory.drift(problem, network, path.evaluate(t).theta), atol=1e-12
     )
 
 
@@ -273,9 +273,9 @@ def test_the_drift_of_a_flow_whose_entries_underflow():
     problem = pb.gaussian_problem(0, 20, 60, "gaussian")
     network = pb.WeightNormalization(pb.HadamardPower(2), 0.02)
     path = pb.gradient_flow(problem, network, network.init(0.5, np.ones(60))).trajectory
-    t = path.t[[0, len(path.t) // 2, -1]]
-    assert path.log_x(t[-1]).min() < -1500
-    assert theory.drift(problem, network, path.theta(t)).max() > 1e-3
+    t = path.time[[0, len(path) // 2, -1]]
+    assert path.evaluate(t[-1]).log_x.min() < -1500
+    assert theory.drift(problem, network, path.evaluate(t).theta).max() > 1e-3
     assert theory.flow_drift(problem, network, path, t).max() < 1e-9
 
 

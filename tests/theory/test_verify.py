@@ -35,16 +35,16 @@ def run(seed, m, n, depth, law, signed=False, centred=False, r0=0.8):
 
 
 class Altered:
-    """A trajectory with some of its methods replaced; each replacement maps the true value and the time."""
+    """A trajectory with some quantities replaced; each replacement maps the true value and the time."""
 
-    def __init__(self, path, **changes):
-        self.path, self.changes = path, changes
-        self.t = path.t * changes.get("stretch", 1.0)
+    def __init__(self, path, stretch=1.0, **changes):
+        self.path, self.stretch, self.changes = path, stretch, changes
+        self.time = path.time * stretch
 
-    def __getattr__(self, name):
-        true, scale = getattr(self.path, name), self.changes.get("stretch", 1.0)
-        change = self.changes.get(name, lambda value, t: value)
-        return lambda t: change(true(np.minimum(np.asarray(t) / scale, self.path.t[-1])), np.asarray(t) / scale)
+    def evaluate(self, t):
+        t = np.asarray(t) / self.stretch
+        states = self.path.evaluate(np.minimum(t, self.path.time[-1]))
+        return states._replace(**{name: change(getattr(states, name), t) for name, change in self.changes.items()})
 
 
 @st.composite

@@ -89,19 +89,19 @@ for ax, (name, x) in zip(axes, signals.items()):
 _FLOWS = f"""\
 def course(net):
     flow = pb.gradient_flow(problem, net, net.init(r0, direction))
-    t = flow.trajectory.t
+    t = flow.trajectory.time
     if len(t) > 2:
         steps = t[np.unique(np.linspace(1, len(t) - 1, {POINTS // 2}).astype(int))]
         t = np.unique(np.concatenate([np.geomspace(t[1], t[-1], {POINTS // 2}), steps]).clip(t[1], t[-1]))
-    X = flow.trajectory.x(t)
+    states = flow.trajectory.evaluate(t)
     columns = {{
         "t": t,
-        "loss": flow.trajectory.loss(t),
-        "r": flow.trajectory.r(t),
-        "excess": abs(X).sum(axis=-1) - best.value,
+        "loss": states.loss,
+        "r": states.r,
+        "excess": abs(states.x).sum(axis=-1) - best.value,
         "drift": theory.flow_drift(problem, net, flow.trajectory, t),
     }}
-    return X, pd.DataFrame(columns)
+    return states.x, pd.DataFrame(columns)
 
 
 """

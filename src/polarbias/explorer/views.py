@@ -168,18 +168,18 @@ def _flow(problem: LinearProblem, network: Any, theta0: Any, value: float, stop:
     from polarbias.theory import flow_drift
 
     flow = gradient_flow(problem, network, theta0, callback=stop)
-    times = _times(flow.trajectory.t)
-    X = flow.trajectory.x(times)
+    times = _times(flow.trajectory.time)
+    states = flow.trajectory.evaluate(times)
     table = pd.DataFrame(
         {
             "t": times,
-            "loss": flow.trajectory.loss(times),
-            "r": flow.trajectory.r(times),
-            "excess": np.abs(X).sum(axis=-1) - value,
+            "loss": states.loss,
+            "r": states.r,
+            "excess": np.abs(states.x).sum(axis=-1) - value,
             "drift": flow_drift(problem, network, flow.trajectory, times),
         }
     )
-    return flow, X, table
+    return flow, states.x, table
 
 
 def trajectories(settings: Settings, stop: Callable[[Any], bool]) -> tuple[pd.DataFrame, list[str]]:

@@ -18,7 +18,7 @@ from polarbias.errors import InvalidInput
 from polarbias.flow import dual
 from polarbias.flow import primal as full_equations
 from polarbias.flow.steps import FlowProgress, Watch
-from polarbias.flow.trajectory import DenseOutput, FlowTrajectory, Point
+from polarbias.flow.trajectory import DenseOutput, FlowState, FlowTrajectory
 from polarbias.linalg.blas_threads import limit_blas_threads
 from polarbias.mirror.reduced_form import reduced_forms
 from polarbias.mirror.state import MirrorState
@@ -34,7 +34,7 @@ MOST_STEPS = 1_000_000
 
 
 class _End(NamedTuple):
-    point: Point
+    point: FlowState
     status: Status
     steps: int
     dense_output: DenseOutput | None
@@ -179,16 +179,16 @@ def _dual_runs(problem: LinearProblem, network: Any, theta0: Any) -> Iterator[tu
         yield at, partial(integrate, one, form, length)
 
 
-def _reduced_at(run: dual.Run, length: float, t: float) -> Point:
+def _reduced_at(run: dual.Run, length: float, t: float) -> FlowState:
     return _reduced_point(run.at(t), length)
 
 
-def _reduced_point(state: MirrorState, length: float) -> Point:
+def _reduced_point(state: MirrorState, length: float) -> FlowState:
     """Return a state in the network's own parameters, with the length of u that the flow keeps."""
     form = state.form
     u = (1.0 if form.plain else length) * np.exp(state.log_pi / 2)
     x = form.signal(state.log_x)
-    return Point(state.parameters(length), state.r, u, x, state.log_x, state.loss, state.nu)
+    return FlowState(state.parameters(length), state.r, u, x, state.log_x, state.loss, state.nu)
 
 
 def _primal_runs(

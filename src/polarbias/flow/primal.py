@@ -14,7 +14,7 @@ import numpy as np
 from polarbias.descent.vector_field import Data, adjoint, field, residual
 from polarbias.errors import InvalidInput
 from polarbias.flow.steps import FOREVER, DenseOutputSegment, Integrator, Watch
-from polarbias.flow.trajectory import Point
+from polarbias.flow.trajectory import FlowState
 from polarbias.networks import FactorNetwork, Network, Polar
 from polarbias.problems.linear import LinearProblem
 from polarbias.solution import Status
@@ -108,7 +108,7 @@ class Equations:
         """Return the parameters of a flat vector."""
         return jax.tree.map(np.asarray, _like(self._theta0, y))
 
-    def point(self, y: np.ndarray) -> Point:
+    def point(self, y: np.ndarray) -> FlowState:
         """Return what a trajectory knows of a flat vector."""
         theta, network = self.theta(y), self.network
         with jax.enable_x64(True):
@@ -121,7 +121,7 @@ class Equations:
             with np.errstate(divide="ignore"):
                 log_x = network.degree * np.log(np.abs(factor))
             u = theta.u if isinstance(theta, Polar) else factor / np.sqrt((factor**2).sum())
-        return Point(theta, r, u, x, log_x, loss, None)
+        return FlowState(theta, r, u, x, log_x, loss, None)
 
 
 def run(
@@ -170,11 +170,11 @@ def _run(
     return y, status, times, segment
 
 
-def at(equations: Equations, segment: DenseOutputSegment | None, t: float) -> Point:
+def at(equations: Equations, segment: DenseOutputSegment | None, t: float) -> FlowState:
     """Return the run at one time."""
     return equations.point(equations.start if segment is None or t <= 0 else segment(t))
 
 
-def dense_output(equations: Equations, segment: DenseOutputSegment | None) -> Callable[[float], Point]:
+def dense_output(equations: Equations, segment: DenseOutputSegment | None) -> Callable[[float], FlowState]:
     """Return the run as a function of time."""
     return partial(at, equations, segment)

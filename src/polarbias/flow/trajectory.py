@@ -1,10 +1,10 @@
-"""The solution of a flow at any time."""
+"""Gradient flow as a function of time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import prod
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax
@@ -16,37 +16,61 @@ from polarbias.runtime.arrays import real_array
 from polarbias.runtime.batch_axes import selector
 
 
-class Point(NamedTuple):
-    """A run at one time; None for what its equations do not have."""
+class FlowState(NamedTuple):
+    """A gradient flow at one time or several; quantities that its equations do not have are None.
+
+    Attributes
+    ----------
+    theta
+        Parameters of the network.
+    r
+        Norm of the factor.
+    u
+        Direction: the parameter u under weight normalization, x / ||x|| without.
+    x, log_x
+        Signal X, and the logarithms of its absolute values (of both halves for a signed network).
+    loss
+        ``||A X - b||^2 / (2 L)``.
+    mirror_dual
+        Mirror variable nu, as in `Solution`.
+    """
 
     theta: Any
-    r: float
+    r: Any
     u: np.ndarray | None
     x: np.ndarray
     log_x: np.ndarray | None
-    loss: float
+    loss: Any
     mirror_dual: np.ndarray | None
 
 
 @dataclass(frozen=True, eq=False)
 class DenseOutput:
-    """Dense output of one run: its accepted times, and the run at any time between the first and the last."""
+    """Continuous solution of one run.
 
-    t: np.ndarray
-    at: Callable[[float], Point]
+    Attributes
+    ----------
+    time
+        Start and accepted times, ascending.
+    evaluate
+        Map from a time in their range to the state.
+    """
+
+    time: np.ndarray
+    evaluate: Callable[[float], FlowState]
 
 
 @dataclass(frozen=True, eq=False)
 class FlowTrajectory:
-    """A flow as a function of time, to the accuracy of the integration.
+    """Gradient flow at its accepted times, and at any time between them to the accuracy of the integration.
 
-    Every method takes one time or an array of them, between 0 and the end of the run; its result has the batch
-    axes first, then the axes of the times. Times are those of the network's own equations. Indexing selects runs.
+    Times are those of the network's own equations. Runs of a batch take different steps, so their records are padded
+    with NaN; indexing down to one run removes the padding.
 
     Attributes
     ----------
     outputs
-        Dense output of each run, an object array of batch shape.
+        `DenseOutput` of each run, an object array of batch shape.
 
     Examples
     --------
@@ -54,8 +78,10 @@ class FlowTrajectory:
     >>> problem = pb.LinearProblem([[1.0]], [1.0])
     >>> network = pb.HadamardPower(2)
     >>> path = pb.gradient_flow(problem, network, network.init(0.5, [1.0]), t_end=2.0, tol=0).trajectory
-    >>> path.x([0.0, 1.0, 2.0]).ravel().round(4)
+    >>> path.evaluate([0.0, 1.0, 2.0]).x.ravel().round(4)
     array([0.25  , 0.7112, 0.9479])
+    >>> float(path.time[-1]), path.r[[0, -1]].round(4)
+    (2.0, array([0.5   , 0.9736]))
     """
 
     outputs: np.ndarray
@@ -66,12 +92,33 @@ class FlowTrajectory:
         return tuple(self.outputs.shape)
 
     @property
-    def t(self) -> np.ndarray:
-        """Accepted times and the start, shape ``(..., K)``; the rows of a batch are padded with NaN."""
-        rows = [dense_output.t for dense_output in self.outputs.ravel()]
-        longest = max(len(row) for row in rows)
-        padded = [np.pad(row, (0, longest - len(row)), constant_values=np.nan) for row in rows]
-        return np.array(padded).reshape((*self.batch_shape, longest))
+    def time(self) -> np.ndarray:
+        """Start and accepted times, shape ``(..., K)``."""
+        return self._padded([output.time for output in self.outputs.ravel()])
+
+    @property
+    def loss(self) -> np.ndarray:
+        """Loss at the times `time`, shape ``(..., K)``."""
+        return self._padded([records.loss for records in self._records])
+
+    @property
+    def r(self) -> np.ndarray:
+        """Norm of the factor at the times `time`, shape ``(..., K)``."""
+        return self._padded([records.r for records in self._records])
+
+    @property
+    def l1(self) -> np.ndarray:
+        """``||X||_1`` at the times `time`, shape ``(..., K)``."""
+        return self._padded([np.abs(records.x).sum(-1) for records in self._records])
+
+    @property
+    def x(self) -> np.ndarray:
+        """Signal at the times `time`, shape ``(..., K, N)``."""
+        return self._padded([records.x for records in self._records])
+
+    def __len__(self) -> int:
+        """Return the number of records on the last axis, padding included."""
+        return max(len(output.time) for output in self.outputs.ravel())
 
     def __getitem__(self, index: Any) -> FlowTrajectory:
         """Select runs by indexing the batch axes."""
@@ -79,47 +126,51 @@ class FlowTrajectory:
 
     def __repr__(self) -> str:
         """Sizes instead of data."""
-        return f"FlowTrajectory(batch_shape={self.batch_shape}, steps={self.t.shape[-1] - 1})"
+        return f"FlowTrajectory(batch_shape={self.batch_shape}, steps={len(self) - 1})"
 
-    def theta(self, t: ArrayLike) -> Any:
-        """Return the network's parameters."""
-        return self._stacked("theta", t)
+    def evaluate(self, t: ArrayLike) -> FlowState:
+        """Return the state at one time or an array of times.
 
-    def r(self, t: ArrayLike) -> Any:
-        """Return the norm of the factor."""
-        return self._stacked("r", t)
+        Parameters
+        ----------
+        t
+            Times between 0 and the end of the shortest run, any shape.
 
-    def u(self, t: ArrayLike) -> Any:
-        """Return the direction: the parameter u under weight normalization, x / ||x|| without."""
-        return self._stacked("u", t)
+        Returns
+        -------
+        FlowState
+            Its arrays have the batch axes first, then the axes of ``t``.
 
-    def x(self, t: ArrayLike) -> Any:
-        """Return the signal X."""
-        return self._stacked("x", t)
-
-    def log_x(self, t: ArrayLike) -> Any:
-        """Return the logarithms of |X|, of both halves for a signed network."""
-        return self._stacked("log_x", t)
-
-    def loss(self, t: ArrayLike) -> Any:
-        """Return ``||A X - b||^2 / (2 L)``."""
-        return self._stacked("loss", t)
-
-    def mirror_dual(self, t: ArrayLike) -> Any:
-        """Return the mirror variable nu, as in `Solution`."""
-        return self._stacked("mirror_dual", t)
-
-    def _stacked(self, name: str, t: ArrayLike) -> Any:
+        Raises
+        ------
+        InvalidInput
+            No times, or times outside the flow.
+        """
         times = real_array(t, "t").astype(np.float64)
-        last = min(dense_output.t[-1] for dense_output in self.outputs.ravel())
+        last = min(output.time[-1] for output in self.outputs.ravel())
         if times.size == 0 or times.min() < 0 or times.max() > last:
             raise InvalidInput(f"t must lie between 0 and {last:.17g}, where the flow ends, got {t!r}.")
-        values = [
-            getattr(dense_output.at(float(one)), name) for dense_output in self.outputs.ravel() for one in times.ravel()
-        ]
-        if values[0] is None:
-            raise InvalidInput(f"the full equations of this network have no {name}.")
-        shape = self.batch_shape + times.shape
-        if prod(shape) != len(values):
-            raise InvalidInput("an empty batch has no values.")
-        return jax.tree.map(lambda *leaves: np.array(leaves).reshape(shape + np.shape(leaves[0]))[()], *values)
+        states = [output.evaluate(float(time)) for output in self.outputs.ravel() for time in times.ravel()]
+        return _stacked(states, self.batch_shape + times.shape)
+
+    @cached_property
+    def _records(self) -> list[FlowState]:
+        """States at the accepted times of each run."""
+        outputs = self.outputs.ravel()
+        return [_stacked([output.evaluate(t) for t in output.time], output.time.shape) for output in outputs]
+
+    def _padded(self, rows: list[np.ndarray]) -> np.ndarray:
+        padded = np.full((len(rows), len(self), *rows[0].shape[1:]), np.nan)
+        for target, row in zip(padded, rows, strict=True):
+            target[: len(row)] = row
+        return padded.reshape(self.batch_shape + padded.shape[1:])
+
+
+def _stacked(states: list[FlowState], shape: tuple[int, ...]) -> FlowState:
+    """Return states as one, with leading axes of this shape."""
+
+    def stack(*leaves: Any) -> Any:
+        return np.array(leaves).reshape(shape + np.shape(leaves[0]))[()]
+
+    stacked: FlowState = jax.tree.map(stack, *states)
+    return stacked

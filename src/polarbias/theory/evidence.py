@@ -203,12 +203,11 @@ class Evidence:
 
     def course_at(self, times: np.ndarray) -> Course:
         """Return the trajectory at these times."""
-        path = self.solution.trajectory
-        theta = path.theta(times)
+        states = self.solution.trajectory.evaluate(times)
+        theta = states.theta
         factor = np.asarray(self.network.factor(theta))
-        log_x = np.asarray(path.log_x(times))
-        r = np.asarray(theta.r if self.form.depth == 1 and isinstance(theta, Polar) else path.r(times))
-        return Course(times, r, np.asarray(path.loss(times)), theta, log_x, np.sign(factor))
+        r = np.asarray(theta.r if self.form.depth == 1 and isinstance(theta, Polar) else states.r)
+        return Course(times, r, np.asarray(states.loss), theta, np.asarray(states.log_x), np.sign(factor))
 
     @cached_property
     def course(self) -> Course:
@@ -224,7 +223,7 @@ class Evidence:
 
     @cached_property
     def _marks(self) -> np.ndarray:
-        accepted = np.asarray(self.solution.trajectory.t, np.float64)
+        accepted = np.asarray(self.solution.trajectory.time, np.float64)
         count = min(max(STRETCHES, accepted.size // LONGEST), accepted.size - 1)
         return np.asarray(accepted[np.unique(np.linspace(0, accepted.size - 1, count + 1).round().astype(int))])
 

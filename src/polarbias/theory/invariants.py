@@ -157,12 +157,12 @@ def flow_drift(problem: LinearProblem, network: Any, trajectory: FlowTrajectory,
     inner = _inner(network)
     if trajectory.batch_shape or inner.degree < 2:
         raise InvalidInput("flow_drift takes one run of depth 2 or more; index the trajectory of a batch.")
-    log_factor = trajectory.log_x(t) / inner.degree
+    states = trajectory.evaluate(t)
+    log_factor = states.log_x / inner.degree
     if inner is network:
         return moved_off_rows(problem, network, *_powers(inner.degree, log_factor, np.ones_like(log_factor)))
-    r = np.asarray(trajectory.r(t))
-    log_u = log_factor - np.log(r)[:, None]
-    rise = _pace(network, _length(trajectory.theta(0.0).u)) * network.ratio.E(r)
+    log_u = log_factor - np.log(states.r)[:, None]
+    rise = _pace(network, _length(states.theta.u[0])) * network.ratio.E(states.r)
     return moved_off_rows(problem, network, *_powers(inner.degree, log_u + rise[:, None], np.ones_like(log_u)))
 
 

@@ -67,7 +67,7 @@ def consistency(ev: Evidence) -> Verdict:
             log_r = logsumexp(2 * ev.log_factor(course), axis=-1) / 2
             worst.append(np.abs(np.expm1(log_r - np.log(np.abs(course.r)))).max())
             X = course.sign**depth * np.exp(course.log_x)
-            recorded = np.asarray(solution.trajectory.x(course.t))
+            recorded = np.asarray(solution.trajectory.evaluate(course.t).x)
             whole = X[:, : ev.problem.n] - X[:, ev.problem.n :] if ev.form.signed else X
             worst.append(np.abs(whole - recorded).max() / np.abs(X).max())
             missed = ((ev.problem.apply(recorded) - ev.problem.b) ** 2).sum(-1) / (2 * depth)
@@ -134,7 +134,7 @@ def lemma_3_2(ev: Evidence) -> Verdict:
     def observe() -> Observation:
         first = float(np.linalg.norm(ev.theta0.u))
         if ev.kind == "flow":
-            u = np.asarray(ev.solution.trajectory.u(ev.course.t))
+            u = np.asarray(ev.solution.trajectory.evaluate(ev.course.t).u)
             return at_most(
                 "largest relative change", np.abs(np.linalg.norm(u, axis=-1) / first - 1).max(), ev.tolerance
             )
@@ -154,7 +154,8 @@ def lemma_3_3(ev: Evidence) -> Verdict:
 
     def observe() -> Observation:
         if ev.kind == "flow":
-            values = [np.asarray(ev.solution.trajectory.x(ev.course.t)) if not ev.form.signed else np.zeros(1)]
+            x = np.zeros(1) if ev.form.signed else ev.solution.trajectory.evaluate(ev.course.t).x
+            values = [np.asarray(x)]
             kept = bool((ev.course.r > 0).all() and np.isfinite(ev.course.log_x).all() and (ev.course.sign >= 0).all())
         elif ev.kind == "descent":
             path, factor = ev.solution.trajectory, np.asarray(ev.network.factor(ev.solution.theta))

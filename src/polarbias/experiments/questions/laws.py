@@ -111,15 +111,15 @@ def _scheduled(problem: LinearProblem, direction: np.ndarray) -> tuple[np.ndarra
     flow = gradient_flow(
         problem, network, theta0, tol=0.0, rtol=1e-8, accuracy=1e-11, schedule=lambda t: (float(rate(t)), 1.0)
     )
-    own = flow.trajectory.t
+    own = flow.trajectory.time
     nodes, weights = np.polynomial.legendre.leggauss(6)
     total = 0.0
     # The integral of r r' / eta_r by parts, so that r' is not needed: it is half that of (r^2)' / eta_r.
     for left, right in pairwise(own):
         t = (left + right) / 2 + (right - left) / 2 * nodes
         slope = -ETA * 5 * np.sin(10 * t) / rate(t) ** 2
-        total -= float(weights @ (flow.trajectory.r(t) ** 2 * slope)) * (right - left) / 4
-    r = flow.trajectory.r(own[[0, -1]])
+        total -= float(weights @ (flow.trajectory.evaluate(t).r ** 2 * slope)) * (right - left) / 4
+    r = flow.trajectory.r[[0, -1]]
     total += float(r[1] ** 2 / rate(own[-1]) - r[0] ** 2 / rate(own[0])) / 2
     return flow.x, float(log(r[0] / r[1]) + total)
 

@@ -47,9 +47,9 @@ def rates(quick: bool = False) -> Answer:
         tol = (LATE[1] * float(np.linalg.norm(problem.b))) ** 2 / (2 * network.degree)
         flow = gradient_flow(problem, network, theta0, tol=tol, accuracy=1e-11)
         t = _times(flow)
-        printed = loss_rate(problem, network, flow.trajectory.theta(t)).value
+        printed = loss_rate(problem, network, flow.trajectory.evaluate(t).theta).value
         integrated = _integrated(problem, network, flow, t)
-        loss = flow.trajectory.loss(t)
+        loss = flow.trajectory.evaluate(t).loss
         mean = float(np.log(loss[0] / loss[-1]) / t[-1])
         late = np.searchsorted(-loss, -((LATE[0] * np.linalg.norm(problem.b)) ** 2) / (2 * network.degree))
         final = float(np.log(loss[late] / loss[-1]) / (t[-1] - t[late]))
@@ -70,7 +70,7 @@ def rates(quick: bool = False) -> Answer:
 
 def _times(flow: Solution) -> np.ndarray:
     """Return times that resolve the trajectory: its own, each interval cut in four."""
-    own = flow.trajectory.t
+    own = flow.trajectory.time
     parts = [own[:-1] + share * np.diff(own) for share in (0.0, 0.25, 0.5, 0.75)]
     return np.append(np.stack(parts, 1).ravel(), own[-1])
 
@@ -78,7 +78,8 @@ def _times(flow: Solution) -> np.ndarray:
 def _integrated(problem: LinearProblem, network: Any, flow: Solution, t: np.ndarray) -> float:
     """Return the time average of 2 L min(r^2, f) lambda_min(A diag(X^(2 - 2/L)) A^T)."""
     A, depth = np.asarray(problem.A), network.degree
-    x, r = flow.trajectory.x(t), flow.trajectory.r(t)
+    states = flow.trajectory.evaluate(t)
+    x, r = states.x, states.r
     least = np.array([np.linalg.eigvalsh((A * one ** (2 - 2 / depth)) @ A.T)[0] for one in x])
     pace = np.minimum(r**2, network.ratio.f(r)) if isinstance(network, WeightNormalization) else 1.0
     return float(simpson(2 * depth * pace * least, x=t) / t[-1])

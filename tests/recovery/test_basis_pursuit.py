@@ -14,8 +14,8 @@ from scipy.optimize import linprog, nnls
 
 import polarbias as pb
 from polarbias import PursuitStatus as Status
+from polarbias.linalg.columns import DenseColumns
 from polarbias.recovery import presolve, stages
-from polarbias.recovery.columns import DenseColumns
 from polarbias.recovery.task import Point, Task
 from polarbias.recovery.vertex import completed
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from polarbias.errors import NotReachable
 from polarbias.limit.central_path import central_point
-from polarbias.linalg.normal_equations import Solve
+from polarbias.linalg.columns import Solve
 from polarbias.mirror.reduced_form import ReducedForm
 
 NEAR = 0.3

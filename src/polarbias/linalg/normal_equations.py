@@ -6,7 +6,6 @@ one A^T y, and its normal matrix is A (D+ + D-) A^T.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -15,9 +14,8 @@ from scipy import linalg
 from scipy.sparse.linalg import LinearOperator, cg
 
 from polarbias.errors import NotReachable
+from polarbias.linalg.columns import Solve, qr_solver
 from polarbias.problems.linear import LinearProblem
-
-Solve = Callable[[np.ndarray], np.ndarray]
 
 FLOOR = 1e-15
 """Weights below this fraction of the largest are not resolved by floating-point sums; they count as this much."""
@@ -146,16 +144,8 @@ class DenseOperator:
         order = np.argsort(-d)
         order = order[d[order] > 1e-3 * ridge]
         B = np.vstack([self._columns[order] * np.sqrt(d[order])[:, None], np.sqrt(ridge) * self._root])
-        R, pivots = linalg.qr(B, mode="r", pivoting=True, check_finite=False)
-        R = R[: self.m]
-
-        def solve(v: np.ndarray) -> np.ndarray:
-            y = np.empty_like(v)
-            half = linalg.solve_triangular(R, v[pivots] / top, trans="T", check_finite=False)
-            y[pivots] = linalg.solve_triangular(R, half, check_finite=False)
-            return y
-
-        return solve
+        solve = qr_solver(B)
+        return lambda v: solve(v / top)
 
     @cached_property
     def _root(self) -> np.ndarray:

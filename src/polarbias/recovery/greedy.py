@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import linalg
 
-from polarbias.recovery.columns import Columns, Solve
+from polarbias.linalg.columns import Columns, Solve
 from polarbias.recovery.monitor import Monitor
 from polarbias.recovery.task import Point, Task
 
@@ -50,7 +50,7 @@ def greedy(task: Task, monitor: Monitor) -> Point | None:
     most = int(SHARE * task.m)
     left = ROUNDS
     while left and not monitor.stop():
-        slopes = task.columns.slopes(residual)
+        slopes = task.columns.adjoint(residual)
         size = slopes if task.nonnegative else np.abs(slopes)
         unsolved = float(np.abs(slopes[chosen]).max(initial=0.0))  # what a rough solution has left
         size[chosen] = 0.0
@@ -58,12 +58,12 @@ def greedy(task: Task, monitor: Monitor) -> Point | None:
         new = np.flatnonzero(size >= level)
         left -= bool(new.size)
         chosen = np.concatenate([chosen, new[np.argsort(-size[new])][: most - chosen.size]])
-        columns = task.columns.part(chosen)
+        columns = task.columns.take(chosen)
         solve = _gram(columns, monitor, ROUGH)
         if solve is None:
             return None
-        x = np.pad(x, (0, chosen.size - x.size)) + solve(columns.slopes(residual))
-        before, residual = float(np.linalg.norm(residual)), task.b - columns.image(x)
+        x = np.pad(x, (0, chosen.size - x.size)) + solve(columns.adjoint(residual))
+        before, residual = float(np.linalg.norm(residual)), task.b - columns.apply(x)
         missed = float(np.linalg.norm(residual))
         if missed <= REACHED:
             kept = np.abs(x) > NOTHING * np.abs(x).max()
@@ -78,24 +78,24 @@ def greedy(task: Task, monitor: Monitor) -> Point | None:
 def _gram(columns: Columns, monitor: Monitor, accuracy: float = EXACT) -> Solve | None:
     monitor.steps += 1
     try:
-        return columns.gram(accuracy)
+        return columns.gram_solver(accuracy)
     except linalg.LinAlgError:
         return None
 
 
 def _proved(task: Task, support: np.ndarray, signs: np.ndarray, monitor: Monitor) -> Point | None:
     """Return the signal on a support with a dual vector: the least one, with more and more slopes held."""
-    columns, given = task.columns.part(support), task.bound[support] * signs
+    columns, given = task.columns.take(support), task.bound[support] * signs
     solve = _gram(columns, monitor)
     if solve is None:
         return None
     whole = np.zeros(task.n)
-    whole[support] = x = solve(columns.slopes(task.b))
-    missed = float(np.linalg.norm(task.b - columns.image(x)))
+    whole[support] = x = solve(columns.adjoint(task.b))
+    missed = float(np.linalg.norm(task.b - columns.apply(x)))
     held, point = support, None
     while solve is not None:
-        y = columns.image(solve(given))
-        point = Point(whole, y, task.columns.slopes(y), missed)
+        y = columns.apply(solve(given))
+        point = Point(whole, y, task.columns.adjoint(y), missed)
         size = point.slopes if task.nonnegative else np.abs(point.slopes)
         beyond = size > task.bound * (1 + monitor.tol)
         beyond[held] = False
@@ -104,6 +104,6 @@ def _proved(task: Task, support: np.ndarray, signs: np.ndarray, monitor: Monitor
             break
         held = np.concatenate([held, new])
         given = np.concatenate([given, HELD * task.bound[new] * np.sign(point.slopes[new])])
-        columns = task.columns.part(held)
+        columns = task.columns.take(held)
         solve = _gram(columns, monitor)
     return point

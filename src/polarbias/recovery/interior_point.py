@@ -26,6 +26,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import linalg
 
+from polarbias.linalg.columns import Solve, qr_solver
+
 BACK = 0.995
 """Share of the way to the boundary that a step goes."""
 
@@ -58,8 +60,6 @@ PATIENCE = 4
 
 LAST_PATIENCE = 15
 """More such steps after which the method gives up; none where the gap is small, and what is left is rounding."""
-
-Solve = Callable[[np.ndarray], np.ndarray]
 
 
 class Ball(NamedTuple):
@@ -321,18 +321,7 @@ def orthogonal(columns: np.ndarray, weights: np.ndarray, ball: Ball | None) -> S
     assert ball is None
     order = np.argsort(-weights)
     scaled = columns[order] * np.sqrt(weights[order])[:, None]
-    R, pivots = linalg.qr(scaled, mode="r", pivoting=True, check_finite=False)
-    R = R[: columns.shape[1]]
-    if R.shape[0] < R.shape[1] or not np.diagonal(R).all():
-        return _unsolved
-
-    def solve(v: np.ndarray) -> np.ndarray:
-        y = np.empty_like(v)
-        half = linalg.solve_triangular(R, v[pivots], trans="T", check_finite=False)
-        y[pivots] = linalg.solve_triangular(R, half, check_finite=False)
-        return y
-
-    return solve
+    return qr_solver(scaled)
 
 
 def _refined(solve: Solve, columns: Any, weights: np.ndarray, ball: Ball | None) -> Solve:

@@ -15,8 +15,8 @@ from scipy.sparse import csr_array
 from scipy.sparse.linalg import aslinearoperator
 
 from polarbias.errors import InvalidInput
+from polarbias.linalg.columns import DenseColumns, OperatorColumns, SparseColumns
 from polarbias.problems.linear import LinearProblem
-from polarbias.recovery.columns import DenseColumns, FreeColumns, SparseColumns
 from polarbias.recovery.task import Point, Task
 
 ROUNDING = 1e-13
@@ -68,7 +68,7 @@ class Prepared:
         if self._length > sigma and self._taken.size:
             sizes = np.ones(self._problem.n)
             sizes[self._taken] = self._scale
-            columns = FreeColumns(operator, sizes, self._taken)
+            columns = OperatorColumns(operator, sizes, self._taken)
             bound = np.ones(self._taken.size)
             self.task = Task(columns, self._b / self._length, bound, self._nonnegative, sigma / self._length)
 
@@ -131,7 +131,7 @@ class Prepared:
         """Return a pair of the problem as one of the task."""
         assert self.task is not None
         y = (y if self._basis is None else self._basis.T @ y) * self._unit
-        return Point(x[self._taken] * self._scale / self._length, y, self.task.columns.slopes(y))
+        return Point(x[self._taken] * self._scale / self._length, y, self.task.columns.adjoint(y))
 
     def restored(self, point: Point | None) -> tuple[np.ndarray, np.ndarray]:
         """Return a point of the task as a pair of the problem; None stands for zeros."""

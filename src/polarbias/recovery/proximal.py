@@ -24,7 +24,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import optimize
 
-from polarbias.recovery.columns import Columns
+from polarbias.linalg.columns import Columns
 from polarbias.recovery.task import Point, Task
 
 SOLVED = 1e-11
@@ -79,8 +79,8 @@ def proximal_step(
         v = point.x + length * slopes
         x = task.shrunk(v, length)
         active = np.flatnonzero(x)
-        columns = task.columns.part(active)
-        residual = task.b - columns.image(x[active])
+        columns = task.columns.take(active)
+        residual = task.b - columns.apply(x[active])
         size = float(np.linalg.norm(y))
         if task.sigma:
             residual = residual - (task.sigma / size) * y
@@ -88,7 +88,7 @@ def proximal_step(
         if solved or made == newton_steps or stop():
             break
         direction = _newton_direction(columns, residual / length, y, size, task.sigma / length)
-        along = task.columns.slopes(direction)
+        along = task.columns.adjoint(direction)
         moved = _exact_step(task, v, length, along, y, direction)
         if moved <= 0:
             break
@@ -100,9 +100,9 @@ def proximal_step(
 def _newton_direction(columns: Columns, residual: np.ndarray, y: np.ndarray, size: float, sigma: float) -> np.ndarray:
     """Return Newton's direction, for the matrix A_J A_J^T + sigma (I - u u^T) / ||y|| + damping I, u = y / ||y||."""
     if not sigma:
-        return columns.normal(DAMPING)(residual)
+        return columns.normal_solver(DAMPING)(residual)
     curvature, unit = sigma / size, y / size
-    solved = columns.normal(DAMPING + curvature)(np.stack([residual, unit], axis=-1)).T
+    solved = columns.normal_solver(DAMPING + curvature)(np.stack([residual, unit], axis=-1)).T
     # Sherman and Morrison's formula takes the curvature along y out again.
     along = float(unit @ solved[0]) * curvature / (1 - curvature * float(unit @ solved[1]))
     return np.asarray(solved[0] + along * solved[1])

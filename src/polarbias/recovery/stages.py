@@ -8,10 +8,10 @@ import numpy as np
 from scipy import optimize
 
 from polarbias.errors import NotReachable
+from polarbias.linalg.columns import ExplicitColumns
 from polarbias.linalg.normal_equations import REACHED, DenseOperator
 from polarbias.problems.certificate import separating_vector
 from polarbias.problems.linear import LinearProblem
-from polarbias.recovery.columns import ExplicitColumns
 from polarbias.recovery.greedy import greedy
 from polarbias.recovery.interior_point import Factor, Iterate, Program, barrier_steps, cholesky, orthogonal
 from polarbias.recovery.monitor import Monitor
@@ -105,7 +105,7 @@ def _on_support(task: Task, point: Point) -> Point | None:
 
 def _first(task: Task) -> Point:
     """Return x = 0 and the largest multiple of b within the bounds, or b itself."""
-    slopes = task.columns.slopes(task.b)
+    slopes = task.columns.adjoint(task.b)
     size = slopes if task.nonnegative else np.abs(slopes)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = task.bound / size
@@ -152,7 +152,7 @@ def _interior(
             point = Point(iterate.x, iterate.y, iterate.slopes, iterate.missed)
         else:
             y = rows.rows(iterate.y)
-            point = Point(iterate.x, y, task.columns.slopes(y))
+            point = Point(iterate.x, y, task.columns.adjoint(y))
         if any(_solved(task, candidate, monitor) for candidate in _candidates(task, point, iterate, known)):
             within = ENOUGH
         else:

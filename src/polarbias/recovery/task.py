@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from polarbias.recovery.columns import Columns
+from polarbias.linalg.columns import Columns
 
 ROUNDING = 2e-15
 """Share of b by which rounding may change a residual."""
@@ -68,7 +68,7 @@ class Task:
     def image(self, x: np.ndarray) -> np.ndarray:
         """Return A x, from those columns that count."""
         support = np.flatnonzero(x)
-        return self.columns.part(support).image(x[support])
+        return self.columns.take(support).apply(x[support])
 
     def excess(self, slopes: np.ndarray) -> float:
         """Return how far A^T y is above its bounds, at most; negative inside."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import linalg, optimize
 
-from polarbias.recovery.columns import Columns, ExplicitColumns
+from polarbias.linalg.columns import Columns, ExplicitColumns
 from polarbias.recovery.task import Point, Task
 
 ROUNDS = 2
@@ -61,25 +61,25 @@ def _solved(task: Task, point: Point, support: np.ndarray) -> Point | None:
     """Return the point that solves both systems on a support, or None if signs change."""
     signs = np.sign(point.x[support])
     slopes = task.bound[support] * signs
-    columns = task.columns.part(support)
+    columns = task.columns.take(support)
     x, y = point.x[support], point.y
     if task.sigma:
         x, y = _on_the_sphere(task, columns, slopes)
     elif support.size <= task.m:
-        solve = columns.gram()
+        solve = columns.gram_solver()
         for _ in range(ROUNDS):
-            x = x + solve(columns.slopes(task.b - columns.image(x)))
-            y = y + columns.image(solve(slopes - columns.slopes(y)))
+            x = x + solve(columns.adjoint(task.b - columns.apply(x)))
+            y = y + columns.apply(solve(slopes - columns.adjoint(y)))
     else:
-        solve = columns.normal(0.0)
+        solve = columns.normal_solver(0.0)
         for _ in range(ROUNDS):
-            x = x + columns.slopes(solve(task.b - columns.image(x)))
-            y = y + solve(columns.image(slopes - columns.slopes(y)))
+            x = x + columns.adjoint(solve(task.b - columns.apply(x)))
+            y = y + solve(columns.apply(slopes - columns.adjoint(y)))
     if not (np.isfinite(x).all() and np.isfinite(y).all() and (x * signs >= 0).all()):
         return None
     whole = np.zeros(task.n)
     whole[support] = x
-    return Point(whole, y, task.columns.slopes(y), float(np.linalg.norm(task.b - columns.image(x))))
+    return Point(whole, y, task.columns.adjoint(y), float(np.linalg.norm(task.b - columns.apply(x))))
 
 
 def completed(task: Task, point: Point) -> Point | None:
@@ -100,14 +100,14 @@ def completed(task: Task, point: Point) -> Point | None:
     sure, open_ = support[count:], np.concatenate([support[:count], near])
     signs = np.ones(open_.size) if task.nonnegative else np.sign(point.slopes[open_])
     unit = max(float(room[open_].max()), 1e-300)
-    columns, added = task.columns.part(sure), task.columns.part(open_).dense() * signs[:, None]
+    columns, added = task.columns.take(sure), task.columns.take(open_).dense() * signs[:, None]
     try:
-        solve = columns.gram() if sure.size else _nothing
+        solve = columns.gram_solver() if sure.size else _nothing
         # In coordinates of the complement no more columns than its dimension can be needed.
-        beside = np.array([one - columns.image(solve(columns.slopes(one))) for one in added])
+        beside = np.array([one - columns.apply(solve(columns.adjoint(one))) for one in added])
         axes, sizes, parts = linalg.svd(beside.T, full_matrices=False)
         axes, parts = axes[:, : task.m - sure.size], (sizes[:, None] * parts)[: task.m - sure.size]
-        missed = axes.T @ (task.b - columns.image(point.x[sure]))
+        missed = axes.T @ (task.b - columns.apply(point.x[sure]))
         size = float(np.linalg.norm(missed))
         found = optimize.linprog(room[open_] / unit, A_eq=parts, b_eq=missed / size, method="highs-ds", options=_FINE)
         if found.x is None:
@@ -119,13 +119,13 @@ def completed(task: Task, point: Point) -> Point | None:
     whole, goal = np.zeros(task.n), task.b - values @ added
     x = point.x[sure]
     for _ in range(ROUNDS):
-        x = x + solve(columns.slopes(goal - columns.image(x)))
+        x = x + solve(columns.adjoint(goal - columns.apply(x)))
     if values.min() < 0 or (x * np.sign(point.x[sure]) < 0).any():
         return None
     whole[sure], whole[open_] = x, signs * values
     # The program's own dual vector says how y may move off the span of the support.
     y = point.y + unit * (axes @ found.eqlin.marginals)
-    slopes = task.columns.slopes(y)
+    slopes = task.columns.adjoint(y)
     if task.excess(slopes) <= max(task.excess(point.slopes), CLOSELY):
         return Point(whole, y, slopes)
     return Point(whole, point.y, point.slopes)
@@ -138,11 +138,11 @@ def _nothing(v: np.ndarray) -> np.ndarray:
 def in_the_ball(task: Task, point: Point) -> Point:
     """Return the point with x moved as little as brings A x to within sigma of b, on its support."""
     support = np.flatnonzero(point.x)
-    columns, whole = task.columns.part(support), point.x.copy()
-    missed = task.b - columns.image(whole[support])
+    columns, whole = task.columns.take(support), point.x.copy()
+    missed = task.b - columns.apply(whole[support])
     beyond = 1 - task.radius / float(np.linalg.norm(missed))
     if beyond > 0:
-        whole[support] += columns.slopes(columns.normal(NEARLY)(beyond * missed))
+        whole[support] += columns.adjoint(columns.normal_solver(NEARLY)(beyond * missed))
     return Point(whole, point.y, point.slopes)
 
 
@@ -155,7 +155,7 @@ def vertex(task: Task, x: np.ndarray, slack: np.ndarray) -> Point | None:
         return None
     weight = np.abs(x) / np.maximum(slack, 1e-300)
     basis = np.argpartition(-weight, task.m - 1)[: task.m]
-    factor, info = _lu(task.columns.part(basis).dense())
+    factor, info = _lu(task.columns.take(basis).dense())
     if info:
         return None
     whole = np.zeros(task.n)
@@ -163,7 +163,7 @@ def vertex(task: Task, x: np.ndarray, slack: np.ndarray) -> Point | None:
     if not np.isfinite(values).all() or (task.nonnegative and values.min() < 0):
         return None
     y = linalg.lu_solve(factor, task.bound[basis] * np.sign(values), check_finite=False)
-    return Point(whole, y, task.columns.slopes(y))
+    return Point(whole, y, task.columns.adjoint(y))
 
 
 def _lu(matrix: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], int]:
@@ -181,7 +181,7 @@ def independent(task: Task, x: np.ndarray, support: np.ndarray) -> np.ndarray:
         return support
     support, values = support.copy(), x[support]
     while support.size > 1:
-        r, pivots = linalg.qr(task.columns.part(support).dense().T, mode="r", pivoting=True, check_finite=False)
+        r, pivots = linalg.qr(task.columns.take(support).dense().T, mode="r", pivoting=True, check_finite=False)
         size = np.abs(np.diagonal(r))
         rank = int((size > DEPENDENT * size[0]).sum())
         if rank == support.size or not rank:
@@ -208,15 +208,15 @@ def _on_the_sphere(task: Task, columns: Columns, slopes: np.ndarray) -> tuple[np
               \sigma^2 = \lVert b - A_S G^{-1} A_S^\top b \rVert^2
               + \lambda^2\, \mathrm{slopes}^\top G^{-1}\, \mathrm{slopes}.
     """
-    solve = columns.gram()
+    solve = columns.gram_solver()
     nearest = np.zeros(slopes.size)
     for _ in range(ROUNDS):
-        nearest = nearest + solve(columns.slopes(task.b - columns.image(nearest)))
+        nearest = nearest + solve(columns.adjoint(task.b - columns.apply(nearest)))
     change = solve(slopes)
-    change = change + solve(slopes - columns.slopes(columns.image(change)))
-    missed = task.b - columns.image(nearest)
+    change = change + solve(slopes - columns.adjoint(columns.apply(change)))
+    missed = task.b - columns.apply(nearest)
     left = task.radius**2 - missed @ missed
     if not left > 0:
         raise linalg.LinAlgError("sigma is out of reach on this support")
     by = float(np.sqrt(left / (slopes @ change)))
-    return nearest - by * change, missed / by + columns.image(change)
+    return nearest - by * change, missed / by + columns.apply(change)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -9,7 +10,8 @@ from matplotlib.axes import Axes
 from polarbias.experiments.engine.figure import Panel, PaperFigure
 from polarbias.experiments.engine.results import Results
 from polarbias.experiments.engine.spec import LIMIT, Profile, Task, configurations
-from polarbias.plotting.panels import DASHES, error_curve, legend, limit_curve, loss_curves, steps_curve
+from polarbias.experiments.paper.panels import ERROR_LABELS, RATIO_LABEL, draw_losses
+from polarbias.plotting.panels import DASHES, error_curve, legend, limit_curve, steps_curve
 from polarbias.plotting.series import SERIES
 
 
@@ -23,44 +25,33 @@ def tasks(profile: Profile) -> list[Task]:
 
 def _sweep(profile: Profile, **options: Any) -> list[Task]:
     return [
-        task
+        Task(3, trial, algorithm, "gaussian", configurations([profile.scale], ratios, [trial]), **options)
         for trial in range(profile.trials)
-        for task in (
-            Task(3, trial, "plain", "gaussian", configurations([profile.scale], [profile.ratio], [trial]), **options),
-            Task(3, trial, "wn", "gaussian", configurations([profile.scale], profile.ratios, [trial]), **options),
-        )
+        for algorithm, ratios in (("plain", [profile.ratio]), ("wn", profile.ratios))
     ]
 
 
-def draw_error(ax: Axes, results: Results) -> None:
-    """Draw eps1 against the ratio; the plain runs, which have none, as a horizontal line."""
+def draw_errors(ax: Axes, results: Results) -> None:
+    """Draw eps1 over the ratio; plain runs have no ratio and become a horizontal line."""
     runs, limits = results.select(3), results.select_limits(3)
     error_curve(ax, runs[runs["algorithm"] == "wn"], "ratio", "eps1_cert", SERIES["wn"])
-    plain = runs[runs["algorithm"] == "plain"]["eps1_cert"]
-    ax.axhline(plain.mean(), color=SERIES["plain"].color, label=SERIES["plain"].label)
+    plain, color = runs[runs["algorithm"] == "plain"]["eps1_cert"], SERIES["plain"].color
+    ax.axhline(plain.mean(), color=color, label=SERIES["plain"].label)
     if not limits.empty:
         limit_curve(ax, limits[limits["algorithm"] == "wn"], "ratio", "eps1_cert", SERIES["wn"].color)
         plain_limit = limits["eps1_cert"][limits["algorithm"] == "plain"].mean()
-        ax.axhline(plain_limit, color=SERIES["plain"].color, linestyle=DASHES, linewidth=1.1)
+        ax.axhline(plain_limit, color=color, linestyle=DASHES, linewidth=1.1)
     if len(plain) > 1:
-        ax.axhspan(plain.quantile(0.25), plain.quantile(0.75), color=SERIES["plain"].color, alpha=0.15, linewidth=0)
-    ax.set_xlabel(r"learning-rate ratio $\eta$")
-    ax.set_ylabel(r"$\|X\|_1 - \min\|z\|_1$")
-    ax.set_title(rf"Error, Gaussian truth, $r_0$ = {results.profile.scale:g}")
+        ax.axhspan(plain.quantile(0.25), plain.quantile(0.75), color=color, alpha=0.15, linewidth=0)
+    title = rf"Error, Gaussian truth, $r_0$ = {results.profile.scale:g}"
+    ax.set(xlabel=RATIO_LABEL, ylabel=ERROR_LABELS["eps1_cert"], title=title)
     legend(ax, runs, limits)
 
 
-def draw_losses(ax: Axes, results: Results) -> None:
-    """Draw the loss against the step, one curve per ratio."""
-    loss_curves(ax, results.select_trajectories(3, algorithm="wn"), "ratio", r"$\eta$")
-    ax.set_title(rf"Loss with weight normalization, $r_0$ = {results.profile.scale:g}")
-
-
 def draw_steps(ax: Axes, results: Results) -> None:
-    """Draw the steps needed against the ratio."""
+    """Draw the number of steps to convergence over the ratio."""
     steps_curve(ax, results.select(3, algorithm="wn"), "ratio")
-    ax.set_xlabel(r"learning-rate ratio $\eta$")
-    ax.set_title(rf"Steps needed, $r_0$ = {results.profile.scale:g}")
+    ax.set(xlabel=RATIO_LABEL, title=rf"Steps needed, $r_0$ = {results.profile.scale:g}")
 
 
 FIGURE = PaperFigure(
@@ -68,8 +59,18 @@ FIGURE = PaperFigure(
     "Gaussian truth: a smaller learning-rate ratio is more accurate and slower",
     tasks,
     (
-        Panel("a", draw_error, "Error over the learning-rate ratio; dashed, the exact limits."),
-        Panel("b", draw_losses, "Loss over accepted steps, one curve per ratio."),
+        Panel("a", draw_errors, "Error over the learning-rate ratio; dashed, the exact limits."),
+        Panel(
+            "b",
+            partial(
+                draw_losses,
+                figure=3,
+                title=r"Loss with weight normalization, $r_0$ = {scale:g}",
+                over="ratio",
+                symbol=r"$\eta$",
+            ),
+            "Loss over accepted steps, one curve per ratio.",
+        ),
         Panel("c", draw_steps, "Accepted steps to the loss at which runs end; triangles are lower bounds."),
     ),
 )

@@ -60,7 +60,7 @@ test: lint
 	$(BIN)/python tests/check_wheel.py
 
 test-full: lint .venv/installed-docs
-	$(BIN)/python -m pytest -n $(WORKERS) -m 'full or not full' --hypothesis-profile=full $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'full or not full' --hypothesis-profile=full tests src docs/checks $(ARGS)
 	$(BIN)/python tests/check_wheel.py
 
 site: .venv/installed-docs

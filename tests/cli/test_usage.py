@@ -16,9 +16,7 @@ pytestmark = pytest.mark.usefixtures("no_logging_set_up")
 # Help
 
 
-@pytest.mark.parametrize(
-    "command", ["reproduce", "run", "sweep", "plot", "limit", "verify", "questions", "explore", "cite"]
-)
+@pytest.mark.parametrize("command", ["reproduce", "run", "sweep", "plot", "limit", "verify", "explore", "cite"])
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_help_has_an_example_that_parses(command, flag, tmp_path, monkeypatch):
     text = " ".join(call(command, flag).output.split())
@@ -32,7 +30,7 @@ def test_help_has_an_example_that_parses(command, flag, tmp_path, monkeypatch):
 
 
 def test_help_names_every_command_and_option():
-    names = ["reproduce", "run", "sweep", "plot", "report", "pack", "limit", "solve", "verify", "questions", "explore"]
+    names = ["reproduce", "run", "sweep", "plot", "report", "pack", "limit", "solve", "verify", "explore"]
     assert main.commands.keys() == {*names, "cite"}
     text = call("--help").output
     for name, command in main.commands.items():
@@ -59,7 +57,6 @@ def test_help_names_every_command_and_option():
         ["reproduce", "--help"],
         ["limit", "--help"],
         ["verify", "--help"],
-        ["questions", "--help"],
         ["cite", "--help"],
         ["explore", "--help"],
         ["cite"],

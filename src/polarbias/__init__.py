@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from polarbias.bibliography import citation as citation
+    from polarbias.bibliography.citation import citation as citation
     from polarbias.descent.gradient_descent import DescentProgress as DescentProgress
     from polarbias.descent.gradient_descent import gradient_descent as gradient_descent
     from polarbias.descent.step_size import Armijo as Armijo
@@ -82,7 +82,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "bibliography": ("citation",),
+    "bibliography.citation": ("citation",),
     "descent.gradient_descent": ("DescentProgress", "gradient_descent"),
     "descent.step_size": ("Armijo", "ConstantStep", "StepSize"),
     "descent.vector_field": ("vector_field",),

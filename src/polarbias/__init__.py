@@ -48,9 +48,9 @@ if TYPE_CHECKING:
     from polarbias.networks import Pair as Pair
     from polarbias.networks import Polar as Polar
     from polarbias.networks import WeightNormalization as WeightNormalization
-    from polarbias.networks.ratio_law import ConstantRatio as ConstantRatio
-    from polarbias.networks.ratio_law import HarmonicRatio as HarmonicRatio
-    from polarbias.networks.ratio_law import PowerRatio as PowerRatio
+    from polarbias.networks.laws import ConstantRatio as ConstantRatio
+    from polarbias.networks.laws import HarmonicRatio as HarmonicRatio
+    from polarbias.networks.laws import PowerRatio as PowerRatio
     from polarbias.networks.ratio_law import RatioLaw as RatioLaw
     from polarbias.problems.certificate import Certificate as Certificate
     from polarbias.problems.certificate import certify as certify
@@ -116,7 +116,8 @@ _HOMES = {
         "Polar",
         "WeightNormalization",
     ),
-    "networks.ratio_law": ("ConstantRatio", "HarmonicRatio", "PowerRatio", "RatioLaw"),
+    "networks.laws": ("ConstantRatio", "HarmonicRatio", "PowerRatio"),
+    "networks.ratio_law": ("RatioLaw",),
     "problems.certificate": ("Certificate", "certify"),
     "problems.ensembles": (
         "center_rows",

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 
 import polarbias as pb
-from polarbias.networks.ratio_law import as_ratio
+from polarbias.networks.laws import as_ratio
 
 mpmath.mp.dps = 40
 

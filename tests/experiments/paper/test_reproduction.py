@@ -12,7 +12,7 @@ from polarbias.experiments import FIGURES, PAPER, PROFILES, QUICK, Profile, adju
 from polarbias.experiments.engine import runner
 from polarbias.experiments.engine.spec import RunConfiguration, Task
 from polarbias.experiments.engine.store import Store, read_metadata
-from polarbias.networks.ratio_law import make_law
+from polarbias.networks.laws import make_law
 from reproductions import quiet
 
 SQRT10 = 10**0.5

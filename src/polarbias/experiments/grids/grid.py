@@ -16,7 +16,7 @@ from polarbias.descent.gradient_descent import MOST_STEPS
 from polarbias.errors import InvalidInput
 from polarbias.experiments.engine.spec import LIMIT, Profile, Task, configurations
 from polarbias.networks.configuration import ALGORITHMS, DIRECTIONS
-from polarbias.networks.ratio_law import make_law
+from polarbias.networks.laws import make_law
 
 TRUTHS = ("gaussian", "sparse", "signed")
 RULES = ("armijo", "stable", "mirror", LIMIT)

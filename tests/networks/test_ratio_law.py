@@ -306,5 +306,5 @@ class TestObjects:
 
     @pytest.mark.parametrize("k", [np.nan, np.inf, 1j, "2", None, [2.0], np.array([2.0]), True])
     def test_exponent(self, k):
-        with pytest.raises(pb.InvalidInput, match="k must be one finite real number"):
+        with pytest.raises(pb.InvalidInput, match="k must be a finite number"):
             pb.PowerRatio(1.0, k)

@@ -65,6 +65,15 @@ def test_subclasses_are_frozen_dataclasses():
             change()
 
 
+def test_equality_compares_values():
+    assert Square([1.0, 2.0]) == Square([1.0, 2.0])
+    assert Square(1.0) != Square(2.0)
+    assert Square(1.0) != Tilted(1.0)
+    assert Box(Square(1.0), None) == Box(Square(1.0), None) != Box(Square(2.0), None)
+    assert Box(jnp.ones(2)) == Box(np.ones(2))
+    assert len({Square(1.0), Square(1.0), Box(1.0)}) == 2
+
+
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda tree: pickle.loads(pickle.dumps(tree))])
 def test_copies(again):
     other = again(Tilted(2))

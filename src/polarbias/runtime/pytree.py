@@ -66,6 +66,17 @@ class PyTree(ABC):  # noqa: B024 - subclasses have abstract methods
         """Refuse to delete a field."""
         raise FrozenInstanceError(f"cannot delete field {name!r}")
 
+    def __eq__(self, other: object) -> bool:
+        """Compare the values of all fields."""
+        if type(other) is not type(self):
+            return NotImplemented
+        pairs = ((vars(self)[own.name], vars(other)[own.name]) for own in fields(self))  # type: ignore[arg-type]
+        return all(a is b or array_namespace(a, b).array_equal(a, b) for a, b in pairs)
+
+    def __hash__(self) -> int:
+        """Return the hash of the type: fields may be arrays."""
+        return hash(type(self))
+
     def __repr__(self) -> str:
         """Return the call that makes the instance."""
 

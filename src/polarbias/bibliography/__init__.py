@@ -1,1 +1,5 @@
-"""References for the methods and libraries behind a result."""
+"""What to cite for what was used."""
+
+from polarbias.bibliography.used import citation
+
+__all__ = ["citation"]

@@ -23,12 +23,20 @@ QUESTIONS = [other_losses, convergence.convergence, rates.rates, ratio_laws.rati
 PAGE = (ROOT / "docs" / "open_questions.md").read_text()
 
 
+NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]\d+)?")
+
+
 @pytest.mark.parametrize("number", range(1, 6))
 def test_page_quotes_the_table(number):
     answer = QUESTIONS[number - 1]()
-    assert answer.number == number
     assert answer.as_proved
-    assert re.findall(rf"^```\n({number}\. .*?)\n```$", PAGE, re.MULTILINE | re.DOTALL) == [str(answer)]
+    [quoted] = re.findall(rf"^```\n({number}\. .*?)\n```$", PAGE, re.MULTILINE | re.DOTALL)
+    texts = quoted, str(answer)
+    words, new_words = (re.sub(r"\s+", " ", NUMBER.sub("#", text)) for text in texts)
+    assert words == new_words
+    # Last digits differ between machines, and numbers at rounding level entirely.
+    values, new_values = ([float(found.replace(",", "")) for found in NUMBER.findall(text)] for text in texts)
+    np.testing.assert_allclose(new_values, values, rtol=0.02, atol=2e-7)
 
 
 @pytest.mark.parametrize("depth", [2, 3])

@@ -13,9 +13,9 @@
 # networks of your own, and checks every new piece against something that is known.
 
 # %%
+from dataclasses import field
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
@@ -244,7 +244,7 @@ class Groups(NamedTuple):
 
 
 class GroupNetwork(pb.Network):
-    size: int = eqx.field(static=True)
+    size: int = field(metadata={"static": True})
 
     @property
     def degree(self):

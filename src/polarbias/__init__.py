@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from polarbias.bibliography import citation as citation
+    from polarbias.bibliography.citation import citation as citation
     from polarbias.descent.gradient_descent import DescentProgress as DescentProgress
     from polarbias.descent.gradient_descent import gradient_descent as gradient_descent
     from polarbias.descent.step_size import Armijo as Armijo
@@ -48,9 +48,9 @@ if TYPE_CHECKING:
     from polarbias.networks import Pair as Pair
     from polarbias.networks import Polar as Polar
     from polarbias.networks import WeightNormalization as WeightNormalization
-    from polarbias.networks.ratio_law import ConstantRatio as ConstantRatio
-    from polarbias.networks.ratio_law import HarmonicRatio as HarmonicRatio
-    from polarbias.networks.ratio_law import PowerRatio as PowerRatio
+    from polarbias.networks.laws import ConstantRatio as ConstantRatio
+    from polarbias.networks.laws import HarmonicRatio as HarmonicRatio
+    from polarbias.networks.laws import PowerRatio as PowerRatio
     from polarbias.networks.ratio_law import RatioLaw as RatioLaw
     from polarbias.problems.certificate import Certificate as Certificate
     from polarbias.problems.certificate import certify as certify
@@ -82,7 +82,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "bibliography": ("citation",),
+    "bibliography.citation": ("citation",),
     "descent.gradient_descent": ("DescentProgress", "gradient_descent"),
     "descent.step_size": ("Armijo", "ConstantStep", "StepSize"),
     "descent.vector_field": ("vector_field",),
@@ -116,7 +116,8 @@ _HOMES = {
         "Polar",
         "WeightNormalization",
     ),
-    "networks.ratio_law": ("ConstantRatio", "HarmonicRatio", "PowerRatio", "RatioLaw"),
+    "networks.laws": ("ConstantRatio", "HarmonicRatio", "PowerRatio"),
+    "networks.ratio_law": ("RatioLaw",),
     "problems.certificate": ("Certificate", "certify"),
     "problems.ensembles": (
         "center_rows",

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from polarbias.runtime.batch_axes import selector
+from polarbias.runtime.pytree import tree_map
 
 
 class Outcome(IntEnum):
@@ -199,11 +200,9 @@ class Solution:
 
     def __getitem__(self, index: Any) -> Solution:
         """Select runs by indexing the batch axes."""
-        from jax import tree  # parameters are any pytree; a solution without them needs no jax
-
         take = selector(self.batch_shape, index)
         own: dict[str, Any] = {
-            "theta": tree.map(take, self.theta),
+            "theta": tree_map(take, self.theta),
             "stats": {name: take(value) for name, value in self.stats.items()},
             "trajectory": None if self.trajectory is None else self.trajectory[index],
             "method": self.method,

@@ -3,7 +3,6 @@
 import logging
 from dataclasses import replace
 
-import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -107,7 +106,7 @@ def test_problems_with_chains_of_their_own(problem):
 class Powers(pb.Network):
     """A user's network with a parameter for each item."""
 
-    gain: np.ndarray = eqx.field(converter=np.asarray)
+    gain: np.ndarray
 
     def signal(self, theta):
         return self.gain[..., None] * theta**2

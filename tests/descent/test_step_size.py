@@ -129,7 +129,7 @@ def test_stable_says_what_it_cannot_do(diagonal):
     with pytest.raises(pb.InvalidInput, match="needs a network with a factor; choose dt yourself"):
         pb.ConstantStep.stable(diagonal, NoFactor(), np.ones(2))
     for c in (0.0, -1.0, np.nan, np.inf):
-        with pytest.raises(pb.InvalidInput, match="c must be positive and finite"):
+        with pytest.raises(pb.InvalidInput, match="c must be a finite number above 0"):
             pb.ConstantStep.stable(diagonal, network, theta, c=c)
     with pytest.raises(pb.InvalidInput, match="needs A != 0"):
         pb.ConstantStep.stable(pb.LinearProblem(np.zeros((1, 2)), [0.0]), network, theta)
@@ -162,19 +162,19 @@ def test_constant_steps_are_finite_real_numbers(dt):
 @pytest.mark.parametrize(
     ("option", "value", "allowed"),
     [
-        ("c1", 0.0, "between 0 and 1, exclusive"),
-        ("c1", 1.0, "between 0 and 1, exclusive"),
-        ("shrink", 0.0, "between 0 and 1, exclusive"),
-        ("shrink", 1.0, "between 0 and 1, exclusive"),
-        ("growth", 0.9, "at least 1"),
-        ("growth", np.inf, "at least 1"),
-        ("initial", 0.0, "between 0 and inf, exclusive"),
-        ("initial", np.inf, "between 0 and inf, exclusive"),
-        ("c1", np.nan, "between 0 and 1, exclusive"),
+        ("c1", 0.0, "above 0 and below 1"),
+        ("c1", 1.0, "above 0 and below 1"),
+        ("shrink", 0.0, "above 0 and below 1"),
+        ("shrink", 1.0, "above 0 and below 1"),
+        ("growth", 0.9, "of at least 1"),
+        ("growth", np.inf, "of at least 1"),
+        ("initial", 0.0, "above 0"),
+        ("initial", np.inf, "above 0"),
+        ("c1", np.nan, "above 0 and below 1"),
     ],
 )
 def test_options_of_the_line_search(option, value, allowed):
-    with pytest.raises(pb.InvalidInput, match=f"Armijo's {option} must be {allowed}, got {value}"):
+    with pytest.raises(pb.InvalidInput, match=f"{option} must be a finite number {allowed}, got {value}"):
         pb.Armijo(**{option: value})
 
 

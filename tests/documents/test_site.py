@@ -14,9 +14,9 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
-from test_readme import environment
 
 import polarbias as pb
+from code_blocks import environment
 from polarbias import estimator, theory
 from repository import ROOT
 
@@ -114,7 +114,7 @@ def test_tables_of_statements_are_what_the_code_says():
     assert made["page"](text) == text, "run `python docs/hooks/statements.py --write`"
 
 
-def test_the_map_of_the_house_has_every_layer():
+def test_architecture_lists_every_layer():
     layers = re.search(r"^layers = \[(.*?)^\]", (ROOT / "pyproject.toml").read_text(), re.MULTILINE | re.DOTALL)
     assert set(re.findall(r"\w+", layers[1])) <= set(re.findall(r"`(\w+)`", (DOCS / "architecture.md").read_text()))
 

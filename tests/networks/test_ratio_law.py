@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 
 import polarbias as pb
-from polarbias.networks.ratio_law import as_ratio
+from polarbias.networks.laws import as_ratio
 
 mpmath.mp.dps = 40
 
@@ -306,5 +306,5 @@ class TestObjects:
 
     @pytest.mark.parametrize("k", [np.nan, np.inf, 1j, "2", None, [2.0], np.array([2.0]), True])
     def test_exponent(self, k):
-        with pytest.raises(pb.InvalidInput, match="k must be one finite real number"):
+        with pytest.raises(pb.InvalidInput, match="k must be a finite number"):
             pb.PowerRatio(1.0, k)

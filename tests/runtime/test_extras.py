@@ -6,6 +6,7 @@ import pytest
 
 from polarbias.errors import MissingExtra, PolarbiasError
 from polarbias.runtime import extras
+from without_extras import without_extras
 
 
 def test_a_module_that_is_there():
@@ -32,3 +33,59 @@ def test_a_dependency_of_the_module_is_missing(monkeypatch):
     monkeypatch.setattr(extras, "import_module", broken)
     with pytest.raises(ModuleNotFoundError, match="jaxlib"):
         extras.require("jax", "descent")
+
+
+LIMITS = """
+import pickle
+import polarbias as pb
+
+problem = pb.gaussian_problem(seed=0, m=5, n=12, truth="sparse", s=2)
+for law in (0.1, pb.HarmonicRatio(0.1), pb.PowerRatio(0.1, 1), pb.PowerRatio(1.0, 2)):
+    network = pb.WeightNormalization(pb.HadamardPower(2), law)
+    theta0 = network.init(scale=0.1, direction=pb.folded_gaussian_direction(seed=1, n=12))
+    limit = pb.flow_limit(problem, network, theta0)
+    assert limit.converged
+    flow = pb.gradient_flow(problem, network, theta0)
+    assert abs(flow.x - limit.x).max() < 1e-4
+    pb.limit_sensitivity(problem, network, theta0, limit)
+    assert not pb.verify(problem, network, theta0, limit).violated
+    pb.Potential.of(network)
+batch = pb.flow_limit(problem, network, network.init([0.1, 1.0], pb.uniform_direction(12)))
+assert pickle.loads(pickle.dumps(batch))[1].theta.r > 0
+pb.mirror_descent(problem, network, theta0, max_steps=10)
+assert abs(pb.minimal_l1(problem).value - abs(pb.basis_pursuit(problem.A, problem.b).x).sum()) < 1e-6
+assert "jax" not in sys.modules
+
+class Own(pb.Network):
+    def signal(self, theta):
+        return theta
+
+for call in (
+    lambda: pb.gradient_descent(problem, network, theta0),
+    lambda: pb.Armijo(),
+    lambda: pb.gradient_flow(problem, network, theta0, full=True),
+    lambda: Own().pullback(theta0, None),
+):
+    try:
+        call()
+    except pb.MissingExtra as missing:
+        print(missing)
+"""
+
+
+def test_limits_need_none_of_the_extras():
+    run = without_extras(LIMITS)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines() == [
+        "gradient descent needs JAX: pip install 'polarbias[descent]'",
+        "gradient descent needs JAX: pip install 'polarbias[descent]'",
+        "gradient_flow of the full equations needs Equinox: pip install 'polarbias[descent]'",
+        "Own.pullback by automatic differentiation needs JAX: pip install 'polarbias[descent]'",
+    ]
+
+
+def test_the_command_limit_needs_no_other_extra_than_rich():
+    run = without_extras(
+        "from polarbias.cli import main; main(['limit', '--m', '5', '--n', '12', '--s', '1'])", ("rich",)
+    )
+    assert run.returncode == 0, run.stderr

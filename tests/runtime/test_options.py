@@ -41,7 +41,7 @@ def test_bounds_of_numbers():
     for refused, message in (
         (lambda: tolerance("t", -1e-300), "t must be a finite number of at least 0, got -1e-300."),
         (lambda: positive_number("t", 0), "t must be a finite number above 0, got 0."),
-        (lambda: positive_number("t", 2.0, most=1), "t must be a finite number above 0 and at most 1, got 2.0."),
+        (lambda: positive_number("t", 2.0, most=1), "t must be a finite number above 0 and of at most 1, got 2.0."),
         (lambda: number("t", 1, least=2, most=3), "t must be a finite number from 2 to 3, got 1."),
         (lambda: number("t", 1, most=0), "t must be a finite number of at most 0, got 1."),
     ):

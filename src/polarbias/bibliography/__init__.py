@@ -1,5 +1,1 @@
-"""What to cite for what was used."""
-
-from polarbias.bibliography.used import citation
-
-__all__ = ["citation"]
+"""References for the methods and libraries behind a result."""

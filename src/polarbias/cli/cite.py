@@ -30,7 +30,7 @@ def cite(folder: Path | None, style: Literal["bibtex", "text"], output: Path | N
     after_interruption("; nothing is stored")
     if output is not None and not output.parent.is_dir():
         raise wrong("--output", f"there is no folder {str(output.parent)!r}.")
-    from polarbias.bibliography import citation
+    from polarbias.bibliography.citation import citation
     from polarbias.runtime.atomic_file import atomic_write
 
     text = citation(*([] if folder is None else [folder]), style=style)

@@ -88,7 +88,7 @@ def read_configuration(options: dict[str, Any]) -> Configuration:
         Values that do not fit together, files that cannot be used; the exit code is 2.
     """
     from polarbias.networks import HadamardDifference, HadamardPower, WeightNormalization
-    from polarbias.networks.ratio_law import make_law
+    from polarbias.networks.laws import make_law
 
     try:
         law = make_law(options["law"], options["ratio"])

@@ -105,7 +105,7 @@ def run(  # noqa: PLR0913 -- one parameter per option
     from polarbias.descent.device import on
     from polarbias.experiments.engine.spec import Profile, RunConfiguration, Task
     from polarbias.experiments.grids.single import run_single
-    from polarbias.networks.ratio_law import make_law
+    from polarbias.networks.laws import make_law
     from polarbias.solution import Status
 
     if network == "wn-separate" and truth != "signed":

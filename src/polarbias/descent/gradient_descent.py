@@ -149,7 +149,7 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
     dtype = working_dtype(dtype)
     step = Armijo() if step is None else step
     _check_options(step, max_steps, tol, rtol, callback)
-    theta0, batch_shape = admitted(problem, network, theta0, dtype)
+    theta0, batch_shape = admitted(problem, network, theta0, dtype, jax.eval_shape)
     require_dense(problem, "gradient_descent")
     devices = tuple(devices)
     if not all(isinstance(device, jax.Device) for device in devices):

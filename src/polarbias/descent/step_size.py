@@ -7,10 +7,8 @@ and what the next step is after it was accepted or rejected.
 from __future__ import annotations
 
 from abc import abstractmethod
-from numbers import Real
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,19 +17,16 @@ from numpy.typing import ArrayLike
 from polarbias.errors import InvalidInput
 from polarbias.networks import FactorNetwork
 from polarbias.networks.parameters import admitted
-from polarbias.networks.ratio_law import described
 from polarbias.problems.linear import LinearProblem, require_dense
 from polarbias.problems.reference import minimal_l1
 from polarbias.runtime.arrays import real_array
 from polarbias.runtime.batch_axes import over_runs
+from polarbias.runtime.options import number, positive_number
+from polarbias.runtime.pytree import PyTree, static_field
 
 
-class StepSize(eqx.Module):
+class StepSize(PyTree):
     """How far a run goes along the vector field; ``dt`` is the time that one step covers."""
-
-    def __repr__(self) -> str:
-        """Parameters with their values."""
-        return described(self)
 
     @abstractmethod
     def first(self, loss: jax.Array, slope: jax.Array) -> Any:
@@ -125,8 +120,7 @@ class ConstantStep(StepSize):
         require_dense(problem, "ConstantStep.stable")
         if not isinstance(network, FactorNetwork):
             raise InvalidInput("ConstantStep.stable needs a network with a factor; choose dt yourself.")
-        if not (isinstance(c, Real) and np.isfinite(c) and c > 0):
-            raise InvalidInput(f"c must be positive and finite, got {c!r}.")
+        c = positive_number("c", c)
         problem_ndim = len(problem.batch_shape)
         extra = len(batch_shape) - problem_ndim
         norms = np.asarray(np.linalg.norm(np.asarray(problem.A, np.float64), ord=2, axis=(-2, -1)))
@@ -163,23 +157,6 @@ class ConstantStep(StepSize):
         return 0
 
 
-def _parameter(
-    name: str, default: float | None, above: float = -np.inf, below: float = np.inf, least: float = 0
-) -> Any:
-    """Return a static field that takes a number in its range, or its default."""
-
-    def checked(value: float | None) -> float | None:
-        if value is default:
-            return value
-        number = float(value) if isinstance(value, Real) else np.nan
-        if not (above < number < below and number >= least):
-            allowed = f"at least {least}" if least else f"between {above} and {below}, exclusive"
-            raise InvalidInput(f"Armijo's {name} must be {allowed}, got {value!r}.")
-        return number
-
-    return eqx.field(static=True, default=default, converter=checked)
-
-
 class Armijo(StepSize):
     r"""Backtracking line search along the vector field.
 
@@ -210,10 +187,18 @@ class Armijo(StepSize):
     1.05
     """
 
-    c1: float = _parameter("c1", 1e-4, above=0, below=1)
-    shrink: float = _parameter("shrink", 0.5, above=0, below=1)
-    growth: float = _parameter("growth", 1.05, least=1)
-    initial: float | None = _parameter("initial", None, above=0)
+    c1: float = static_field()
+    shrink: float = static_field()
+    growth: float = static_field()
+    initial: float | None = static_field()
+
+    def __init__(
+        self, c1: float = 1e-4, shrink: float = 0.5, growth: float = 1.05, initial: float | None = None
+    ) -> None:
+        """Check the parameters."""
+        self.c1, self.shrink = number("c1", c1, above=0, below=1), number("shrink", shrink, above=0, below=1)
+        self.growth = number("growth", growth, least=1)
+        self.initial = None if initial is None else positive_number("initial", initial)
 
     def first(self, loss: jax.Array, slope: jax.Array) -> Any:
         """Return the first guess; by default a step in which the loss, at its first rate, would fall by a tenth."""

@@ -13,7 +13,7 @@ import pandas as pd
 from polarbias.explorer.settings import DECADES, Settings
 from polarbias.limit.flow_limit import flow_limit
 from polarbias.networks import HadamardDifference, HadamardPower, WeightNormalization
-from polarbias.networks.ratio_law import make_law
+from polarbias.networks.laws import make_law
 from polarbias.problems.ensembles import folded_gaussian_direction, gaussian_problem, uniform_direction
 from polarbias.problems.linear import LinearProblem
 from polarbias.recovery.basis_pursuit import basis_pursuit

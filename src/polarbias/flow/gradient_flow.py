@@ -11,12 +11,10 @@ from functools import partial
 from numbers import Real
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from polarbias.errors import InvalidInput
 from polarbias.flow import dual
-from polarbias.flow import primal as full_equations
 from polarbias.flow.steps import FlowProgress, Watch
 from polarbias.flow.trajectory import DenseOutput, FlowState, FlowTrajectory
 from polarbias.linalg.blas_threads import limit_blas_threads
@@ -27,9 +25,13 @@ from polarbias.networks.base import norm
 from polarbias.networks.hadamard import is_power
 from polarbias.networks.parameters import admitted, cast
 from polarbias.problems.linear import LinearProblem, require_dense
+from polarbias.runtime.extras import require
+from polarbias.runtime.pytree import tree_map
 from polarbias.solution import Solution, Status
 
 MOST_STEPS = 1_000_000
+Schedule = Callable[[float], tuple[float, float]]
+"""Rates of radius and direction as functions of time."""
 """Steps after which a run ends."""
 
 
@@ -49,7 +51,7 @@ def gradient_flow(  # noqa: PLR0913 -- the options of one long run; each is inde
     tol: float = 1e-12,
     rtol: float = 0.0,
     accuracy: float = 1e-8,
-    schedule: full_equations.Schedule | None = None,
+    schedule: Schedule | None = None,
     full: bool = False,
     keep: bool = True,
     callback: Callable[[FlowProgress], object] | None = None,
@@ -126,7 +128,10 @@ def gradient_flow(  # noqa: PLR0913 -- the options of one long run; each is inde
     plain = network.inner if isinstance(network, WeightNormalization) else network
     explicit = is_power(plain) and plain.degree >= 2
     if full or schedule is not None or not explicit:
-        if schedule is not None and not full_equations.has_polar(theta0):
+        require("equinox", "descent", "gradient_flow of the full equations")
+        from polarbias.flow import primal
+
+        if schedule is not None and not primal.has_polar(theta0):
             raise InvalidInput(f"a schedule sets the rates of radius and direction; {network!r} has neither.")
         require_dense(problem, "gradient_flow of the full equations")
         runs = _primal_runs(problem, network, theta0, batch_shape, schedule)
@@ -196,21 +201,23 @@ def _primal_runs(
     network: Network,
     theta0: Any,
     batch_shape: tuple[int, ...],
-    schedule: full_equations.Schedule | None,
+    schedule: Schedule | None,
 ) -> Iterator[tuple[tuple[int, ...], _Integrate]]:
     network = cast(network, np.dtype(np.float64))
 
     def own(leaf: Any, at: tuple[int, ...]) -> Any:
         return np.broadcast_to(leaf, batch_shape)[at]
 
-    def integrate(equations: full_equations.Equations, watch: Watch, accuracy: float, keep: bool) -> _End:
-        y, status, times, segment = full_equations.run(equations, watch, accuracy, keep)
-        dense_output = DenseOutput(np.array(times), full_equations.dense_output(equations, segment)) if keep else None
+    from polarbias.flow import primal
+
+    def integrate(equations: primal.Equations, watch: Watch, accuracy: float, keep: bool) -> _End:
+        y, status, times, segment = primal.run(equations, watch, accuracy, keep)
+        dense_output = DenseOutput(np.array(times), primal.dense_output(equations, segment)) if keep else None
         return _End(equations.point(y), status, len(times) - 1, dense_output)
 
     for at in np.ndindex(batch_shape):
         one = problem[at[: len(problem.batch_shape)]] if problem.batch_shape else problem
-        theta = jax.tree.map(lambda leaf, at=at: leaf[at], theta0)
+        theta = tree_map(lambda leaf, at=at: leaf[at], theta0)
         try:
             single = network.of_runs(partial(own, at=at))
         except ValueError as mismatch:
@@ -218,7 +225,7 @@ def _primal_runs(
                 f"a ratio or rate of the network does not broadcast to the batch of runs {batch_shape}; give theta0"
                 " the batch axes of the ratio, for example init(scale=np.ones(len(ratios)), ...)."
             ) from mismatch
-        yield at, partial(integrate, full_equations.Equations(one, single, theta, schedule))
+        yield at, partial(integrate, primal.Equations(one, single, theta, schedule))
 
 
 def _solution(problem: LinearProblem, network: Network, ends: list[_End], batch_shape: tuple[int, ...]) -> Solution:
@@ -239,7 +246,7 @@ def _solution(problem: LinearProblem, network: Network, ends: list[_End], batch_
     return Solution(
         method="gradient_flow",
         x=x,
-        theta=jax.tree.map(lambda *leaves: stacked(list(leaves)), *[end.point.theta for end in ends]),
+        theta=tree_map(lambda *leaves: stacked(list(leaves)), *[end.point.theta for end in ends]),
         loss=np.asarray(residual**2 / (2 * network.degree)),
         residual=np.asarray(residual),
         steps=stacked([end.steps for end in ends]),

@@ -28,8 +28,6 @@ ABSOLUTE = 1e-4
 STANDSTILL = 1e-14
 """The flow rests where theta would move, in the time passed so far, by less than this fraction of its norm."""
 
-Schedule = Callable[[float], tuple[float, float]]
-
 
 def has_polar(theta: Any) -> bool:
     """Whether theta holds polar coordinates."""
@@ -78,7 +76,13 @@ class Equations:
         Rates of radius and direction as functions of time, or None for the network's own.
     """
 
-    def __init__(self, problem: LinearProblem, network: Network, theta0: Any, schedule: Schedule | None) -> None:
+    def __init__(
+        self,
+        problem: LinearProblem,
+        network: Network,
+        theta0: Any,
+        schedule: Callable[[float], tuple[float, float]] | None,
+    ) -> None:
         self.problem, self.network, self.schedule = problem, network, schedule
         with jax.enable_x64(True):
             A = np.asarray(problem.A, np.float64)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
 from polarbias.errors import InvalidInput
 from polarbias.runtime.arrays import real_array
 from polarbias.runtime.batch_axes import selector
+from polarbias.runtime.pytree import tree_map
 
 
 class FlowState(NamedTuple):
@@ -172,5 +172,5 @@ def _stacked(states: list[FlowState], shape: tuple[int, ...]) -> FlowState:
     def stack(*leaves: Any) -> Any:
         return np.array(leaves).reshape(shape + np.shape(leaves[0]))[()]
 
-    stacked: FlowState = jax.tree.map(stack, *states)
+    stacked: FlowState = tree_map(stack, *states)
     return stacked

@@ -15,7 +15,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
 
 from polarbias.errors import InvalidInput
@@ -106,14 +105,4 @@ def _moved(problem: LinearProblem, form: ReducedForm, log_x: np.ndarray) -> tupl
 
 def _law_slope(form: ReducedForm, r: float) -> float:
     """Return the derivative of E(r) in the law's coefficient."""
-    if form.plain:
-        return 0.0
-    leaves, treedef = jax.tree.flatten(form.law)
-    if len(leaves) != 1:
-        raise InvalidInput(f"the law must have one coefficient to differentiate by, {form.law!r} has {len(leaves)}.")
-    with jax.enable_x64(True):
-
-        def E(coefficient: Any) -> Any:
-            return jax.tree.unflatten(treedef, [coefficient]).E(jax.numpy.asarray(r, jax.numpy.float64))
-
-        return form.time_scale * float(jax.grad(E)(jax.numpy.asarray(leaves[0], jax.numpy.float64)))
+    return 0.0 if form.plain else form.time_scale * form.law.coefficient_slope(r)

@@ -16,7 +16,6 @@ from numbers import Real
 from time import perf_counter
 from typing import Any
 
-import jax
 import numpy as np
 
 from polarbias.errors import InvalidInput
@@ -26,8 +25,8 @@ from polarbias.mirror.state import MirrorState
 from polarbias.networks import Network, WeightNormalization
 from polarbias.networks.base import norm
 from polarbias.networks.parameters import admitted
-from polarbias.networks.ratio_law import ConstantRatio
 from polarbias.problems.linear import LinearProblem
+from polarbias.runtime.pytree import tree_map
 from polarbias.solution import Solution, Status, Trajectory
 
 logger = logging.getLogger(__name__)
@@ -170,7 +169,7 @@ class _Steps:
 
     def __init__(self, form: ReducedForm, fixed: float | None = None) -> None:
         self.fixed, self.length = fixed, 0.0
-        bounded = form.depth == 2 and not form.plain and type(form.law) is ConstantRatio
+        bounded = form.depth == 2 and not form.plain and form.law.power is not None and form.law.power[1] == 0
         self.eta = float(form.f(1.0)) if bounded else None
         self.trials = 0
 
@@ -286,7 +285,7 @@ def _solution(problem: LinearProblem, runs: list[_Run], lengths: np.ndarray, bat
     return Solution(
         method="mirror_descent",
         x=x,
-        theta=jax.tree.map(lambda *leaves: stacked(list(leaves)), *thetas),
+        theta=tree_map(lambda *leaves: stacked(list(leaves)), *thetas),
         loss=np.asarray(residual**2 / (2 * runs[0].state.form.depth)),
         residual=residual,
         steps=stacked([run.steps for run in runs]),

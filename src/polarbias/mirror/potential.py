@@ -23,7 +23,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -32,7 +31,9 @@ from polarbias.linalg.quadrature import log_integral
 from polarbias.mirror.reduced_form import ReducedForm
 from polarbias.networks import FactorNetwork, HadamardPower, WeightNormalization
 from polarbias.networks.hadamard import is_power
-from polarbias.networks.ratio_law import PowerRatio, RatioLaw, as_ratio
+from polarbias.networks.laws import PowerRatio, as_ratio
+from polarbias.networks.ratio_law import RatioLaw
+from polarbias.runtime.pytree import tree_leaves
 
 _EPS = np.finfo(np.float64).eps
 
@@ -104,7 +105,7 @@ class Potential:
                 raise InvalidInput(f"the plain flow has no time_scale, got {self.time_scale!r}; give a law or omit it.")
             return
         law = as_ratio(self.law)
-        if any(np.ndim(leaf) for leaf in jax.tree.leaves(law)):
+        if any(np.ndim(leaf) for leaf in tree_leaves(law)):
             raise InvalidInput(f"a potential belongs to one law, with scalar parameters; got {law!r}.")
         object.__setattr__(self, "law", law)
 

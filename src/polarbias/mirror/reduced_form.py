@@ -12,22 +12,22 @@ polar coordinate for both halves is the nonnegative one of the matrix [A, -A].
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import jax
 import numpy as np
-from scipy.special import wrightomega
 
 from polarbias.errors import InvalidInput
 from polarbias.networks import HadamardDifference, WeightNormalization
 from polarbias.networks.base import norm
 from polarbias.networks.hadamard import is_power
+from polarbias.networks.laws import PowerRatio
 from polarbias.networks.parameters import admitted
-from polarbias.networks.ratio_law import ConstantRatio, HarmonicRatio, PowerRatio, RatioLaw
+from polarbias.networks.ratio_law import RatioLaw, SquaredRadius
 from polarbias.problems.linear import LinearProblem
+from polarbias.runtime.pytree import tree_map
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,11 +75,8 @@ class ReducedForm:
     @property
     def square(self) -> bool:
         """Whether f = r^2 at rate 1, up to the rounding of the direction's norm: the plain flow's curve."""
-        return (
-            isinstance(self.law, PowerRatio)
-            and self.law.k == 2
-            and math.isclose(self.law.c, self.time_scale, rel_tol=1e-14)
-        )
+        power = self.law.power
+        return power is not None and power[1] == 2 and math.isclose(power[0], self.time_scale, rel_tol=1e-14)
 
     @property
     def log_start(self) -> np.ndarray:
@@ -88,38 +85,20 @@ class ReducedForm:
 
     def E(self, s: Any) -> Any:
         """Return E of the radius sqrt(s), for a unit direction that moves at rate 1."""
-        return self._radial[0](s)
+        return self._radial.E(s)
 
     def f(self, s: Any) -> Any:
         """Return f of the radius sqrt(s), for a unit direction that moves at rate 1."""
-        return self._radial[1](s)
+        return self._radial.f(s)
 
     def E_inverse(self, E: Any) -> Any:
         """Return s, the square of the radius at which E has this value; E must be in the range of the law."""
-        return self._radial[2](E)
+        return self._radial.E_inverse(E)
 
     @cached_property
-    def _radial(self) -> tuple[Callable[[Any], Any], Callable[[Any], Any], Callable[[Any], Any]]:
-        """E(s), f(s) and s(E): solvers call them thousands of times a second, laws check and convert at each call."""
-        law, time_scale = self.law, self.time_scale
-        if type(law) is ConstantRatio:
-            eta = float(law.eta) / time_scale
-            return lambda s: s / (2 * eta), lambda s: eta + 0.0 * s, lambda E: 2 * eta * E
-        if type(law) is PowerRatio and law.k == 2:
-            c = float(law.c) / time_scale
-            return lambda s: _log(s) / (2 * c), lambda s: c * s, lambda E: _exp(2 * c * E)
-        if type(law) is HarmonicRatio:
-            eta = float(law.eta)
-            return (
-                lambda s: time_scale * (_log(s) / 2 + s / (2 * eta)),
-                lambda s: eta * s / (eta + s) / time_scale,
-                lambda E: eta * _omega(2 * E / time_scale - np.log(eta)),
-            )
-        return (
-            lambda s: time_scale * law.E(np.sqrt(s)),
-            lambda s: law.f(np.sqrt(s)) / time_scale,
-            lambda E: law.E_inverse(np.asarray(E) / time_scale) ** 2,
-        )
+    def _radial(self) -> SquaredRadius:
+        """E, f and the inverse of E in terms of s = r^2."""
+        return self.law.of_square(self.time_scale)
 
     def signal(self, log_x: np.ndarray) -> np.ndarray:
         """Return the signal from the logarithms of its entries (of its halves, for a signed network)."""
@@ -165,13 +144,12 @@ def reduced_forms(
     top = log_u.max(-1, keepdims=True)
     log_u = log_u - top - np.log(np.exp(2 * (log_u - top)).sum(-1, keepdims=True)) / 2
     problem_ndim = len(problem.batch_shape)
-    leaves, treedef = jax.tree.flatten(law)
-    leaves = [_spread(leaf, batch_shape) for leaf in leaves]
+    laws = tree_map(lambda leaf: _spread(leaf, batch_shape), law)
 
     def configurations() -> Iterator[tuple[tuple[int, ...], LinearProblem, ReducedForm]]:
         for at in np.ndindex(batch_shape):
             one = problem[at[:problem_ndim]] if problem_ndim else problem
-            own = jax.tree.unflatten(treedef, [leaf[at] for leaf in leaves])
+            own = tree_map(lambda leaf, at=at: leaf[at], laws)
             yield (
                 at,
                 one,
@@ -188,22 +166,6 @@ def reduced_forms(
             )
 
     return batch_shape, configurations()
-
-
-def _log(s: Any) -> Any:
-    with np.errstate(divide="ignore"):
-        return np.log(s)
-
-
-def _exp(E: Any) -> Any:
-    with np.errstate(over="ignore"):
-        return np.exp(E)
-
-
-def _omega(z: Any) -> Any:
-    """Return the Wright omega function; far below 0 it is e^z to the last bit, and SciPy's would underflow."""
-    with np.errstate(under="ignore"):
-        return np.where(np.less(z, -40.0), np.exp(np.minimum(z, 0.0)), wrightomega(np.maximum(z, -40.0)))[()]
 
 
 def _spread(leaf: Any, batch_shape: tuple[int, ...]) -> np.ndarray:

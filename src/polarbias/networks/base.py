@@ -20,15 +20,13 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
 from polarbias.errors import InvalidInput
-from polarbias.networks.ratio_law import described
 from polarbias.runtime.arrays import real_array
+from polarbias.runtime.extras import require
+from polarbias.runtime.pytree import PyTree, array_namespace, tree_leaves
 
 Array = Any
 """A NumPy array or a (traced) JAX array; network code is written once for both."""
@@ -62,7 +60,7 @@ def above_underflow(x: Array) -> Array:
     """
     limits = np.finfo(x.dtype)
     smallest = limits.tiny / limits.eps
-    return jnp.where((x > 0) & (x < smallest), smallest, x)
+    return array_namespace(x).where((x > 0) & (x < smallest), smallest, x)
 
 
 def norm(x: Array) -> Array:
@@ -72,18 +70,14 @@ def norm(x: Array) -> Array:
 
 def concatenate(left: Array, right: Array) -> Array:
     """Join two arrays along the last axis, in the library that they come from."""
-    return left.__array_namespace__().concatenate([left, right], axis=-1)
+    return array_namespace(left, right).concatenate([left, right], axis=-1)
 
 
-class Network(eqx.Module):
+class Network(PyTree):
     """Base class of networks; a subclass defines ``signal`` and, where the defaults do not fit, the rest.
 
     All methods work over leading batch axes and take NumPy arrays as well as traced JAX arrays.
     """
-
-    def __repr__(self) -> str:
-        """Parameters with their values."""
-        return described(self)
 
     @abstractmethod
     def signal(self, theta: Any) -> Array:
@@ -101,6 +95,7 @@ class Network(eqx.Module):
 
     def pullback(self, theta: Any, cotangent: Array) -> Any:
         """Return (dX/dtheta)^T cotangent: the gradient in theta of the inner product of X and ``cotangent``."""
+        jax = require("jax", "descent", f"{type(self).__name__}.pullback by automatic differentiation")
         return jax.vjp(self.signal, theta)[1](cotangent)[0]
 
     def pullback_given(self, theta: Any, cotangent: Array, product: Array) -> Any:
@@ -137,7 +132,7 @@ class Network(eqx.Module):
 
     def validate(self, theta: Any) -> None:
         """Raise `InvalidInput` if theta cannot start a run."""
-        if not jax.tree.leaves(theta):
+        if not tree_leaves(theta):
             raise InvalidInput("theta0 holds no array.")
 
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from polarbias.errors import InvalidInput
 from polarbias.networks.base import FactorNetwork
 from polarbias.networks.hadamard import Difference, HadamardDifference, HadamardPower
-from polarbias.networks.ratio_law import make_law
+from polarbias.networks.laws import make_law
 from polarbias.networks.weight_normalization import WeightNormalization
 from polarbias.problems.ensembles import folded_gaussian_direction, uniform_direction
 

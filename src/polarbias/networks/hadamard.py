@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Self
 
-import equinox as eqx
 import numpy as np
 
 from polarbias.errors import InvalidInput
 from polarbias.networks.base import Array, Factor, FactorNetwork, Pair, above_underflow, concatenate
 from polarbias.runtime.options import whole_number
+from polarbias.runtime.pytree import static_field
 
 
 class HadamardPower(FactorNetwork):
@@ -40,7 +40,7 @@ class HadamardPower(FactorNetwork):
     array([ 9., 16.])
     """
 
-    depth: int = eqx.field(static=True)
+    depth: int = static_field()
 
     def __init__(self, depth: int) -> None:
         """Check the depth."""
@@ -156,8 +156,7 @@ class Difference(FactorNetwork):
 
     def of_runs(self, select: Callable[[Array], Array]) -> Self:
         """Select in the half."""
-        chosen: Self = eqx.tree_at(lambda network: network.half, self, self.half.of_runs(select))
-        return chosen
+        return self._replace(half=self.half.of_runs(select))
 
     def signal_of(self, x: Array) -> Array:
         """Return the signal of the first half of x minus that of the second."""

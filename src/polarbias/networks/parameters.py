@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
-import jax
 import numpy as np
 from numpy.typing import DTypeLike
 
@@ -13,6 +13,9 @@ from polarbias.errors import InvalidInput
 from polarbias.networks.base import Network
 from polarbias.problems.linear import LinearProblem, require_problem
 from polarbias.runtime.arrays import real_array
+from polarbias.runtime.pytree import is_jax_array, tree_map
+
+Evaluate = Callable[[Callable[[Any], Any], Any], Any]
 
 
 def _check_kinds(problem: object, network: object) -> None:
@@ -40,25 +43,30 @@ def _as_parameters(theta: Any, dtype: np.dtype[Any]) -> Any:
         numbers = type(node) is tuple and all(isinstance(entry, Real) for entry in node)
         return node is None or isinstance(node, list) or numbers
 
-    return jax.tree.map(lambda leaf: real_array(leaf, "theta0").astype(dtype), theta, is_leaf=is_leaf)
+    return tree_map(lambda leaf: real_array(leaf, "theta0").astype(dtype), theta, is_leaf=is_leaf)
 
 
 def cast(network: Network, dtype: np.dtype[Any]) -> Network:
     """Return the network with its floating-point array leaves in ``dtype``."""
 
     def convert(leaf: Any) -> Any:
-        if isinstance(leaf, np.ndarray | jax.Array) and np.asarray(leaf).dtype.kind == "f":
+        if (isinstance(leaf, np.ndarray) or is_jax_array(leaf)) and np.asarray(leaf).dtype.kind == "f":
             return np.asarray(leaf, dtype)
         return leaf
 
-    converted: Network = jax.tree.map(convert, network)
+    converted: Network = tree_map(convert, network)
     return converted
 
 
-def _runs_shape(problem: LinearProblem, network: Network, theta: Any) -> tuple[int, ...]:
+def _call(function: Callable[[Any], Any], theta: Any) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        return np.asarray(function(theta))
+
+
+def _batch_shape(problem: LinearProblem, network: Network, theta: Any, evaluate: Evaluate) -> tuple[int, ...]:
     """Return the batch shape of the runs, or raise if theta, network and problem do not fit together."""
     try:
-        signal = jax.eval_shape(network.signal, theta)
+        signal = evaluate(network.signal, theta)
     except (TypeError, ValueError, IndexError, AttributeError) as reason:
         raise InvalidInput(f"the network cannot map theta0 to a signal: {reason}") from reason
     shape = tuple(signal.shape)
@@ -78,9 +86,20 @@ def _runs_shape(problem: LinearProblem, network: Network, theta: Any) -> tuple[i
     return shape[:-1]
 
 
-def admitted(problem: LinearProblem, network: Network, theta: Any, dtype: np.dtype[Any]) -> tuple[Any, tuple[int, ...]]:
-    """Return theta with NumPy leaves of ``dtype`` and the batch shape of its runs, once all is found to fit."""
+def admitted(
+    problem: LinearProblem, network: Network, theta: Any, dtype: np.dtype[Any], evaluate: Evaluate = _call
+) -> tuple[Any, tuple[int, ...]]:
+    """Return theta with NumPy leaves of ``dtype`` and the batch shape of its runs.
+
+    ``evaluate(network.signal, theta)`` has the shape and dtype of the signal: a call by default, `jax.eval_shape` for
+    engines that trace the network.
+
+    Raises
+    ------
+    InvalidInput
+        Problem, network and theta do not fit together.
+    """
     _check_kinds(problem, network)
     theta = _as_parameters(theta, dtype)
     network.validate(theta)
-    return theta, _runs_shape(problem, network, theta)
+    return theta, _batch_shape(problem, network, theta, evaluate)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Self
 
-import equinox as eqx
-import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
 from polarbias.errors import InvalidInput
 from polarbias.networks.base import Array, FactorNetwork, Polar, above_underflow, norm
-from polarbias.networks.ratio_law import RatioLaw, as_ratio
+from polarbias.networks.laws import as_ratio
+from polarbias.networks.ratio_law import RatioLaw
 from polarbias.runtime.arrays import real_array
 from polarbias.runtime.options import flag
+from polarbias.runtime.pytree import static_field, tree_map
 
 
 class WeightNormalization(FactorNetwork):
@@ -57,7 +57,7 @@ class WeightNormalization(FactorNetwork):
     inner: FactorNetwork
     ratio: RatioLaw
     direction_rate: np.ndarray
-    renormalize: bool = eqx.field(static=True)
+    renormalize: bool = static_field()
 
     def __init__(
         self,
@@ -161,9 +161,11 @@ class WeightNormalization(FactorNetwork):
 
     def of_runs(self, select: Callable[[Array], Array]) -> Self:
         """Select the ratios and direction rates of some runs."""
-        own = self.inner.of_runs(select), jax.tree.map(select, self.ratio), select(self.direction_rate)
-        chosen: Self = eqx.tree_at(lambda network: (network.inner, network.ratio, network.direction_rate), self, own)
-        return chosen
+        return self._replace(
+            inner=self.inner.of_runs(select),
+            ratio=tree_map(select, self.ratio),
+            direction_rate=select(self.direction_rate),
+        )
 
     def retract(self, theta: Polar, previous: Polar) -> Polar:
         """Rescale u to the norm it had, if asked to; keep its positive entries within the range of floats."""

@@ -1,1 +1,1 @@
-"""Panels drawn with matplotlib from tables, and the styles of all series."""
+"""Plots of tables by matplotlib, and the styles of all series."""

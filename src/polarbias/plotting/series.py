@@ -1,4 +1,4 @@
-"""Labels, colors and markers of families of runs, the same in every figure."""
+"""How families of runs look in every figure: names, colors, markers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Series:
-    """Style of a family of runs."""
+    """How a family of runs looks in every figure."""
 
     label: str
     color: str
@@ -22,4 +22,4 @@ SERIES = {
 }
 
 FLOOR = 1e-12
-"""Smallest drawn error of exact limits; smaller ones are rounding."""
+"""Errors of exact limits below this are rounding, and are drawn at it."""

@@ -1,23 +1,22 @@
-"""Folders, and files that are written atomically."""
+"""Folders, and files that are written whole or not at all."""
 
 from __future__ import annotations
 
 import os
-import secrets
+import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from polarbias.errors import InvalidInput
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder unless it exists.
+    """Make a folder unless it is there.
 
     Raises
     ------
     InvalidInput
-        The folder cannot be created.
+        It cannot be made.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -26,30 +25,28 @@ def make_folder(path: Path) -> None:
 
 
 def atomic_write(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file under a temporary name, then rename it to ``path``.
-
-    Parameters
-    ----------
-    write
-        Function that writes the file whose path it is given. The umask sets the file's mode.
+    """Let ``write`` make a file under a temporary name, then move it to ``path`` in one step.
 
     Raises
     ------
     InvalidInput
         The file cannot be written.
     """
-    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+    temporary = None
     try:
-        os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
         write(temporary)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
+        temporary.chmod(0o644)
         temporary.replace(path)
-        # Remove the temporary files of killed writers; the pattern has eight characters for the token.
-        for leftover in path.parent.glob(f".{path.stem}-????????{path.suffix}"):
-            leftover.unlink(missing_ok=True)
+        # What a killed writer of the same file left; the pattern has mkstemp's eight random letters.
+        for litter in path.parent.glob(f".{path.stem}-????????{path.suffix}"):
+            litter.unlink(missing_ok=True)
     except OSError as reason:
         raise InvalidInput(f"cannot write {str(path)!r}: {reason}; make room or choose another folder.") from reason
     finally:
-        with suppress(OSError):  # a parent that is no folder
+        if temporary is not None:
             temporary.unlink(missing_ok=True)

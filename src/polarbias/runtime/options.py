@@ -16,19 +16,24 @@ MAX_STEPS = 10**15
 """Upper bound of every ``max_steps``: counts of steps and trials stay far below the range of int64."""
 
 
-def number(name: str, value: object, *, above: float = -inf, least: float = -inf, most: float = inf) -> float:
-    """Return ``value`` as a float, or raise `InvalidInput` unless it is finite, > ``above`` and in [least, most].
+def number(
+    name: str,
+    value: object,
+    *,
+    above: float = -inf,
+    least: float = -inf,
+    most: float = inf,
+    below: float = inf,
+) -> float:
+    """Return ``value`` as a float, or raise `InvalidInput` unless it is in [least, most] and (above, below).
 
     >>> number("sigma", 1, least=0)
     1.0
     """
     real = isinstance(value, Real) and not isinstance(value, bool)
-    try:
-        converted = float(value) if real else np.nan  # type: ignore[arg-type]
-    except OverflowError:  # an integer beyond the range of floats
-        converted = np.nan
-    if not (np.isfinite(converted) and above < converted and least <= converted <= most):
-        raise InvalidInput(f"{name} must be {_range('a finite number', above, least, most)}, got {value!r}.")
+    converted = float(value) if real else np.nan  # type: ignore[arg-type]
+    if not (np.isfinite(converted) and above < converted < below and least <= converted <= most):
+        raise InvalidInput(f"{name} must be {_range('a finite number', above, least, most, below)}, got {value!r}.")
     return converted
 
 
@@ -53,7 +58,7 @@ def whole_number(name: str, value: object, least: int = 1, most: float = inf) ->
     except TypeError:
         converted = None
     if converted is None or not least <= converted <= most:
-        raise InvalidInput(f"{name} must be {_range('an integer', -inf, least, most)}, got {value!r}.")
+        raise InvalidInput(f"{name} must be {_range('an integer', -inf, least, most, inf)}, got {value!r}.")
     return converted
 
 
@@ -84,10 +89,10 @@ def choice(name: str, value: object, allowed: tuple[str, ...]) -> str:
     return value
 
 
-def _range(kind: str, above: float, least: float, most: float) -> str:
+def _range(kind: str, above: float, least: float, most: float, below: float) -> str:
     """Return the description of an allowed range."""
-    if above > -inf:
-        return f"{kind} above {above:g}" + (f" and at most {most:g}" if most < inf else "")
-    if least > -inf and most < inf:
+    if np.isfinite([least, most]).all():
         return f"{kind} from {least:g} to {most:g}"
-    return kind + (f" of at least {least:g}" if least > -inf else f" of at most {most:g}" if most < inf else "")
+    bounds = {"above": above, "of at least": least, "of at most": most, "below": below}
+    text = " and ".join(f"{word} {bound:g}" for word, bound in bounds.items() if np.isfinite(bound))
+    return f"{kind} {text}".rstrip()

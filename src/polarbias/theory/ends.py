@@ -10,7 +10,6 @@ from scipy.special import logsumexp
 
 from polarbias.errors import Infeasible, InvalidInput
 from polarbias.mirror.reduced_form import ReducedForm, reduced_forms
-from polarbias.networks.ratio_law import ConstantRatio
 from polarbias.problems.linear import LinearProblem
 from polarbias.problems.reference import Minimum, minimal_l1
 from polarbias.runtime.arrays import real_array
@@ -139,7 +138,7 @@ def stays_away(problem: LinearProblem, form: ReducedForm) -> Hypothesis:
 
 def constant_ratio(form: ReducedForm) -> tuple[float, Hypothesis]:
     """Return eta for a unit direction that moves at rate 1, and the hypothesis that the law is constant."""
-    constant = isinstance(form.law, ConstantRatio)
+    constant = form.law.power is not None and form.law.power[1] == 0
     return float(form.f(1.0)) if constant else np.nan, Hypothesis("the learning-rate ratio is constant", constant)
 
 

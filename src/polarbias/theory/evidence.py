@@ -77,7 +77,7 @@ class Evidence:
         """Return "flow" (with a trajectory as a function of time), "descent" (a thinned record) or "limit"."""
         trajectory = self.solution.trajectory
         if trajectory is not None:
-            return "flow" if hasattr(trajectory, "theta") else "descent"
+            return "flow" if hasattr(trajectory, "evaluate") else "descent"
         return "descent" if self.solution.log_x is None and self.solution.collapse_status is None else "limit"
 
     @property

@@ -13,7 +13,6 @@ import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -25,6 +24,7 @@ from polarbias.networks.hadamard import is_power
 from polarbias.networks.parameters import admitted
 from polarbias.problems.linear import LinearProblem, require_dense
 from polarbias.runtime.arrays import real_array
+from polarbias.runtime.pytree import tree_leaves, tree_map
 
 
 class Invariant(NamedTuple):
@@ -247,8 +247,7 @@ def signs_kept(thetas: Any) -> np.ndarray:
     array([ True,  True, False])
     """
     kept = [
-        (np.sign(leaf) * np.sign(leaf[:1]) > 0).reshape(len(leaf), -1).all(-1)
-        for leaf in jax.tree.leaves(_stacked(thetas))
+        (np.sign(leaf) * np.sign(leaf[:1]) > 0).reshape(len(leaf), -1).all(-1) for leaf in tree_leaves(_stacked(thetas))
     ]
     return np.asarray(np.all(kept, axis=0))
 
@@ -256,7 +255,7 @@ def signs_kept(thetas: Any) -> np.ndarray:
 def along(problem: LinearProblem, network: Any, thetas: Any) -> Any:
     """Return a trajectory as parameters whose leaves begin with the axis of time, once all is found to fit."""
     stacked = _stacked(thetas)
-    admitted(problem, network, jax.tree.map(operator.itemgetter(0), stacked), np.dtype(np.float64))
+    admitted(problem, network, tree_map(operator.itemgetter(0), stacked), np.dtype(np.float64))
     network.validate(stacked)
     return stacked
 
@@ -266,12 +265,12 @@ def _stacked(thetas: Any) -> Any:
         if not thetas:
             raise InvalidInput("thetas holds no point.")
         points = [_arrays(theta) for theta in thetas]
-        kinds = {(jax.tree.structure(point), *(leaf.shape for leaf in jax.tree.leaves(point))) for point in points}
+        kinds = {repr(tree_map(np.shape, point)) for point in points}
         if len(kinds) > 1:
             raise InvalidInput("thetas must hold parameters of one kind and shape.")
-        return jax.tree.map(lambda *leaves: np.stack(leaves), *points)
+        return tree_map(lambda *leaves: np.stack(leaves), *points)
     stacked = _arrays(thetas)
-    lengths = {leaf.shape[:1] for leaf in jax.tree.leaves(stacked)}
+    lengths = {leaf.shape[:1] for leaf in tree_leaves(stacked)}
     if len(lengths) != 1 or () in lengths or (0,) in lengths:
         raise InvalidInput("thetas must be a sequence of parameters, or parameters with one leading axis for time.")
     return stacked
@@ -283,7 +282,7 @@ def _arrays(theta: Any) -> Any:
     def array(leaf: Any) -> np.ndarray:
         return real_array(leaf, "thetas").astype(np.float64)
 
-    return jax.tree.map(array, theta, is_leaf=lambda node: isinstance(node, list))
+    return tree_map(array, theta, is_leaf=lambda node: isinstance(node, list))
 
 
 def _require_direction(network: Any) -> None:

@@ -13,18 +13,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import lambertw, xlogy
 
 from polarbias.errors import InvalidInput
 from polarbias.mirror.reduced_form import ReducedForm
-from polarbias.networks.ratio_law import ConstantRatio, HarmonicRatio, PowerRatio, RatioLaw
+from polarbias.networks.ratio_law import RatioLaw
 from polarbias.problems.linear import LinearProblem, require_dense
 from polarbias.problems.reference import Minimum
+from polarbias.runtime.options import positive_number
 from polarbias.solution import Solution
 from polarbias.theory.ends import constant_ratio, end, end_radius, log_minimum, solves, start
 from polarbias.theory.statement import Bound, Hypothesis
-
-_LAMBERT_LIMIT = 700.0  # above this, y e^-y is no longer a normal number and the root is explicit to the last bit
 
 
 def log_magnification(problem: LinearProblem, network: Any, theta0: Any, limit: Solution | ArrayLike) -> float:
@@ -72,18 +70,7 @@ def log_rho(form: ReducedForm, r: float) -> float:
     if form.plain:
         return 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
-        if isinstance(form.law, PowerRatio) and form.law.k == 2:
-            # The difference of two infinite terms at r = 0, and exactly 0 for f = r^2.
-            exponent = form.time_scale / float(form.law.c) - 1
-            return float(xlogy(exponent, r / form.r0))
-        if isinstance(form.law, HarmonicRatio) and form.time_scale == 1:
-            return float((r - form.r0) * (r + form.r0) / (2 * form.law.eta))
-        if isinstance(form.law, ConstantRatio):
-            # The difference of squares first: their quotients by a small eta would cancel.
-            return float(
-                np.log(form.r0) - np.log(r) + (r - form.r0) * (r + form.r0) * form.time_scale / (2 * form.law.eta)
-            )
-        return float(np.log(form.r0) - np.log(r) + form.E(r**2) - form.E(form.r0**2))
+        return form.law.log_magnification(form.r0, r, form.time_scale)
 
 
 def magnification(problem: LinearProblem, network: Any, theta0: Any, limit: Solution | ArrayLike) -> float:
@@ -181,40 +168,11 @@ def magnifying_radii(law: RatioLaw, limit_radius: float, time_scale: float = 1.0
     >>> magnifying_radii(pb.HarmonicRatio(1.0), 2.0)
     ((0.0, 2.0),)
     """
-    r = float(limit_radius)
-    if not (0 < r < np.inf and 0 < time_scale < np.inf):
-        raise InvalidInput(
-            f"limit_radius and time_scale must be positive numbers, got {limit_radius!r} and {time_scale!r}."
-        )
-    if isinstance(law, HarmonicRatio):
-        if time_scale == 1:
-            return ((0.0, r),)
-        raise InvalidInput("for the harmonic law the radii are known for time_scale 1 only.")
-    if not isinstance(law, ConstantRatio | PowerRatio):
-        raise InvalidInput(f"law must be ConstantRatio, PowerRatio or HarmonicRatio, got {law!r}.")
-    parameter, power = (law.eta, 2.0) if isinstance(law, ConstantRatio) else (law.c, 2 - law.k)
-    if np.ndim(parameter):
-        raise InvalidInput(f"law must have one set of parameters, got {law!r}.")
-    c = float(parameter) / time_scale
-    if power == 0:
-        return ((0.0, np.inf),) if c == 1 else (((0.0, r),) if c < 1 else ((r, np.inf),))
-    low, high = sorted((r, _other_root(r, power, c)))
-    return ((low, high),) if power > 0 else ((0.0, low), (high, np.inf))
-
-
-def _other_root(r: float, power: float, c: float) -> float:
-    """Return the other radius at which r^power / c - power log r has the value it has at r."""
-    with np.errstate(over="ignore"):
-        y = float(np.exp(power * np.log(r) - np.log(c)))
-    if y > _LAMBERT_LIMIT:
-        # The small root z of z e^-z = y e^-y is y e^-y itself; in logarithms, log r - y / power.
-        with np.errstate(over="ignore", under="ignore"):
-            return float(np.exp(np.log(r) - y / power))
-    argument = -y * np.exp(-y)
-    if argument == 0:  # y below the smallest number: its mate is beyond every number worth a radius
-        return np.inf if power > 0 else 0.0
-    z = -float(np.real(lambertw(max(argument, -np.exp(-1.0)), -1 if y < 1 else 0)))
-    return float((c * z) ** (1 / power)) if np.isfinite(z) else r
+    if not isinstance(law, RatioLaw):
+        raise InvalidInput(f"law must be a RatioLaw, got {law!r}.")
+    return law.magnifying_radii(
+        positive_number("limit_radius", limit_radius), positive_number("time_scale", time_scale)
+    )
 
 
 def radius_bound(

@@ -6,7 +6,6 @@ import operator
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -14,6 +13,7 @@ from polarbias.errors import InvalidInput
 from polarbias.mirror.reduced_form import ReducedForm
 from polarbias.networks.base import norm
 from polarbias.problems.linear import LinearProblem, require_dense
+from polarbias.runtime.pytree import tree_map
 from polarbias.solution import Solution
 from polarbias.theory.ends import end, start
 from polarbias.theory.invariants import along
@@ -138,7 +138,7 @@ def loss_rate(problem: LinearProblem, network: Any, thetas: Any, support: ArrayL
     5.76
     """
     points = along(problem, network, thetas)
-    form = start(problem, network, jax.tree.map(operator.itemgetter(0), points))
+    form = start(problem, network, tree_map(operator.itemgetter(0), points))
     least = np.abs(network.factor(points)).min(0)
     A = _matrix(problem, form, "loss_rate")
     if support is not None:

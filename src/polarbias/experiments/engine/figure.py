@@ -1,4 +1,4 @@
-"""Figures of the paper: their tasks, and panels drawn to files."""
+"""A figure of the paper: which tasks it needs and how its panels are drawn."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PNG_DPI = 160
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel: its letter, the function that draws it, and its caption."""
+    """One panel: its letter, the function that draws it, and what it shows."""
 
     letter: str
     draw: Callable[[Axes, Results], None]
@@ -32,7 +32,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class PaperFigure:
-    """Figure of the paper: its tasks and panels."""
+    """A figure of the paper."""
 
     number: int
     caption: str

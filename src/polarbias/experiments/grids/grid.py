@@ -1,22 +1,22 @@
-"""Grids of experiments, read from TOML files and checked before any work."""
+"""A user's own grid of experiments, read from a TOML file and checked before anything runs."""
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+from polarbias.descent.gradient_descent import MOST_STEPS
 from polarbias.errors import InvalidInput
 from polarbias.experiments.engine.spec import LIMIT, Profile, Task, configurations
 from polarbias.networks.configuration import ALGORITHMS, DIRECTIONS
-from polarbias.networks.ratio_law import make_law
-from polarbias.runtime.options import MAX_STEPS, choice, flag, positive_number, step_limit, tolerance, whole_number
+from polarbias.networks.laws import make_law
 
 TRUTHS = ("gaussian", "sparse", "signed")
 RULES = ("armijo", "stable", "mirror", LIMIT)
@@ -24,53 +24,84 @@ RULES = ("armijo", "stable", "mirror", LIMIT)
 
 @dataclass(frozen=True)
 class _Key:
-    """Default and allowed values of a key; ``convert`` takes name and value, and raises InvalidInput."""
+    """What a key may hold: ``convert`` returns the value that is meant, and raises ValueError for any other."""
 
     default: Any
     expected: str
-    convert: Callable[[str, Any], Any]
+    convert: Callable[[Any], Any]
     is_axis: bool = True
 
 
-def _law(name: str, value: Any) -> str:
+def _choice(*allowed: str) -> Callable[[Any], str]:
+    def convert(value: Any) -> str:
+        if value not in allowed:
+            raise ValueError
+        return str(value)
+
+    return convert
+
+
+def _integer(low: int, high: float = math.inf) -> Callable[[Any], int]:
+    def convert(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError
+        return value
+
+    return convert
+
+
+def _number(value: Any, zero: bool = False) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError
+    number = float(value) if abs(value) < 1e300 else math.inf
+    if not (0 < number < math.inf or (zero and number == 0)):
+        raise ValueError
+    return number
+
+
+def _law(value: Any) -> str:
     if not isinstance(value, str):
-        raise InvalidInput(f"{name} must be a string.")
+        raise ValueError
     make_law(value, 1.0)
     name, _, exponent = value.partition(":")
-    # Normalize the text so that power:2.0 and power:2 name the same stored tasks.
+    # One law, one name: what is stored under power:2.0 is found again under power:2.
     return f"{name}:{float(exponent):.17g}" if exponent else name
 
 
-def _rule(name: str, value: Any) -> str:
-    return value if isinstance(value, str) and value in RULES else repr(positive_number(name, value))
+def _rule(value: Any) -> str:
+    return value if isinstance(value, str) and value in RULES else repr(_number(value))
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
 
 
 KEYS = {
-    "truth": _Key(["gaussian"], "gaussian, sparse or signed", partial(choice, allowed=TRUTHS)),
-    "m": _Key([150], "an integer of at least 1", whole_number),
-    "n": _Key([1000], "an integer of at least 1", whole_number),
-    "s": _Key([10], "an integer of at least 1", whole_number),
-    "center_rows": _Key([False], "true or false", flag),
-    "depth": _Key([2], "an integer of at least 1", whole_number),
-    "algorithm": _Key(
-        ["wn"], ", ".join(ALGORITHMS[:-1]) + f" or {ALGORITHMS[-1]}", partial(choice, allowed=ALGORITHMS)
-    ),
+    "truth": _Key(["gaussian"], "gaussian, sparse or signed", _choice(*TRUTHS)),
+    "m": _Key([150], "an integer of at least 1", _integer(1)),
+    "n": _Key([1000], "an integer of at least 1", _integer(1)),
+    "s": _Key([10], "an integer of at least 1", _integer(1)),
+    "center_rows": _Key([False], "true or false", _flag),
+    "depth": _Key([2], "an integer of at least 1", _integer(1)),
+    "algorithm": _Key(["wn"], ", ".join(ALGORITHMS[:-1]) + f" or {ALGORITHMS[-1]}", _choice(*ALGORITHMS)),
     "law": _Key(["constant"], "constant, harmonic or power:K with a number K", _law),
-    "ratio": _Key([0.1], "a finite number above 0", positive_number),
-    "scale": _Key([1.0], "a finite number above 0", positive_number),
-    "start": _Key(["gaussian"], "gaussian or uniform", partial(choice, allowed=DIRECTIONS)),
+    "ratio": _Key([0.1], "a finite number above 0", _number),
+    "scale": _Key([1.0], "a finite number above 0", _number),
+    "start": _Key(["gaussian"], "gaussian or uniform", _choice(*DIRECTIONS)),
     "step": _Key(["armijo"], "armijo, stable, mirror, limit or a finite number above 0", _rule),
-    "trials": _Key(1, "an integer of at least 1", whole_number, is_axis=False),
-    "max_steps": _Key(100_000, f"an integer from 1 to {MAX_STEPS:.0e}", step_limit, is_axis=False),
-    "tol": _Key(1e-12, "a finite number of at least 0", tolerance, is_axis=False),
-    "seed": _Key(0, "an integer of at least 0", partial(whole_number, least=0), is_axis=False),
+    "trials": _Key(1, "an integer of at least 1", _integer(1), is_axis=False),
+    "max_steps": _Key(100_000, f"an integer from 1 to {MOST_STEPS:.0e}", _integer(1, MOST_STEPS), is_axis=False),
+    "tol": _Key(1e-12, "a finite number of at least 0", lambda value: _number(value, zero=True), is_axis=False),
+    "seed": _Key(0, "an integer of at least 0", _integer(0), is_axis=False),
 }
 """Keys of a sweep; an axis takes one value or a list of them, and the grid is the product of the axes."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Checked sweep.
+    """A checked sweep.
 
     Attributes
     ----------
@@ -82,25 +113,25 @@ class Grid:
 
     @property
     def profile(self) -> Profile:
-        """Budget and seed of all tasks; their sizes are their own."""
+        """Budget and seed of all tasks, which have their own sizes."""
         scales, ratios = self.values["scale"], self.values["ratio"]
         trials = self.values["trials"]
         options = {name: self.values[name] for name in ("max_steps", "seed", "tol")}
         return Profile("sweep", trials, trials, scales, ratios, **options)
 
     def specification(self) -> dict[str, Any]:
-        """Return the values that determine a task's numbers beside its key; a grid may grow along all other axes."""
+        """Return what decides the numbers of a task beside its key: a grid may grow along all other axes."""
         return {"kind": "sweep", **{name: self.values[name] for name in ("scale", "ratio", "max_steps", "tol", "seed")}}
 
     def tasks(self) -> tuple[list[Task], Counter[str]]:
-        """Return the tasks, and the number of impossible combinations by reason.
+        """Return the tasks, and how many combinations are left out for which reason.
 
-        A task has one run per scale and ratio. Combinations that differ in an unused value are one task.
+        A run for each scale and ratio; what has no ratio or no sparsity is there once.
 
         Raises
         ------
         InvalidInput
-            All combinations are impossible.
+            No combination is left.
         """
         axes = ("truth", "m", "n", "s", "center_rows", "depth", "algorithm", "law", "start", "step")
         found: dict[str, Task] = {}
@@ -122,7 +153,7 @@ class Grid:
     def _task(self, trial: int, **chosen: Any) -> Task:
         truth, m, n, s = (chosen[name] for name in ("truth", "m", "n", "s"))
         is_plain = chosen["algorithm"] == "plain"
-        # Plain descent does not use the law, nor a dense truth the sparsity.
+        # Neither plain descent's law nor a dense truth's sparsity means anything.
         law = "constant" if is_plain else chosen["law"]
         size = f"{m}x{n}" if truth == "gaussian" else f"{m}x{n}x{s}"
         named = [truth, size, f"depth{chosen['depth']}", *([] if is_plain else [law.replace(":", "")]), chosen["start"]]
@@ -143,7 +174,7 @@ class Grid:
 
 
 def _impossible(**chosen: Any) -> str:
-    """Return the reason for which a combination is impossible, or an empty string."""
+    """Return why there is no such task, or nothing."""
     truth, algorithm, step = chosen["truth"], chosen["algorithm"], chosen["step"]
     if truth != "gaussian" and chosen["s"] > chosen["n"]:
         return "s is more than n"
@@ -157,12 +188,12 @@ def _impossible(**chosen: Any) -> str:
 
 
 def read_grid(path: Path) -> Grid:
-    """Read a sweep from a TOML file; missing keys have the defaults of `KEYS`.
+    """Read a sweep from a TOML file; what it leaves out has the default of `KEYS`.
 
     Raises
     ------
     InvalidInput
-        The file cannot be read or is not TOML; a key is unknown; a value is not allowed.
+        The file cannot be read or is not TOML; a key is unknown; a value is not what its key expects.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -178,7 +209,7 @@ def read_grid(path: Path) -> Grid:
 
 
 def _checked(path: Path, name: str, given: Any, key: _Key) -> Any:
-    """Return the converted value, or a tuple of all values of an axis."""
+    """Return the value, or all values of an axis, as they are meant."""
 
     def fail(value: Any, expected: str) -> InvalidInput:
         return InvalidInput(f"{path}: {name} = {value!r} is not allowed; give {expected}.")
@@ -188,13 +219,13 @@ def _checked(path: Path, name: str, given: Any, key: _Key) -> Any:
     values: list[Any] = []
     for value in given if isinstance(given, list) else [given]:
         try:
-            values.append(key.convert(name, value))
-        except InvalidInput as reason:
+            values.append(key.convert(value))
+        except ValueError as reason:  # InvalidInput is one
             several = ", or a list of such" if key.is_axis else ""
             raise fail(value, key.expected + several) from reason
     if not values:
         raise fail(given, f"at least one value, {key.expected}")
     twice = [value for value, count in Counter(values).items() if count > 1]
     if twice:
-        raise fail(given, f"each value once: {twice[0]!r} is repeated")
+        raise fail(given, f"each value once: {twice[0]!r} is there more often")
     return tuple(values) if key.is_axis else values[0]

@@ -1,51 +1,19 @@
-"""The examples of the README and the pages, run as a reader would run them."""
+"""Examples of the README and of all pages, run as scripts and commands."""
 
-import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE, Example, OutputChecker
 from pathlib import Path
 
 import pytest
 
+from code_blocks import README, Block, blocks, environment
 from repository import ROOT
 
-README = ROOT / "README.md"
-SHELL = [README, *(README.parent / "docs" / name for name in ("command_line.md", "first_steps.md"))]
-PAGES = [page for page in sorted((README.parent / "docs").glob("*.md")) if "```python" in page.read_text()]
-MARKS = {"setup", "long", "run"}
+SHELL = [README, *(ROOT / "docs" / name for name in ("command_line.md", "first_steps.md"))]
+PAGES = [page for page in sorted((ROOT / "docs").glob("*.md")) if "```python" in page.read_text()]
 SETUP = ("git clone", "cd ", "make", "pip install", "python -m pip install")
-
-
-@dataclass(frozen=True)
-class Block:
-    language: str
-    code: str
-    line: int
-    """Line of the README on which the code begins, counted from 1."""
-    marks: frozenset[str]
-    """Those of MARKS that an HTML comment on the line above the fence names."""
-
-
-def blocks(text: str) -> list[Block]:
-    found: list[Block] = []
-    fence, above = None, ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        if fence is None and line.startswith("```"):
-            comment = re.fullmatch(r"<!--(.*)-->", above)
-            marks = MARKS & set(re.findall(r"\w+", comment[1])) if comment else ()
-            fence = Block(line[3:].strip(), "", number + 1, frozenset(marks))
-        elif fence is not None and line.startswith("```"):
-            found.append(fence)
-            fence = None
-        elif fence is not None:
-            fence = Block(fence.language, f"{fence.code}{line}\n", fence.line, fence.marks)
-        above = line.strip() or above
-    if fence is not None:
-        raise ValueError(f"the block that begins on line {fence.line} is never closed")
-    return found
 
 
 def as_script(python_blocks: list[Block]) -> str:
@@ -64,11 +32,6 @@ def commands(block: Block) -> list[tuple[str, str | None]]:
     lines = block.code.replace("\\\n", "").splitlines()
     skipped = SETUP if "setup" in block.marks else ()
     return [(line, None) for line in lines if line.strip() and not line.startswith(("#", *skipped))]
-
-
-def environment() -> dict[str, str]:
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    return {**os.environ, "PATH": path, "MPLBACKEND": "Agg", "COLUMNS": "120"}
 
 
 def run(arguments: list[str], folder: Path) -> str:

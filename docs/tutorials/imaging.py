@@ -135,15 +135,15 @@ ax.grid(alpha=0.25)
 # %% [markdown]
 # ## Noise
 #
-# Measured pixels are noisy, and an image that agrees with all of them is not wanted any more. `basis_pursuit_denoise`
-# asks for $\lVert A x - b \rVert \le \sigma$. The natural $\sigma$ is the norm of the noise; who does not know it has
-# to estimate it. How much does that matter?
+# Measured pixels are noisy, and an image that agrees with all of them is not wanted any more.
+# `basis_pursuit(A, b, sigma)` asks for $\lVert A x - b \rVert \le \sigma$. The natural $\sigma$ is the norm of the
+# noise; who does not know it has to estimate it. How much does that matter?
 
 # %%
 noise = 0.05 * rng.standard_normal(pixels.size)
 size_of_noise = np.linalg.norm(noise)
 factors = [0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0]
-noisy = {factor: pb.basis_pursuit_denoise(A, pixels + noise, factor * size_of_noise) for factor in factors}
+noisy = {factor: pb.basis_pursuit(A, pixels + noise, factor * size_of_noise) for factor in factors}
 for factor, answer in noisy.items():
     error = error_of(image_of(answer.x), image)
     print(f"sigma = {factor:4} times the noise: {answer.support.size:3} entries, relative error {error:.4f}")
@@ -232,7 +232,7 @@ assert error_of(found.x, sky.ravel()) < 1e-9
 # %%
 noise = 0.01 * rng.standard_normal(frequencies.size)
 sigma = float(np.linalg.norm(noise))
-noisy = pb.basis_pursuit_denoise(operator, coefficients + noise, sigma, nonnegative=True)
+noisy = pb.basis_pursuit(operator, coefficients + noise, sigma, nonnegative=True)
 print(noisy)
 print(f"relative error {error_of(noisy.x, sky.ravel()):.3f}; noise {sigma / np.linalg.norm(coefficients):.3f}")
 proof = pb.certify(operator, coefficients + noise, noisy.x, noisy.dual, nonnegative=True, sigma=sigma)

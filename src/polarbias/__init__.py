@@ -68,7 +68,6 @@ if TYPE_CHECKING:
     from polarbias.problems.reference import minimal_l1 as minimal_l1
     from polarbias.problems.reference import minimal_l2 as minimal_l2
     from polarbias.recovery.basis_pursuit import basis_pursuit as basis_pursuit
-    from polarbias.recovery.basis_pursuit import basis_pursuit_denoise as basis_pursuit_denoise
     from polarbias.recovery.result import Pursuit as Pursuit
     from polarbias.recovery.result import PursuitProgress as PursuitProgress
     from polarbias.recovery.result import PursuitStatus as PursuitStatus
@@ -131,7 +130,7 @@ _HOMES = {
     ),
     "problems.linear": ("LinearProblem", "stack"),
     "problems.reference": ("Minimum", "minimal_l1", "minimal_l2"),
-    "recovery.basis_pursuit": ("basis_pursuit", "basis_pursuit_denoise"),
+    "recovery.basis_pursuit": ("basis_pursuit",),
     "recovery.result": ("Pursuit", "PursuitProgress", "PursuitStatus"),
     "solution": ("CollapseStatus", "Solution", "Status", "Trajectory"),
     "theory.verify": ("Verification", "verify"),

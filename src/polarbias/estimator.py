@@ -16,7 +16,7 @@ from scipy.optimize import nnls
 
 from polarbias.errors import PolarbiasError
 from polarbias.problems.linear import LinearProblem
-from polarbias.recovery.basis_pursuit import basis_pursuit, basis_pursuit_denoise
+from polarbias.recovery.basis_pursuit import basis_pursuit
 from polarbias.recovery.result import Pursuit, PursuitStatus
 
 try:
@@ -203,7 +203,7 @@ class BasisPursuitDenoise(_Linear):
         if np.linalg.norm(nearest - b) >= sigma:
             found = basis_pursuit(A, nearest, nonnegative=self.nonnegative, tol=self.tol)
         else:
-            found = basis_pursuit_denoise(A, b, sigma, nonnegative=self.nonnegative, tol=self.tol)
+            found = basis_pursuit(A, b, sigma, nonnegative=self.nonnegative, tol=self.tol)
         return self._taken(found)
 
 

@@ -142,7 +142,6 @@ def test_solutions(start):
 def test_minima_and_estimators(start):
     problem = start[0]
     assert keys(pb.basis_pursuit(problem.A, problem.b)) == keys(pb.basis_pursuit) == [*ARRAYS, *NOISY, *GREEDY]
-    assert keys(pb.basis_pursuit_denoise) == [*ARRAYS, *NOISY]
     for one in (problem, pb.stack([problem, pb.gaussian_problem(seed=1, m=8, n=20)])):
         assert keys(pb.minimal_l1(one)) == keys(pb.minimal_l1) == [*ARRAYS, HIGHS]
         assert keys(pb.minimal_l2(one)) == keys(pb.minimal_l2) == ARRAYS

@@ -62,7 +62,7 @@ def test_exit_codes(data):
     done = call("solve", folder / "twice.npy", folder / "b2.npy", "-o", folder / "proof.npz", code=3)
     assert "infeasible: no signal" in done.output
     with np.load(folder / "proof.npz") as stored:
-        np.testing.assert_allclose(np.vstack([A, A]).T @ stored["dual"], 0, atol=1e-12)
+        np.testing.assert_allclose(np.vstack([A, A]).T @ stored["farkas"], 0, atol=1e-12)
     call("solve", folder / "A.npy", folder / "b.npy", "--max-time", 1e-9, code=4)
     assert "there is no file" in call("solve", folder / "none.npy", folder / "b.npy", code=1).output
     assert "known endings" in call("solve", folder / "A.npy", folder / "b.npy", "-o", folder / "x.txt", code=2).output

@@ -48,7 +48,6 @@ _KEYS = {
     "Sensitivity": (_JAX[0], *_ARRAYS),
     "mirror_descent": _MIRROR,
     "basis_pursuit": _PURSUIT,
-    "basis_pursuit_denoise": _NOISY,
     "Pursuit": _PURSUIT,
     "minimal_l1": (*_ARRAYS, "huangfu2018parallelizing"),
     "minimal_l2": _ARRAYS,

@@ -23,7 +23,9 @@ EXITS = {"optimal": 0, "infeasible": 3, "time_limit": 4, "step_limit": 4, "inter
 @click.option("--nonnegative", is_flag=True, help="Ask for x >= 0.")
 @click.option("--sigma", type=Number(zero=True), default=0.0, show_default=True, help="Largest ||A x - b||.")
 @click.option("--weights", metavar="FILE", help="Weights w of |x|, from 0 to infinity.  [default: 1]")
-@click.option("--tol", type=Number(), default=1e-9, show_default=True, help="Gap, residual and excess allowed.")
+@click.option(
+    "--tol", type=Number(), default=1e-9, show_default=True, help="Gap, residual and dual infeasibility allowed."
+)
 @click.option("--max-time", type=Number(), help="Seconds after which the best pair so far is given out.")
 @click.option(
     "-o",
@@ -46,17 +48,18 @@ def solve(
 
     MATRIX and RHS are files (.npy, .npz, .mat, .csv, .mtx; FILE:NAME chooses an array in a file). The certificate is
     recomputed from the data and printed. Exit codes: 0 optimal; 1 an error; 2 wrong options; 3 there is no such x, and
-    dual proves it; 4 time is over; 5 interrupted; 6 tol is not reached. With 4 to 6 the best pair so far is stored.
+    the stored array farkas proves it; 4 time limit; 5 interrupted; 6 tolerance not reached. With 4 to 6 the best pair
+    is stored.
     """
     after_interruption("; nothing is stored")
     check_output(output)
     from polarbias.cli.data import load_matrix, load_vector
-    from polarbias.recovery.basis_pursuit import basis_pursuit_denoise
+    from polarbias.recovery.basis_pursuit import basis_pursuit
 
     A, b = load_matrix(matrix), load_vector(rhs, "b")
     w = None if weights is None else load_vector(weights, "w", infinite=True)
     started = perf_counter()
-    found = basis_pursuit_denoise(
+    found = basis_pursuit(
         A, b, sigma, nonnegative=nonnegative, weights=w, tol=tol, max_time=max_time, callback=_progress()
     )
     seconds = perf_counter() - started
@@ -71,13 +74,14 @@ def solve(
             ("entries that are not 0", f"{found.support.size} of {n}"),
             ("gap", f"{found.gap:.2e}"),
             ("residual" + (" above sigma" if sigma else ""), f"{found.residual:.2e}"),
-            ("excess of the dual", f"{found.excess:.2e}"),
+            ("dual infeasibility", f"{found.dual_infeasibility:.2e}"),
             ("factorizations", str(found.steps)),
             ("time", f"{seconds:.3f} s"),
         ]
     )
     if output is not None:
-        names = ("x", "dual", "value", "gap", "residual", "excess", "status", "steps")
+        names = ["x", "dual", "value", "gap", "residual", "dual_infeasibility", "status", "steps"]
+        names += ["farkas"] * (found.farkas is not None)
         store(output, {name: getattr(found, name) for name in names}, ["x"])
         click.echo(f"stored in {output}")
     click.get_current_context().exit(EXITS[found.status.name.lower()])

@@ -1,4 +1,4 @@
-r"""Certificates that are recomputed from the data: lower bounds for the minimal l1 norm, and proofs of infeasibility.
+r"""Certificates computed from the data: bounds on the minimal l1 norm, and Farkas vectors of infeasible problems.
 
 For any y with :math:`A^\top y \le w`, :math:`b^\top y \le \min \{ \langle w, z \rangle : A z = b, z \ge 0 \}`; for any
 y with :math:`A^\top y \le 0` and :math:`b^\top y > 0` there is no such z.
@@ -20,8 +20,9 @@ from numpy.typing import ArrayLike
 from scipy.optimize import nnls
 
 from polarbias.errors import InvalidInput
-from polarbias.problems.linear import LinearProblem
+from polarbias.problems.linear import LinearProblem, is_operator, squared_column_norms
 from polarbias.runtime.arrays import real_array
+from polarbias.runtime.options import flag, number
 
 INFEASIBLE_THRESHOLD = 1e-9
 """Relative distance of b from every A x above which a problem counts as infeasible."""
@@ -34,20 +35,20 @@ MOST_ENTRIES = 100_000_000
 
 
 class Certificate(NamedTuple):
-    r"""What a pair (x, y) proves about min <w, \|x\|> subject to A x = b.
+    r"""Properties of a pair (x, y) for min <w, \|x\|> subject to A x = b.
 
     Attributes
     ----------
     value
-        <w, \|x\|>; infinite where x has an entry whose weight is infinite, or a negative one that must not be.
+        <w, \|x\|>; infinite if an entry of infinite weight is nonzero or an entry has a forbidden sign.
     bound
-        Lower bound for every solution's value, from y shrunk into its bounds.
+        Lower bound on the value of every solution, from y shrunk into its bounds.
     gap
-        (value - bound) / value; 0 if both are 0.
+        (value - bound) / value; 0 if the value is 0.
     residual
-        How far \|\|A x - b\|\| is above sigma, relative to sigma, or to \|\|b\|\| if that is 0.
-    excess
-        max over n of \|a_n^T y\| / w_n - 1 (of a_n^T y / w_n - 1 for nonnegative signals), at least 0; where w_n = 0,
+        Excess of \|\|A x - b\|\| over sigma, relative to sigma, or to \|\|b\|\| if that is 0.
+    dual_infeasibility
+        max over n of \|a_n^T y\| / w_n - 1 (of a_n^T y / w_n - 1 for nonnegative signals), at least 0; for w_n = 0
         \|a_n^T y\| / (\|\|a_n\|\| \|\|y\|\|).
     """
 
@@ -55,11 +56,11 @@ class Certificate(NamedTuple):
     bound: float
     gap: float
     residual: float
-    excess: float
+    dual_infeasibility: float
 
     def within(self, tol: float) -> bool:
-        """Tell whether gap, residual and excess are at most ``tol``."""
-        return abs(self.gap) <= tol and self.residual <= tol and self.excess <= tol
+        """Return True if gap, residual and dual infeasibility are at most ``tol``."""
+        return abs(self.gap) <= tol and self.residual <= tol and self.dual_infeasibility <= tol
 
 
 def certify(
@@ -72,7 +73,7 @@ def certify(
     nonnegative: bool = False,
     sigma: float = 0.0,
 ) -> Certificate:
-    r"""Return what x and y prove, recomputed from the data.
+    r"""Return the value, the lower bound and the violations of a pair (x, y), computed from the data.
 
     .. math:: \min_x \langle w, |x| \rangle \ \text{s.t.}\ \lVert A x - b \rVert_2 \le \sigma
               \;\ge\; \max_y b^\top y - \sigma \lVert y \rVert_2 \ \text{s.t.}\ |A^\top y| \le w .
@@ -86,50 +87,50 @@ def certify(
     weights
         w, shape ``(N,)``, from 0 to infinity; 1 by default.
     nonnegative
-        Whether x >= 0 is asked for; the dual's constraint is A^T y <= w then.
+        If True, x >= 0 is required, and the dual's constraint is A^T y <= w.
     sigma
         Largest distance of A x from b; 0 asks for A x = b.
 
     Raises
     ------
     InvalidInput
-        Shapes that do not fit, weights below 0.
+        Shapes that do not fit, negative weights or sigma.
 
     Examples
     --------
     >>> import polarbias as pb
     >>> pb.certify([[1.0, 2.0]], [2.0], [0.0, 1.0], [0.5])
-    Certificate(value=1.0, bound=1.0, gap=0.0, residual=0.0, excess=0.0)
+    Certificate(value=1.0, bound=1.0, gap=0.0, residual=0.0, dual_infeasibility=0.0)
     """
+    nonnegative, sigma = flag("nonnegative", nonnegative), number("sigma", sigma, least=0)
     problem = LinearProblem(A, np.asarray(b))
     x, y = real_array(x, "x").astype(np.float64), real_array(y, "y").astype(np.float64)
     if x.shape != (problem.n,) or y.shape != (problem.m,):
         raise InvalidInput(f"x and y must have shapes ({problem.n},) and ({problem.m},), got {x.shape} and {y.shape}.")
-    return proof(problem, x, y, checked_weights(weights, problem.n), nonnegative, sigma)
+    return certificate_of(problem, x, y, checked_weights(weights, problem.n), nonnegative, sigma)
 
 
-def proof(
+def certificate_of(
     problem: LinearProblem, x: np.ndarray, y: np.ndarray, w: np.ndarray, nonnegative: bool, sigma: float
 ) -> Certificate:
-    """Return what `certify` does, of arguments that are known to fit."""
+    """Return `certify` of checked arguments."""
     with np.errstate(invalid="ignore"):
         value = float(np.where(x == 0, 0.0, w * np.abs(x)).sum())
     if nonnegative and (x < 0).any():
         value = np.inf
-    slopes = problem.adjoint(y)
+    correlations = problem.adjoint(y)
     if not nonnegative:
-        slopes = np.abs(slopes)
+        correlations = np.abs(correlations)
     bounded = (w > 0) & np.isfinite(w)
-    excess = max(0.0, float((slopes[bounded] / w[bounded]).max(initial=0.0)) - 1)
+    excess = max(0.0, float((correlations[bounded] / w[bounded]).max(initial=0.0)) - 1)
     bound = float(problem.b @ y - sigma * np.linalg.norm(y)) / (1 + excess)
-    free = w == 0
-    if free.any() and y.any():
-        norms = np.linalg.norm(_taken(problem, np.flatnonzero(free)), axis=0)
-        size = norms * np.linalg.norm(y)
-        excess = max(excess, float(np.divide(slopes[free], size, out=np.zeros_like(size), where=size > 0).max()))
-    missed = max(float(np.linalg.norm(problem.residual(x))) - sigma, 0.0)
+    free = np.flatnonzero(w == 0)
+    if free.size and y.any():
+        size = np.linalg.norm(_columns(problem, free), axis=0) * np.linalg.norm(y)
+        excess = max(excess, float(np.divide(correlations[free], size, out=np.zeros_like(size), where=size > 0).max()))
+    residual = max(float(np.linalg.norm(problem.residual(x))) - sigma, 0.0)
     gap = (value - bound) / value if value else 0.0
-    return Certificate(value, bound, gap, missed / (float(sigma) or float(np.linalg.norm(problem.b)) or 1.0), excess)
+    return Certificate(value, bound, gap, residual / (sigma or float(np.linalg.norm(problem.b)) or 1.0), excess)
 
 
 def checked_weights(weights: ArrayLike | None, n: int) -> np.ndarray:
@@ -148,15 +149,13 @@ def checked_weights(weights: ArrayLike | None, n: int) -> np.ndarray:
     return w.astype(np.float64)
 
 
-def _taken(problem: LinearProblem, chosen: np.ndarray) -> np.ndarray:
+def _columns(problem: LinearProblem, chosen: np.ndarray) -> np.ndarray:
     """Return columns of A, shape ``(M, k)``."""
-    if isinstance(problem.A, np.ndarray):
-        return np.asarray(problem.A[:, chosen])
-    if hasattr(problem.A, "tocsc"):
-        return np.asarray(problem.A[:, chosen].toarray())
-    units = np.zeros((problem.n, chosen.size))
-    units[chosen, np.arange(chosen.size)] = 1.0
-    return np.asarray(problem.A.matmat(units))
+    if is_operator(problem.A):
+        units = np.zeros((problem.n, chosen.size))
+        units[chosen, np.arange(chosen.size)] = 1.0
+        return np.asarray(problem.A.matmat(units))
+    return np.asarray(problem.A[:, chosen] if problem.is_dense else problem.A[:, chosen].toarray())
 
 
 def feasible_dual(problem: LinearProblem, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -171,13 +170,12 @@ def feasible_dual(problem: LinearProblem, y: np.ndarray, weights: np.ndarray) ->
     weights
         Positive weights, shape ``(N,)``; for signed signals shape ``(2 N,)``, the bounds of A^T y and of -A^T y.
     """
-    slopes = problem.adjoint(y)
+    correlations = problem.adjoint(y)
     if weights.size > problem.n:
-        slopes = np.concatenate([slopes, -slopes])
-    # A relative margin of rounding size keeps the bound on the safe side of its own rounding.
-    return np.asarray(
-        y / max(1.0, float((slopes / weights).max()) * (1 + 4 * np.finfo(float).eps * np.sqrt(problem.m)))
-    )
+        correlations = np.concatenate([correlations, -correlations])
+    # A relative margin of rounding size keeps the bound valid in spite of its own rounding.
+    margin = 1 + 4 * np.finfo(float).eps * np.sqrt(problem.m)
+    return np.asarray(y / max(1.0, float((correlations / weights).max()) * margin))
 
 
 def best_dual(problem: LinearProblem, candidates: list[np.ndarray], weights: np.ndarray) -> np.ndarray:
@@ -187,24 +185,13 @@ def best_dual(problem: LinearProblem, candidates: list[np.ndarray], weights: np.
     return max(feasible, key=lambda y: float(problem.b @ y))
 
 
-def separating_vector(A: np.ndarray, b: np.ndarray, *, signed: bool = False) -> tuple[np.ndarray, float]:
-    """Return y with ``b^T y > 0`` and ``A^T y <= 0`` (``= 0`` if ``signed``), and how far b is from reach.
-
-    The distance, relative to ``||b||``, is that from A {z >= 0} (from the range of A); y is the vector from the nearest
-    point to b and proves nothing where the distance is of rounding size.
-    """
-    norms = np.linalg.norm(A, axis=1)
-    rows = np.where(norms > 0, norms, 1.0)
-    scaled, target = A / rows[:, None], b / rows
-    if signed:
-        missed = target - scaled @ np.linalg.lstsq(scaled, target, rcond=None)[0]
-    else:
-        missed = target - scaled @ nnls(scaled, target, maxiter=30 * A.shape[1])[0]
-    return missed / rows, float(np.linalg.norm(missed) / np.linalg.norm(target))
-
-
 def farkas_certificate(
-    problem: LinearProblem, nonnegative: bool = False, *, sigma: float = 0.0, direction: np.ndarray | None = None
+    problem: LinearProblem,
+    nonnegative: bool = False,
+    *,
+    sigma: float = 0.0,
+    allowed: np.ndarray | None = None,
+    direction: np.ndarray | None = None,
 ) -> np.ndarray | None:
     r"""Return a verified proof that A x = b has no solution, shape ``(M,)`` and of norm 1, or None if none is found.
 
@@ -216,11 +203,13 @@ def farkas_certificate(
     problem
         One problem, without batch axes.
     nonnegative
-        If True, only x >= 0 counts.
+        If True, x >= 0 is required.
     sigma
         Largest distance of A x from b; the proof then has b^T y > sigma ||y||.
+    allowed
+        Mask of the entries of x that may be nonzero, shape ``(N,)``; all by default.
     direction
-        A candidate of shape ``(M,)`` that is tried first; the only one where A is a linear operator.
+        A candidate of shape ``(M,)``. For a linear operator only this candidate and b are tried.
 
     Examples
     --------
@@ -230,40 +219,50 @@ def farkas_certificate(
     >>> farkas_certificate(pb.LinearProblem([[1.0, 2.0]], [-1.0])) is None
     True
     """
-    if direction is not None and verify_farkas(problem, direction, nonnegative, sigma=sigma):
-        return np.asarray(direction / np.linalg.norm(direction))
     b = np.asarray(problem.b, np.float64)
-    if _is_operator(problem) or problem.m * problem.n > MOST_ENTRIES or not np.linalg.norm(b) > sigma:
+    for y in (direction, b):
+        if y is not None and verify_farkas(problem, y, nonnegative, sigma=sigma, allowed=allowed):
+            return np.asarray(y / np.linalg.norm(y))
+    if is_operator(problem.A) or problem.m * problem.n > MOST_ENTRIES or not np.linalg.norm(b) > sigma:
         return None
     A = np.asarray(problem.A if problem.is_dense else problem.A.toarray(), np.float64)
     row = np.ones(problem.m) if sigma else _row_scale(problem)  # a ball around b fixes the scale of the rows
-    A = A / row[:, None]
+    A = (A if allowed is None else A[:, allowed]) / row[:, None]
     A /= power_of_two(np.abs(A).max(axis=0))
     y = b / row / float(np.linalg.norm(b / row))
     try:
-        y = y - A @ (nnls(A, y, maxiter=30 * problem.n)[0] if nonnegative else np.linalg.lstsq(A, y)[0])
+        x = nnls(A, y, maxiter=30 * problem.n)[0] if nonnegative else np.linalg.lstsq(A, y, rcond=None)[0]
     except RuntimeError:  # the iteration limit of nnls
         return None
+    y = y - A @ x
     # Projections restore the digits of A^T y that are lost where y is short.
     for _ in range(3):
         size = float(np.linalg.norm(y))
         if not size > INFEASIBLE_THRESHOLD:
             return None
         y = y / size
-        if verify_farkas(problem, y / row, nonnegative, sigma=sigma):
+        if verify_farkas(problem, y / row, nonnegative, sigma=sigma, allowed=allowed):
             return np.asarray((y / row) / np.linalg.norm(y / row))
         near = A[:, A.T @ y > -1e-6] if nonnegative else A
-        y = y - near @ np.linalg.lstsq(near, y)[0]
+        y = y - near @ np.linalg.lstsq(near, y, rcond=None)[0]
     return None
 
 
-def verify_farkas(problem: LinearProblem, y: np.ndarray, nonnegative: bool = False, *, sigma: float = 0.0) -> bool:
+def verify_farkas(
+    problem: LinearProblem,
+    y: np.ndarray,
+    nonnegative: bool = False,
+    *,
+    sigma: float = 0.0,
+    allowed: np.ndarray | None = None,
+) -> bool:
     r"""Check on the data that y proves A x = b (with x >= 0 if ``nonnegative``) to have no solution.
 
     Any x within sigma of b has :math:`\sum_n e_n |x_n| \ge d` with :math:`d = b^\top y - \sigma \lVert y \rVert` and
     :math:`e_n = \max(a_n^\top y, 0)`, or :math:`|a_n^\top y|` without signs. The check asks for d above
     `INFEASIBLE_THRESHOLD` and for all e_n below 1e-12 or 1e-6 d, relative to the norms of b, y and a_n in rows that
-    are scaled to one size; the norms of an operator's columns are estimated.
+    are scaled to one size; the norms of an operator's columns are estimated. The arguments are those of
+    `farkas_certificate`.
     """
     y = np.asarray(y, np.float64)
     if not y.any() or not np.isfinite(y).all():
@@ -275,31 +274,20 @@ def verify_farkas(problem: LinearProblem, y: np.ndarray, nonnegative: bool = Fal
     if not distance > INFEASIBLE_THRESHOLD:
         return False
     correlations = problem.adjoint(y) if nonnegative else np.abs(problem.adjoint(y))
-    tolerance = max(FARKAS_TOL, 1e-6 * distance)
-    return bool((correlations <= tolerance * size * _column_norms(problem, row)).all())
-
-
-def _is_operator(problem: LinearProblem) -> bool:
-    return not (problem.is_dense or hasattr(problem.A, "tocsr"))
+    norms = np.sqrt(squared_column_norms(problem.A, row))
+    if is_operator(problem.A):
+        norms[:] = np.sqrt(np.mean(norms**2))
+    beyond = correlations > max(FARKAS_TOL, 1e-6 * distance) * size * norms
+    return not (beyond if allowed is None else beyond & allowed).any()
 
 
 def _row_scale(problem: LinearProblem) -> np.ndarray:
     """Return the powers of two next to the largest entries of the rows, shape ``(M,)``; 1 for an operator."""
-    if _is_operator(problem):
+    if is_operator(problem.A):
         return np.ones(problem.m)
     largest = abs(problem.A).max(axis=1)
     largest = largest if problem.is_dense else largest.toarray().reshape(-1)
     return power_of_two(np.where(largest > 0, largest, np.abs(problem.b)))
-
-
-def _column_norms(problem: LinearProblem, row: np.ndarray) -> np.ndarray:
-    """Return the norms of the columns of A / row, shape ``(N,)``; an operator's root mean square for all."""
-    if problem.is_dense:
-        return np.asarray(np.linalg.norm(problem.A / row[:, None], axis=0))
-    if not _is_operator(problem):
-        return np.asarray(np.sqrt(problem.A.multiply(problem.A).T @ row**-2.0))
-    signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(8, problem.m))
-    return np.full(problem.n, np.sqrt(np.mean(problem.adjoint(signs) ** 2)))
 
 
 def power_of_two(sizes: ArrayLike) -> np.ndarray:
@@ -311,3 +299,15 @@ def power_of_two(sizes: ArrayLike) -> np.ndarray:
     sizes = np.asarray(sizes, dtype=np.float64)
     exponents = np.round(np.log2(np.where(sizes > 0, sizes, 1.0))).astype(int)
     return np.asarray(np.ldexp(1.0, exponents))
+
+
+def separating_vector(A: np.ndarray, b: np.ndarray, *, signed: bool = False) -> tuple[np.ndarray, float]:
+    """Return y with ``b^T y > 0`` and ``A^T y <= 0`` (``= 0`` if ``signed``), and the relative distance of b."""
+    norms = np.linalg.norm(A, axis=1)
+    rows = np.where(norms > 0, norms, 1.0)
+    scaled, target = A / rows[:, None], b / rows
+    if signed:
+        missed = target - scaled @ np.linalg.lstsq(scaled, target, rcond=None)[0]
+    else:
+        missed = target - scaled @ nnls(scaled, target, maxiter=30 * A.shape[1])[0]
+    return missed / rows, float(np.linalg.norm(missed) / np.linalg.norm(target))

@@ -283,6 +283,25 @@ class LinearProblem:
         return self.A @ aslinearoperator(hstack([identity, -identity], format="csr"))
 
 
+def is_operator(A: Any) -> bool:
+    """Return True if A, of a `LinearProblem`, is a linear operator."""
+    return not (isinstance(A, np.ndarray) or _is_sparse(A))
+
+
+def squared_column_norms(A: Any, row: np.ndarray | None = None) -> np.ndarray:
+    """Return the squared norms of the columns of A / row, shape ``(N,)``.
+
+    Those of a linear operator are estimated without bias, each to about 50%, from the images of eight random vectors.
+    """
+    if is_operator(A):
+        signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(8, A.shape[0]))
+        return np.asarray(np.mean([A.rmatvec(sign if row is None else sign / row) ** 2 for sign in signs], axis=0))
+    if not isinstance(A, np.ndarray):
+        return np.asarray(A.multiply(A).T @ (np.ones(A.shape[0]) if row is None else row**-2.0))
+    A = np.asarray(A, np.float64) if row is None else A / row[:, None]
+    return np.asarray(np.einsum("mn,mn->n", A, A))
+
+
 def borrowed(A: Any, b: ArrayLike) -> LinearProblem:
     """Return a valid problem whose dense arrays are the caller's own, for the time of one call."""
     problem = object.__new__(LinearProblem)

@@ -1,9 +1,8 @@
-"""Basis pursuit: the minimal weighted l1 norm among all solutions of A x = b, with a certificate."""
+"""Basis pursuit and basis pursuit denoising: minimal weighted l1 norms with certificates."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from numbers import Real
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,21 +10,21 @@ from numpy.typing import ArrayLike
 
 from polarbias.errors import InvalidInput
 from polarbias.linalg.blas_threads import limit_blas_threads
-from polarbias.problems.certificate import checked_weights, proof
+from polarbias.problems.certificate import certificate_of, checked_weights, farkas_certificate
 from polarbias.problems.linear import LinearProblem, borrowed
-from polarbias.recovery.monitor import Enough, Monitor
-from polarbias.recovery.presolve import Prepared
-from polarbias.recovery.proximal import Unbounded
+from polarbias.recovery.presolve import presolve
 from polarbias.recovery.result import Pursuit, PursuitProgress, PursuitStatus, stacked
-from polarbias.recovery.stages import solve
+from polarbias.recovery.search import Search
+from polarbias.runtime.arrays import real_array
+from polarbias.runtime.options import flag, number, optional_callback, step_limit
 
-INNER = 0.1
-"""Share of tol to which the scaled problem is solved."""
+_SCALED_TOL = 0.1  # accuracy of the scaled problem's solution in units of tol: a margin for the way back
 
 
-def basis_pursuit(  # noqa: PLR0913 -- the options of one solver; each is independent of the others
+def basis_pursuit(  # noqa: PLR0913 -- independent options of one solver
     A: Any,
     b: ArrayLike,
+    sigma: float = 0.0,
     *,
     nonnegative: bool = False,
     weights: ArrayLike | None = None,
@@ -35,184 +34,117 @@ def basis_pursuit(  # noqa: PLR0913 -- the options of one solver; each is indepe
     max_steps: int = 1000,
     max_time: float | None = None,
 ) -> Pursuit:
-    r"""Return a signal of minimal weighted l1 norm among all solutions of A x = b, and a dual vector that proves it.
-
-    .. math:: \min_x \sum_n w_n |x_n| \quad \text{subject to} \quad A x = b \quad (\text{and } x \ge 0).
-
-    Parameters
-    ----------
-    A
-        Matrix, shape ``(M, N)``: an array, a SciPy sparse matrix, or a linear operator with ``matvec`` and
-        ``rmatvec`` (of SciPy, PyLops, ...), whose columns should be of similar size.
-    b
-        Right-hand side, shape ``(M,)``, or K of them, shape ``(K, M)``, solved one by one.
-    nonnegative
-        Whether x >= 0 is asked for.
-    weights
-        w, shape ``(N,)``; 1 by default. Entries of weight 0 cost nothing, those of infinite weight are 0.
-    tol
-        Gap, residual and excess that `certify` may find in an optimal pair.
-    warm_start
-        An answer for similar data.
-    callback
-        Called after each stage's steps with a `PursuitProgress`; a true return value ends the pursuit.
-    max_steps
-        Factorizations, for each right-hand side, after which it ends.
-    max_time
-        Seconds, for each, after which it ends.
-
-    Returns
-    -------
-    Pursuit
-        Of K right-hand sides with a leading axis. Every ``status`` but optimal comes with the best pair so far, and
-        there is never a wrong "optimal": the status is what `certify` says of the answer, with the data as given.
-
-    Raises
-    ------
-    InvalidInput
-        Shapes that do not fit, complex data, NaN or infinity, weights below 0.
-
-    References
-    ----------
-    The problem (3) of arXiv:2305.05448v1. The method: `polarbias.recovery.proximal` and
-    `polarbias.recovery.interior_point`.
-
-    Examples
-    --------
-    >>> import polarbias as pb
-    >>> pb.basis_pursuit([[1.0, 2.0, 0.0], [0.0, 1.0, 1.0]], [2.0, 1.0]).x
-    array([0., 1., 0.])
-    """
-    return basis_pursuit_denoise(
-        A,
-        b,
-        0.0,
-        nonnegative=nonnegative,
-        weights=weights,
-        tol=tol,
-        warm_start=warm_start,
-        callback=callback,
-        max_steps=max_steps,
-        max_time=max_time,
-    )
-
-
-def basis_pursuit_denoise(  # noqa: PLR0913 -- as above
-    A: Any,
-    b: ArrayLike,
-    sigma: float,
-    *,
-    nonnegative: bool = False,
-    weights: ArrayLike | None = None,
-    tol: float = 1e-9,
-    warm_start: Pursuit | None = None,
-    callback: Callable[[PursuitProgress], object] | None = None,
-    max_steps: int = 1000,
-    max_time: float | None = None,
-) -> Pursuit:
-    r"""Return a signal of minimal weighted l1 norm among all with \|\|A x - b\|\| <= sigma, and a proof.
+    r"""Return x of minimal weighted l1 norm subject to A x = b or \|\|A x - b\|\| <= sigma, and a dual certificate.
 
     .. math:: \min_x \sum_n w_n |x_n| \ \text{s.t.}\ \lVert A x - b \rVert_2 \le \sigma
               \;=\; \max_y b^\top y - \sigma \lVert y \rVert_2 \ \text{s.t.}\ |A^\top y| \le w .
 
     Parameters
     ----------
-    A, b
-        As for `basis_pursuit`, which this is for sigma = 0.
+    A
+        Matrix, shape ``(M, N)``: an array, a SciPy sparse matrix, or a linear operator with ``matvec`` and
+        ``rmatvec`` (of SciPy, PyLops, ...), whose columns should be of similar norm.
+    b
+        Right-hand side, shape ``(M,)``, or K of them, shape ``(K, M)``, solved one by one.
     sigma
-        Largest distance, at least 0. At ||b|| and above the answer is 0.
-    nonnegative, weights, tol, warm_start, callback, max_steps, max_time
-        As for `basis_pursuit`; \|\|A x - b\|\| may be sigma (1 + tol).
+        Largest distance, at least 0; 0 asks for A x = b. At ||b|| and above the solution is 0.
+    nonnegative
+        If True, x >= 0 is required, and the dual's constraint is A^T y <= w.
+    weights
+        w, shape ``(N,)``; 1 by default. Entries of weight 0 are free, those of infinite weight are 0.
+    tol
+        Gap, residual and dual infeasibility, as computed by `certify`, of an optimal pair; at most 1.
+    warm_start
+        A solution for similar data.
+    callback
+        Called with a `PursuitProgress` for each iterate; a true return value stops the solver.
+    max_steps
+        Largest number of factorizations for each right-hand side.
+    max_time
+        Largest number of seconds for each right-hand side.
+
+    Returns
+    -------
+    Pursuit
+        For K right-hand sides with a leading axis. The status is computed by `certify` from the data as given. Unless
+        it is optimal or infeasible, x and dual are the best pair found.
 
     Raises
     ------
     InvalidInput
-        As for `basis_pursuit`; sigma below 0 or not finite.
+        Shapes that do not fit, complex data, NaN or infinity, negative weights or sigma, invalid options.
+
+    References
+    ----------
+    Problem (3) of arXiv:2305.05448v1. Methods: `polarbias.recovery.greedy`, `polarbias.recovery.interior_point` and
+    `polarbias.recovery.proximal`.
 
     Examples
     --------
     >>> import polarbias as pb
-    >>> pb.basis_pursuit_denoise([[1.0, 2.0]], [2.0], 1.0).x
+    >>> pb.basis_pursuit([[1.0, 2.0, 0.0], [0.0, 1.0, 1.0]], [2.0, 1.0]).x
+    array([0., 1., 0.])
+    >>> pb.basis_pursuit([[1.0, 2.0]], [2.0], sigma=1.0).x
     array([0. , 0.5])
     """
-    if isinstance(sigma, bool) or not (isinstance(sigma, Real) and 0 <= sigma < np.inf):
-        raise InvalidInput(f"sigma must be a finite number of at least 0, got {sigma!r}.")
-    if isinstance(b, Sequence | np.ndarray) and np.ndim(b) == 2:
-        rows = list(np.asarray(b))
-        if not rows:
-            raise InvalidInput("b has no right-hand side; give an array of shape (M,) or (K, M).")
-        if warm_start is not None and warm_start.batch_shape != (len(rows),):
-            raise InvalidInput(f"warm_start must hold {len(rows)} answers, one for each right-hand side.")
-        starts = [None] * len(rows) if warm_start is None else list(warm_start)
-    else:
-        rows, starts = [np.asarray(b)], [warm_start]
-    answers = [
-        _pursuit(
-            borrowed(A, row),
-            float(sigma),
-            nonnegative,
-            weights,
-            tol,
-            start,
-            callback,
-            max_steps,
-            max_time,
-        )
-        for row, start in zip(rows, starts, strict=True)
-    ]
-    return answers[0] if np.ndim(b) < 2 else stacked(answers)
-
-
-def _pursuit(  # noqa: PLR0913 -- as above
-    problem: LinearProblem,
-    sigma: float,
-    nonnegative: bool,
-    weights: ArrayLike | None,
-    tol: float,
-    warm_start: Pursuit | None,
-    callback: Callable[[PursuitProgress], object] | None,
-    max_steps: int,
-    max_time: float | None,
-) -> Pursuit:
+    sigma, nonnegative = number("sigma", sigma, least=0), flag("nonnegative", nonnegative)
+    tol = number("tol", tol, above=0, most=1)
+    callback, max_steps = optional_callback("callback", callback), step_limit("max_steps", max_steps)
+    max_time = None if max_time is None else number("max_time", max_time, least=0)
+    rows = real_array(b, "b")
+    rows = rows if rows.ndim == 2 else rows[None]
+    if not len(rows):
+        raise InvalidInput("b has no right-hand side; give an array of shape (M,) or (K, M).")
+    problem = borrowed(A, rows[0])
     if problem.batch_shape:
         raise InvalidInput(f"A must be one matrix of shape (M, N), got shape {problem.A.shape}.")
     w = checked_weights(weights, problem.n)
-    if not (isinstance(tol, Real) and 0 < tol < 1):
-        raise InvalidInput(f"tol must be a number between 0 and 1, got {tol!r}.")
-    if warm_start is not None and (warm_start.x.shape, warm_start.dual.shape) != ((problem.n,), (problem.m,)):
-        raise InvalidInput(
-            f"warm_start has {warm_start.x.size} entries and {warm_start.dual.size} dual ones, and the problem"
-            f" {problem.n} and {problem.m}."
-        )
-    monitor = Monitor(INNER * float(tol), int(max_steps), max_time, callback)
+    starts = _starts(warm_start, problem, len(rows), np.ndim(b) == 2)
+    found = []
     with limit_blas_threads(problem.m):
-        x, y, infeasible = _pursue(Prepared(problem, w, nonnegative, sigma), monitor, warm_start)
-    found = proof(problem, x, y, w, nonnegative, sigma)
-    if infeasible:
-        status = PursuitStatus.INFEASIBLE
-    elif found.within(float(tol)):
-        status = PursuitStatus.OPTIMAL
-    else:
-        status = monitor.ended or PursuitStatus.INACCURATE
-    return Pursuit(
-        x, y, found.value, found.gap, found.residual, found.excess, status, monitor.steps, tuple(monitor.history)
-    )
+        for row, start in zip(rows, starts, strict=True):
+            search = Search(_SCALED_TOL * tol, max_steps, max_time, callback)
+            found.append(_solve(borrowed(problem.A, row), w, nonnegative, sigma, tol, start, search))
+    return stacked(found) if np.ndim(b) == 2 else found[0]
 
 
-def _pursue(prepared: Prepared, monitor: Monitor, warm: Pursuit | None) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Return the best pair, or zeros and a separating vector, and whether it is the latter."""
-    task = prepared.task
-    if task is None:
-        return *prepared.restored(None), False
-    try:
-        # Where b is out of reach the dual vector grows without bound; what is not finite is no solution and is dropped.
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            solve(task, None if warm is None else prepared.point(warm.x, warm.dual), monitor)
-    except Unbounded as reason:
-        y = prepared.dual(reason.direction)
-        return np.zeros(prepared.n), y / np.linalg.norm(y), True
-    except Enough:
-        pass
-    except KeyboardInterrupt:
-        monitor.ended = PursuitStatus.INTERRUPTED
-    return *prepared.restored(monitor.best), False
+def _starts(warm_start: Any, problem: LinearProblem, count: int, batch: bool) -> list[Pursuit | None]:
+    """Return a warm start, or None, for each right-hand side."""
+    if warm_start is None:
+        return [None] * count
+    if not isinstance(warm_start, Pursuit):
+        raise InvalidInput(f"warm_start must be a Pursuit or None, got {type(warm_start).__name__}.")
+    if warm_start.batch_shape != ((count,) if batch else ()):
+        raise InvalidInput(f"warm_start must hold {count} solutions, one for each right-hand side.")
+    shape = warm_start.dual.shape[-1], warm_start.x.shape[-1]
+    if shape != (problem.m, problem.n):
+        raise InvalidInput(f"warm_start is for A of shape {shape}, and A has shape {(problem.m, problem.n)}.")
+    starts = list(warm_start) if batch else [warm_start]
+    return [start if np.isfinite(start.x).all() else None for start in starts]
+
+
+def _solve(
+    problem: LinearProblem,
+    weights: np.ndarray,
+    nonnegative: bool,
+    sigma: float,
+    tol: float,
+    start: Pursuit | None,
+    search: Search,
+) -> Pursuit:
+    steps = presolve(problem, weights, nonnegative, sigma)
+    if steps.scaled is not None:
+        search.run(steps.scaled, None if start is None else steps.scale(start.x, start.dual))
+    if search.direction is not None:
+        allowed, direction = np.isfinite(weights), steps.unscale_dual(search.direction)
+        farkas = farkas_certificate(problem, nonnegative, sigma=sigma, allowed=allowed, direction=direction)
+        if farkas is not None:
+            x, y = np.full(problem.n, np.nan), np.full(problem.m, np.nan)
+            accuracy = np.inf, np.nan, np.nan, np.nan
+            status = PursuitStatus.INFEASIBLE
+            return Pursuit(x, y, *accuracy, status, search.steps, tuple(search.history), farkas)
+    x, y = steps.unscale(search.best)
+    proof = certificate_of(problem, x, y, weights, nonnegative, sigma)
+    status = PursuitStatus.OPTIMAL if proof.within(tol) else search.status or PursuitStatus.INACCURATE
+    accuracy = proof.value, proof.gap, proof.residual, proof.dual_infeasibility
+    return Pursuit(x, y, *accuracy, status, search.steps, tuple(search.history))

@@ -1,24 +1,25 @@
-r"""An interior point method: Newton's method on the logarithmic barrier, which is the potential of infinite depth.
+r"""An interior point method whose Newton matrices are built from few columns.
 
 Mehrotra's predictor and corrector for
 
 .. math:: \min_p \langle c, p_+ + p_- \rangle \ \text{s.t.}\ A (p_+ - p_-) = b,\ p \ge 0, \qquad
           \max_y b^\top y \ \text{s.t.}\ s_\pm = c \mp A^\top y \ge 0,
 
-without p_- and s_- for nonnegative signals. Where ||A x - b|| <= sigma is asked for, sigma y / ||y|| is added to A x,
-and its derivative to Newton's matrix. y begins, and so remains, within its bounds, and few of N bounds are ever
-near: Newton's matrix is built from the columns whose bounds are nearest, a few times M of them, while step lengths
-respect all. So a step costs M^2 times some M, not times N.
+without p_- and s_- for nonnegative signals. If sigma is not 0, sigma y / ||y|| is added to A x, and its derivative to
+the Newton matrix. y stays feasible, and few of the N constraints are nearly active: the Newton matrix is built from the
+columns with the least slack, a multiple of M of them, while step lengths respect all constraints. A step costs M^3
+operations, up to a factor.
 
 References
 ----------
-Mehrotra, On the implementation of a primal-dual interior point method (1992). Winternitz, Nicholls, Tits, O'Leary,
-A constraint-reduced variant of Mehrotra's predictor-corrector algorithm (2012).
+Mehrotra, On the implementation of a primal-dual interior point method (1992). Gondzio, Multiple centrality corrections
+in a primal-dual method for linear programming (1996). Winternitz, Nicholls, Tits, O'Leary, A constraint-reduced variant
+of Mehrotra's predictor-corrector algorithm (2012).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -26,268 +27,231 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import linalg
 
-from polarbias.linalg.columns import Solve, qr_solver
-
-BACK = 0.995
-"""Share of the way to the boundary that a step goes."""
-
-INSIDE = 0.9
-"""Largest slope of the first y, relative to its bound."""
-
-LIFT = 0.1
-"""Least slack at first; where the bound leaves less, y reaches it in the course of the steps."""
-
-NEGLIGIBLE = 1e-3
-"""Weights below this share of the M-th largest are left out of the factorization; refinement makes up for them."""
-
-SHIFT = 1e-17
-"""Multiple of the identity, relative to the trace, that Newton's matrix is shifted by; more where that fails."""
-
-REFINED = 1e-4
-"""Gap below which Newton's systems are refined once."""
-
-CORRECTIONS = 2
-"""Most corrections of a direction after Mehrotra's: they cost solutions with a matrix that is factored."""
-
-LONG, LONGER, WORTH = 0.9, 0.3, 0.05
-"""Step that needs no correction; by how much a correction aims beyond a step; what both steps must gain by it."""
-
-SPREAD = 10.0
-"""Factor from the mean of p s within which a correction keeps all of them."""
-
-PATIENCE = 4
-"""Steps without progress after which more columns are taken."""
-
-LAST_PATIENCE = 15
-"""More such steps after which the method gives up; none where the gap is small, and what is left is rounding."""
+from polarbias.linalg.columns import ExplicitColumns, Solve, qr_solver
+from polarbias.recovery.options import OPTIONS
+from polarbias.recovery.scaled_problem import ScaledProblem
 
 
 class Ball(NamedTuple):
-    r"""Derivative of :math:`\sigma y / \lVert y \rVert`: curvature (I - u u^T), u = y / \|\|y\|\|."""
+    r"""Derivative of :math:`\sigma y / \lVert y \rVert`: curvature (I - u u^T) with u = y / \|\|y\|\|."""
 
     curvature: float
     unit: np.ndarray
 
-    def image(self, v: np.ndarray) -> np.ndarray:
-        """Multiply."""
+    def apply(self, v: np.ndarray) -> np.ndarray:
+        """Return the derivative times v."""
         return np.asarray(self.curvature * (v - (self.unit @ v) * self.unit))
 
 
-Factor = Callable[[Any, np.ndarray, Ball | None], Solve]
+Factorize = Callable[[Any, np.ndarray, Ball | None], Solve]
 
 
-@dataclass
-class Iterate:
-    """Where the method is: x, its image's distance from b, and y with its slopes and slack (of the nearer bound)."""
+class InteriorPoint(NamedTuple):
+    """x with ||A x - b||, y with A^T y, the slack of the nearer bound, and the relative gap."""
 
     x: np.ndarray
-    missed: float
+    residual_norm: float
     y: np.ndarray
-    slopes: np.ndarray
+    correlations: np.ndarray
     slack: np.ndarray
     gap: float
 
 
-@dataclass
-class Program:
-    """What is to be solved: columns of A, shape ``(n, M)``, b, the costs c >= 0, whether x >= 0, and sigma."""
-
-    columns: Any  # an array, or a sparse one
-    b: np.ndarray
-    cost: np.ndarray
-    nonnegative: bool
-    sigma: float = 0.0
-
-    @property
-    def signs(self) -> np.ndarray:
-        """Signs that the entries of p and s stand for."""
-        return np.array([1.0]) if self.nonnegative else np.array([1.0, -1.0])
-
-
-def barrier_steps(
-    program: Program,
-    y: np.ndarray | None,
-    factor: Factor,
-    most_columns: int,
-    most: int,
-    look: Callable[[Iterate], bool],
-) -> None:
-    """Iterate until ``look`` says that it is enough, or nothing improves.
+def interior_points(
+    problem: ScaledProblem, y: np.ndarray | None, factorize: Factorize, used: int
+) -> Iterator[InteriorPoint | None]:
+    """Yield None before each factorization and an interior point after it, until the error stops decreasing.
 
     Parameters
     ----------
-    program
-        The problem.
+    problem
+        The problem, with explicit columns.
     y
-        Dual vector to begin from, shape ``(M,)``; only its direction counts. None begins from 0 and from a large p,
-        which is slower, and safe where columns differ much in size.
-    factor
-        Solves Newton's systems: `cholesky`, or `orthogonal` where digits are short.
-    most_columns
-        Columns that Newton's matrix is built from, at first.
-    most
-        Most steps.
-    look
-        Shown every iterate.
+        Direction of the first dual vector, shape ``(M,)``. None starts from y = 0 and a large p: slower, and robust
+        for columns of very different norms.
+    factorize
+        `cholesky_factorization`, or `qr_factorization` for weights over many decades.
+    used
+        Number of columns in the first Newton matrices.
     """
-    columns, b, cost, signs = program.columns, program.b, program.cost, program.signs
-    y, slopes, primal = _safe_start(program, factor) if y is None else _start(program, y)
-    bounds = cost - signs[:, None] * slopes
-    slack = np.maximum(bounds, LIFT)
-    missing = bounds - slack
-    if primal is None:
-        guess = (signs @ (1 / slack)) @ columns
-        primal = max(float(b @ guess) / max(float(guess @ guess), 1e-300), 1e-3 / slack.size) / slack
-    n = columns.shape[0]
-    best, patience, taken = np.inf, PATIENCE, min(most_columns, n)
-    for _ in range(most):
-        near = _nearest(slack, taken)
-        system = _Newton(program, near, primal[:, near], slack, missing, y)
-        system.set(factor, refine=best < REFINED)
-        step = system.step(system.predicted())
-        for _ in range(CORRECTIONS):
-            if min(step.to_p, step.to_s) > LONG:
-                break
-            corrected = system.step(system.corrected(step))
-            if corrected.to_p + corrected.to_s < step.to_p + step.to_s + WORTH:
-                break
-            step = corrected
-        p = system.p + step.to_p * step.dp
-        y, slopes, slack = y + step.to_s * step.dy, slopes + step.to_s * step.change, slack + step.to_s * step.ds
-        missing = (1 - step.to_s) * missing
-        primal = float((p * slack[:, near]).mean()) / slack
-        primal[:, near] = p
+    assert isinstance(problem.columns, ExplicitColumns)
+    columns, b, cost = problem.columns.packed(), problem.b, problem.bound
+    signs = np.array([1.0]) if problem.nonnegative else np.array([1.0, -1.0])
+    n, p = columns.shape[0], None
+    if y is None:
+        y, correlations, p = _large_start(columns, b, signs, factorize)
+    else:
+        y, correlations = _scaled_start(problem, columns @ y, y)
+    bounds = cost - signs[:, None] * correlations
+    slack = np.maximum(bounds, 0.1)
+    infeasibility = bounds - slack  # positive only for bounds of 0; decreases with the steps
+    if p is None:
+        direction = (signs @ (1 / slack)) @ columns
+        p = max(float(b @ direction) / max(float(direction @ direction), 1e-300), 1e-3 / slack.size) / slack
+    best, patience, used = np.inf, OPTIONS.patience, min(used, n)
+    for _ in range(OPTIONS.interior_steps):
+        near = _nearest(slack, used)
+        newton = _Newton(problem, columns, signs, near, p[:, near], slack, infeasibility, y)
+        yield None
+        newton.factorize(factorize, refine=best < OPTIONS.refined_gap)
+        step = newton.best_step()
+        p_near = newton.p + step.primal_length * step.dp
+        y = y + step.dual_length * step.dy
+        correlations = correlations + step.dual_length * step.change
+        slack = slack + step.dual_length * step.ds
+        infeasibility = (1 - step.dual_length) * infeasibility
+        p = float((p_near * slack[:, near]).mean()) / slack
+        p[:, near] = p_near
         x = np.zeros(n)
-        x[near] = system.signs @ p
-        value, missed = float(cost @ np.abs(x)), float(np.linalg.norm(b - x[near] @ system.columns))
-        gap = abs(value - float(b @ y - program.sigma * np.linalg.norm(y))) / max(value, 1e-300)
-        merit = max(gap, (missed - program.sigma) / float(np.linalg.norm(b)))
-        if look(Iterate(x, missed, y, slopes, slack.min(0), gap)) or not np.isfinite(merit):
+        x[near] = signs @ p_near
+        value, residual_norm = float(cost @ np.abs(x)), float(np.linalg.norm(b - x[near] @ newton.columns))
+        gap = abs(value - float(b @ y - problem.sigma * np.linalg.norm(y))) / max(value, 1e-300)
+        error = max(gap, (residual_norm - problem.sigma) / float(np.linalg.norm(b)))
+        yield InteriorPoint(x, residual_norm, y, correlations, slack.min(0), gap)
+        if not np.isfinite(error):
             return
-        patience = PATIENCE if merit < 0.9 * best else patience - 1
-        best = min(best, merit)
-        if not patience and taken < n:
-            taken, patience = min(4 * taken, n), PATIENCE
-        if patience < -LAST_PATIENCE or (patience <= 0 and best < REFINED**2):
+        patience = OPTIONS.patience if error < 0.9 * best else patience - 1
+        best = min(best, error)
+        if not patience and used < n:
+            used, patience = min(4 * used, n), OPTIONS.patience
+        if patience < -OPTIONS.last_patience or (patience <= 0 and best < OPTIONS.refined_gap**2):
             return
 
 
-def _start(program: Program, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, None]:
-    """Return a multiple of y within the bounds that are not 0, and its slopes; p s is to be the same for all."""
-    slopes = program.columns @ y
-    size = slopes if program.nonnegative else np.abs(slopes)
-    largest = float(size[program.cost > 0].max(initial=0.0))
-    factor = INSIDE / largest if largest > 0 else 1.0
-    return factor * y, factor * slopes, None
+def _scaled_start(problem: ScaledProblem, correlations: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a multiple of y inside the bounds that are not 0, and its correlations."""
+    largest = float(problem.sizes(correlations)[problem.bound > 0].max(initial=0.0))
+    factor = 0.9 / largest if largest > 0 else 1.0
+    return factor * y, factor * correlations
 
 
-def _safe_start(program: Program, factor: Factor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return y = 0, its slopes, and the parts of the least squares solution, lifted."""
-    n, m = program.columns.shape
-    nearest = program.columns @ factor(program.columns, np.ones(n), None)(program.b)
+def _large_start(
+    columns: Any, b: np.ndarray, signs: np.ndarray, factorize: Factorize
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return y = 0, its correlations, and the parts of the least squares solution, lifted."""
+    n, m = columns.shape
+    nearest = columns @ factorize(columns, np.ones(n), None)(b)
     size = max(float(np.abs(nearest).max()), 1e-300)
-    return np.zeros(m), np.zeros(n), np.maximum(program.signs[:, None] * nearest, 0.0) + LIFT * size
+    return np.zeros(m), np.zeros(n), np.maximum(signs[:, None] * nearest, 0.0) + 0.1 * size
 
 
 def _nearest(slack: np.ndarray, count: int) -> np.ndarray:
-    """Return the columns whose slack is least."""
+    """Return the indices of the columns with the least slack."""
     if count == slack.shape[1]:
         return np.arange(count)
     return np.argpartition(slack.min(0), count - 1)[:count]
 
 
-def _room(values: np.ndarray, change: np.ndarray) -> float:
-    """Return how far along ``change`` positive values stay nonnegative."""
+def _longest(values: np.ndarray, change: np.ndarray) -> float:
+    """Return the largest step along ``change`` that keeps positive values nonnegative."""
     fastest = float((change / values).min())
     return np.inf if fastest >= 0 else -1 / fastest
 
 
 @dataclass
 class _Step:
-    """A direction: of p on some columns, of s and the slopes on all; how far it goes, and the p s that it aims at."""
+    """A direction of p on some columns, of s and A^T y on all; its step lengths, and its target of p s."""
 
     dp: np.ndarray
     ds: np.ndarray
     dy: np.ndarray
     change: np.ndarray
-    to_p: float
-    to_s: float
-    aim: np.ndarray
+    primal_length: float
+    dual_length: float
+    target: np.ndarray
 
 
 class _Newton:
-    """Newton's system on some columns: s dp + p ds = aim - p s, ds = missing -+ A^T dy, A (p + dp) = b."""
+    """Newton's system on some columns: s dp + p ds = target - p s, ds = infeasibility -+ A^T dy, A (p + dp) = b."""
 
     def __init__(
         self,
-        program: Program,
+        problem: ScaledProblem,
+        columns: Any,
+        signs: np.ndarray,
         near: np.ndarray,
         p: np.ndarray,
         slack: np.ndarray,
-        missing: np.ndarray,
+        infeasibility: np.ndarray,
         y: np.ndarray,
     ) -> None:
-        self._program, self._near, self._slack, self._all_missing = program, near, slack, missing
-        self.signs = program.signs
-        self.columns = program.columns if near.size == program.columns.shape[0] else program.columns[near]
-        self.p, self._s, self._missing = p, slack[:, near], missing[:, near]
+        self._all_columns, self._signs, self._near, self._slack = columns, signs, near, slack
+        self._all_infeasibility = infeasibility
+        self.columns = columns if near.size == columns.shape[0] else columns[near]
+        self.p, self._s, self._infeasibility = p, slack[:, near], infeasibility[:, near]
         self._ratio = self.p / self._s
-        self._target, self._ball = program.b, None
-        if program.sigma:
+        self._b, self._ball = problem.b, None
+        if problem.sigma:
             size = float(np.linalg.norm(y))
-            self._ball = Ball(program.sigma / size, y / size)
-            self._target = program.b - program.sigma * self._ball.unit
+            self._ball = Ball(problem.sigma / size, y / size)
+            self._b = problem.b - problem.sigma * self._ball.unit
 
-    def set(self, factor: Factor, *, refine: bool) -> None:
-        """Factor Newton's matrix."""
+    def factorize(self, factorize: Factorize, *, refine: bool) -> None:
+        """Factorize the Newton matrix."""
         weights = self._ratio.sum(0)
-        self._solve = factor(self.columns, weights, self._ball)
+        self._solve = factorize(self.columns, weights, self._ball)
         if refine:
             self._solve = _refined(self._solve, self.columns, weights, self._ball)
 
-    def _dual(self, aim: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
-        """Return dy, and p + dp without dy's part in it."""
-        free = aim / self._s - self._ratio * self._missing
-        return self._solve(self._target - (self.signs @ free) @ self.columns), free
+    def best_step(self) -> _Step:
+        """Return Mehrotra's step, improved by Gondzio's corrections while these lengthen it."""
+        step = self._step(self._mehrotra_target())
+        for _ in range(OPTIONS.corrections):
+            if min(step.primal_length, step.dual_length) > 0.9:
+                break
+            corrected = self._step(self._gondzio_target(step))
+            gain = corrected.primal_length + corrected.dual_length - step.primal_length - step.dual_length
+            if gain < OPTIONS.correction_gain:
+                break
+            step = corrected
+        return step
+
+    def _dual(self, target: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+        """Return dy, and p + dp without its dependence on dy."""
+        free = target / self._s - self._ratio * self._infeasibility
+        return self._solve(self._b - (self._signs @ free) @ self.columns), free
 
     def _primal(self, free: np.ndarray, change: np.ndarray) -> np.ndarray:
-        return np.asarray(free - self.p + self._ratio * (self.signs[:, None] * change))
+        return np.asarray(free - self.p + self._ratio * (self._signs[:, None] * change))
 
-    def predicted(self) -> np.ndarray:
-        """Return Mehrotra's aim: what a step towards 0 leaves, corrected by the product of its directions."""
+    def _mehrotra_target(self) -> np.ndarray:
+        """Return the value of p s that the step towards 0 leaves, corrected by the product of its directions."""
         dy, free = self._dual(0.0)
         change = self.columns @ dy
-        dp, ds = self._primal(free, change), self._missing - self.signs[:, None] * change
-        to_p, to_s = min(1.0, _room(self.p, dp)), min(1.0, _room(self._s, ds))
+        dp, ds = self._primal(free, change), self._infeasibility - self._signs[:, None] * change
+        primal_length, dual_length = min(1.0, _longest(self.p, dp)), min(1.0, _longest(self._s, ds))
         mu = float((self.p * self._s).mean())
-        ahead = float(((self.p + to_p * dp) * (self._s + to_s * ds)).mean())
+        ahead = float(((self.p + primal_length * dp) * (self._s + dual_length * ds)).mean())
         self._goal = (ahead / mu) ** 3 * mu
         return np.asarray(self._goal - dp * ds)
 
-    def corrected(self, step: _Step) -> np.ndarray:
-        """Return Gondzio's aim: that of a step, changed where p s would leave the neighbourhood of its mean."""
-        to_p, to_s = min(1.0, step.to_p + LONGER), min(1.0, step.to_s + LONGER)
-        product = (self.p + to_p * step.dp) * (self._s + to_s * step.ds[:, self._near])
-        wanted = np.clip(product, self._goal / SPREAD, SPREAD * self._goal)
-        return np.asarray(step.aim + np.maximum(wanted - product, -SPREAD * self._goal))
+    def _gondzio_target(self, step: _Step) -> np.ndarray:
+        """Return the target of a step, changed where p s would be far from its mean on a longer step."""
+        primal_length, dual_length = (
+            min(1.0, length + OPTIONS.correction_reach) for length in (step.primal_length, step.dual_length)
+        )
+        product = (self.p + primal_length * step.dp) * (self._s + dual_length * step.ds[:, self._near])
+        wanted = np.clip(product, self._goal / 10, 10 * self._goal)
+        return np.asarray(step.target + np.maximum(wanted - product, -10 * self._goal))
 
-    def step(self, aim: np.ndarray) -> _Step:
-        """Return the direction for an aim."""
-        dy, free = self._dual(aim)
-        change = self._program.columns @ dy
-        dp, ds = self._primal(free, change[self._near]), self._all_missing - self.signs[:, None] * change
-        to_p, to_s = min(1.0, BACK * _room(self.p, dp)), min(1.0, BACK * _room(self._slack, ds))
-        return _Step(dp, ds, dy, change, to_p, to_s, aim)
+    def _step(self, target: np.ndarray) -> _Step:
+        dy, free = self._dual(target)
+        change = self._all_columns @ dy
+        dp = self._primal(free, change[self._near])
+        ds = self._all_infeasibility - self._signs[:, None] * change
+        primal_length = min(1.0, OPTIONS.boundary_share * _longest(self.p, dp))
+        dual_length = min(1.0, OPTIONS.boundary_share * _longest(self._slack, ds))
+        return _Step(dp, ds, dy, change, primal_length, dual_length, target)
 
 
-def cholesky(columns: Any, weights: np.ndarray, ball: Ball | None) -> Solve:
+def cholesky_factorization(columns: Any, weights: np.ndarray, ball: Ball | None) -> Solve:
     """Return the map v -> (sum of weights a a^T + ball)^-1 v."""
     k, m = columns.shape
-    level = NEGLIGIBLE * np.partition(weights, k - m)[k - m] if k > m else 0.0
+    level = OPTIONS.negligible_weight * np.partition(weights, k - m)[k - m] if k > m else 0.0
     kept = np.flatnonzero(weights >= level)
-    shift = SHIFT
+    shift = 1e-17
     while shift < 1:
-        matrix = _weighted(columns[kept], weights[kept])
+        matrix = _weighted_gram(columns[kept], weights[kept])
         matrix[np.diag_indices_from(matrix)] += shift * float(np.trace(matrix)) + (ball.curvature if ball else 0.0)
         if ball:
             matrix -= np.outer(ball.curvature * ball.unit, ball.unit)
@@ -298,10 +262,17 @@ def cholesky(columns: Any, weights: np.ndarray, ball: Ball | None) -> Solve:
         else:
             solve = partial(linalg.cho_solve, factor, check_finite=False)
             return solve if kept.size == k else _refined(solve, columns, weights, ball)
-    return _unsolved
+    return lambda v: np.full_like(v, np.nan)
 
 
-def _weighted(columns: Any, weights: np.ndarray) -> np.ndarray:
+def qr_factorization(columns: np.ndarray, weights: np.ndarray, ball: Ball | None) -> Solve:
+    """Return the map of `cholesky_factorization` without a ball, accurate for weights over many decades."""
+    assert ball is None
+    order = np.argsort(-weights)
+    return qr_solver(columns[order] * np.sqrt(weights[order])[:, None])
+
+
+def _weighted_gram(columns: Any, weights: np.ndarray) -> np.ndarray:
     """Return the sum of weights a a^T, the lower half at least; an array of columns is overwritten."""
     if isinstance(columns, np.ndarray):
         columns *= np.sqrt(weights)[:, None]
@@ -309,25 +280,10 @@ def _weighted(columns: Any, weights: np.ndarray) -> np.ndarray:
     return np.asarray((columns.T @ columns.multiply(weights[:, None]).tocsr()).toarray(order="F"))
 
 
-def _unsolved(v: np.ndarray) -> np.ndarray:
-    return np.full_like(v, np.nan)
-
-
-def orthogonal(columns: np.ndarray, weights: np.ndarray, ball: Ball | None) -> Solve:
-    """Do what `cholesky` does by a QR factorization, rows in falling order: accurate for weights that differ much.
-
-    There must be no ball.
-    """
-    assert ball is None
-    order = np.argsort(-weights)
-    scaled = columns[order] * np.sqrt(weights[order])[:, None]
-    return qr_solver(scaled)
-
-
 def _refined(solve: Solve, columns: Any, weights: np.ndarray, ball: Ball | None) -> Solve:
-    def twice(v: np.ndarray) -> np.ndarray:
+    def refined(v: np.ndarray) -> np.ndarray:
         y = solve(v)
         left = v - (weights * (columns @ y)) @ columns
-        return y + solve(left - ball.image(y) if ball else left)
+        return y + solve(left - ball.apply(y) if ball else left)
 
-    return twice
+    return refined

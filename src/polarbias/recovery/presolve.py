@@ -1,12 +1,13 @@
-r"""From a problem with weights to a `Task`, and back.
+r"""Presolve: from a problem with weights to a `ScaledProblem`, and back.
 
-Entries of infinite weight and columns of zeros are left out. A signed entry of weight 0 is free: what its column spans
-costs nothing, so the problem is solved on the orthogonal complement of the free columns, and y with it. All other
-columns are divided by their weights, and all of them and b by one number each.
+The columns are divided by their weights, and A and b by one number each, so that all weights are 1. Entries of infinite
+weight and zero columns are left out. A signed entry of weight 0 is free: the problem is solved on the orthogonal
+complement of the free columns. A nonnegative entry of weight 0 has the bound 0.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,140 +17,146 @@ from scipy.sparse.linalg import aslinearoperator
 
 from polarbias.errors import InvalidInput
 from polarbias.linalg.columns import DenseColumns, OperatorColumns, SparseColumns
-from polarbias.problems.linear import LinearProblem
-from polarbias.recovery.task import Point, Task
+from polarbias.problems.linear import LinearProblem, squared_column_norms
+from polarbias.recovery.options import OPTIONS
+from polarbias.recovery.scaled_problem import Iterate, ScaledProblem
 
-ROUNDING = 1e-13
-"""Share of b that counts as rounding where it is projected."""
-
-DENSE = 100_000_000
-"""Entries up to which a sparse matrix is worked on as a dense one: 0.8 GB."""
-
-THIN = 0.1
-"""Share of entries that are not 0 up to which a sparse matrix is worked on as such."""
-
-SMALL = 500_000
-"""Entries up to which a dense matrix is quicker all the same."""
-
-PROBES = 8
-"""Random vectors from whose images the size of an operator's columns is estimated."""
+_PROJECTION_TOL = 1e-13  # rounding of a projection, relative to the norm of what is projected
 
 
-class Prepared:
-    """A problem and its task.
+@dataclass(frozen=True, eq=False)
+class Presolve:
+    """A problem, its scaled form, and the way back.
 
     Attributes
     ----------
-    task
-        None where the answer costs nothing: `free` finds it.
+    problem
+        The problem as given.
+    scaled
+        The scaled problem, or None if free entries alone solve the problem or b is within sigma of 0.
+    taken
+        Indices of the entries of x that the scaled problem has.
+    size
+        Divisors of their columns, shape ``(k,)``.
+    unit
+        The common factor of these divisors.
+    length
+        Divisor of b.
+    free
+        Indices of the entries of weight 0.
+    free_columns
+        Their columns, shape ``(M, f)``.
+    complement
+        Orthonormal basis of the complement of the free columns, shape ``(M, M')``, or None.
     """
 
-    def __init__(self, problem: LinearProblem, weights: np.ndarray, nonnegative: bool, sigma: float) -> None:
-        """Choose the columns and scale them."""
-        self._problem, self._nonnegative, self._b = problem, nonnegative, np.asarray(problem.b, np.float64)
-        self._unpaid = np.zeros(0, int)
-        self._basis: np.ndarray | None = None
-        self.task: Task | None = None
-        if problem.is_dense or (hasattr(problem.A, "toarray") and problem.m * problem.n <= DENSE):
-            self._prepare_matrix(weights, sigma)
-        else:
-            self._prepare_operator(weights, sigma)
+    problem: LinearProblem
+    scaled: ScaledProblem | None
+    taken: np.ndarray
+    size: np.ndarray
+    unit: float
+    length: float
+    free: np.ndarray
+    free_columns: np.ndarray
+    complement: np.ndarray | None = None
 
-    def _prepare_operator(self, weights: np.ndarray, sigma: float) -> None:
-        if not (weights > 0).all():
-            raise InvalidInput("weights of 0 need a dense A, or a sparse one of moderate size; this is an operator.")
-        operator, self._taken = aslinearoperator(self._problem.A), np.flatnonzero(np.isfinite(weights))
-        signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(PROBES, self._problem.m))
-        squares = np.mean([operator.rmatvec(sign)[self._taken] ** 2 for sign in signs], axis=0)
-        unit = float(np.sqrt(np.mean(squares / weights[self._taken] ** 2))) if self._taken.size else 0.0
-        self._unit = unit or 1.0
-        self._scale = weights[self._taken] * self._unit
-        self._length = float(np.linalg.norm(self._b))
-        if self._length > sigma and self._taken.size:
-            sizes = np.ones(self._problem.n)
-            sizes[self._taken] = self._scale
-            columns = OperatorColumns(operator, sizes, self._taken)
-            bound = np.ones(self._taken.size)
-            self.task = Task(columns, self._b / self._length, bound, self._nonnegative, sigma / self._length)
+    def scale(self, x: np.ndarray, y: np.ndarray) -> Iterate:
+        """Return a pair of the problem as an iterate of the scaled problem."""
+        assert self.scaled is not None
+        y = (y if self.complement is None else self.complement.T @ y) * self.unit
+        return self.scaled.measure(x[self.taken] * self.size / self.length, y)
 
-    def _prepare_matrix(self, weights: np.ndarray, sigma: float) -> None:
-        problem, nonnegative, b = self._problem, self._nonnegative, self._b
-        size = problem.m * problem.n
-        thin = not problem.is_dense and size > SMALL and problem.A.nnz <= THIN * size and bool((weights > 0).all())
-        columns: Any
-        if thin:
-            columns = csr_array(problem.A.T)
-            norms = np.sqrt(columns.multiply(columns).sum(axis=1))
-        else:
-            A = np.asarray(problem.A if problem.is_dense else problem.A.toarray(), np.float64)
-            columns, norms = A.T, np.sqrt(np.einsum("mn,mn->n", A, A))
-        used = np.isfinite(weights) & (norms > 0)
-        self._unpaid = np.flatnonzero(used & (weights == 0))
-        self._unpaid_columns = np.zeros((problem.m, 0)) if thin else A[:, self._unpaid]
-        eliminated = bool(self._unpaid.size) and not nonnegative
-        if eliminated:
-            used &= weights > 0
-            self._basis = _complement(self._unpaid_columns)
-        self._taken = np.flatnonzero(used)
-        w = weights[self._taken]
-        if self._taken.size < problem.n:
-            columns, norms = columns[self._taken], norms[self._taken]
-        if self._basis is not None:
-            projected, b = columns @ self._basis, self._basis.T @ b
-            left = np.linalg.norm(projected, axis=1)
-            columns, norms = (
-                projected * (left > ROUNDING * norms)[:, None],
-                np.where(left > ROUNDING * norms, left, 0.0),
-            )
-        paid = w > 0
-        unit = float(np.sqrt(np.mean((norms[paid] / w[paid]) ** 2))) if paid.any() else 0.0
-        self._unit = unit or 1.0
-        self._scale = np.where(paid, w * self._unit, np.where(norms > 0, norms, 1.0))
-        self._length = float(np.linalg.norm(b))
-        if self._length > max(ROUNDING * float(np.linalg.norm(self._b)), sigma) and not self._free_is_enough(sigma):
-            scaled = (
-                SparseColumns(columns.multiply(1 / self._scale[:, None]).tocsr())
-                if thin
-                else DenseColumns(columns, self._scale)
-            )
-            bound = np.where(paid, 1.0, 0.0)
-            self.task = Task(scaled, b / self._length, bound, nonnegative, sigma / self._length)
-
-    @property
-    def n(self) -> int:
-        """Number of unknowns of the problem."""
-        return self._problem.n
-
-    def _free_is_enough(self, sigma: float) -> bool:
-        """Tell whether nonnegative entries of weight 0 come near enough to b."""
-        if not (self._nonnegative and self._unpaid.size):
-            return False
-        _, missed = optimize.nnls(self._unpaid_columns, self._b)
-        return bool(missed <= max(sigma, ROUNDING * float(np.linalg.norm(self._b))))
-
-    def point(self, x: np.ndarray, y: np.ndarray) -> Point:
-        """Return a pair of the problem as one of the task."""
-        assert self.task is not None
-        y = (y if self._basis is None else self._basis.T @ y) * self._unit
-        return Point(x[self._taken] * self._scale / self._length, y, self.task.columns.adjoint(y))
-
-    def restored(self, point: Point | None) -> tuple[np.ndarray, np.ndarray]:
-        """Return a point of the task as a pair of the problem; None stands for zeros."""
-        x, y = np.zeros(self._problem.n), np.zeros(self._problem.m)
-        if point is not None:
-            x[self._taken] = point.x * self._length / self._scale
-            y = self.dual(point.y / self._unit)
-        if self._unpaid.size and self.task is None and self._nonnegative:
-            x[self._unpaid] = optimize.nnls(self._unpaid_columns, self._b)[0]
-        elif self._unpaid.size and not self._nonnegative:
-            x[self._unpaid] = np.linalg.lstsq(
-                self._unpaid_columns, self._problem.b - self._problem.apply(x), rcond=None
-            )[0]
+    def unscale(self, iterate: Iterate | None) -> tuple[np.ndarray, np.ndarray]:
+        """Return an iterate of the scaled problem as a pair of the problem; None stands for zeros."""
+        x, y = np.zeros(self.problem.n), np.zeros(self.problem.m)
+        if iterate is not None:
+            x[self.taken] = iterate.x * self.length / self.size
+            y = self.unscale_dual(iterate.y / self.unit)
+        if self.complement is not None:
+            rest = self.problem.b - self.problem.apply(x)
+            x[self.free] = np.linalg.lstsq(self.free_columns, rest, rcond=None)[0]
+        elif self.free.size and self.scaled is None:
+            x[self.free] = optimize.nnls(self.free_columns, self.problem.b)[0]
         return x, y
 
-    def dual(self, y: np.ndarray) -> np.ndarray:
-        """Return a vector of the task's rows in those of the problem."""
-        return y if self._basis is None else np.asarray(self._basis @ y)
+    def unscale_dual(self, y: np.ndarray) -> np.ndarray:
+        """Return a dual direction of the scaled problem in the rows of the problem, shape ``(M,)``."""
+        return y if self.complement is None else np.asarray(self.complement @ y)
+
+
+def presolve(problem: LinearProblem, weights: np.ndarray, nonnegative: bool, sigma: float) -> Presolve:
+    """Scale a problem.
+
+    Raises
+    ------
+    InvalidInput
+        Weights of 0 for an operator or a sparse matrix of more than `PursuitOptions.dense_entries` entries.
+    """
+    if problem.is_dense or (hasattr(problem.A, "toarray") and problem.m * problem.n <= OPTIONS.dense_entries):
+        return _presolve_matrix(problem, weights, nonnegative, sigma)
+    return _presolve_operator(problem, weights, nonnegative, sigma)
+
+
+def _presolve_operator(problem: LinearProblem, weights: np.ndarray, nonnegative: bool, sigma: float) -> Presolve:
+    if not (weights > 0).all():
+        raise InvalidInput("weights of 0 need a dense A, or a sparse one of moderate size; this is an operator.")
+    b, taken = np.asarray(problem.b, np.float64), np.flatnonzero(np.isfinite(weights))
+    unit = _root_mean_square(np.sqrt(squared_column_norms(problem.A))[taken] / weights[taken])
+    sizes = np.ones(problem.n)
+    sizes[taken] = weights[taken] * unit
+    length, scaled = float(np.linalg.norm(b)), None
+    if length > sigma:
+        columns = OperatorColumns(aslinearoperator(problem.A), sizes, taken)
+        scaled = ScaledProblem(columns, b / length, np.ones(taken.size), nonnegative, sigma / length)
+    none = np.zeros(0, int)
+    return Presolve(problem, scaled, taken, sizes[taken], unit, length, none, np.zeros((problem.m, 0)))
+
+
+def _presolve_matrix(problem: LinearProblem, weights: np.ndarray, nonnegative: bool, sigma: float) -> Presolve:
+    b, columns = np.asarray(problem.b, np.float64), _transposed(problem, weights)
+    rounding = _PROJECTION_TOL * float(np.linalg.norm(b))
+    norms = np.sqrt(squared_column_norms(problem.A))
+    used = np.isfinite(weights) & (norms > 0)
+    free = np.flatnonzero(used & (weights == 0))
+    free_columns = np.zeros((problem.m, 0)) if isinstance(columns, csr_array) else columns[free].T
+    complement = None
+    if free.size and not nonnegative:
+        used &= weights > 0
+        complement = _complement(free_columns)
+        b = complement.T @ b
+    taken = np.flatnonzero(used)
+    if taken.size < problem.n:
+        columns, norms = columns[taken], norms[taken]
+    if complement is not None:
+        columns = columns @ complement
+        left = np.linalg.norm(columns, axis=1)
+        kept = left > _PROJECTION_TOL * norms
+        columns, norms = columns * kept[:, None], np.where(kept, left, 0.0)
+    w = weights[taken]
+    unit = _root_mean_square(norms[w > 0] / w[w > 0])
+    size = np.where(w > 0, w * unit, np.where(norms > 0, norms, 1.0))
+    length, scaled = float(np.linalg.norm(b)), None
+    if length > max(rounding, sigma) and not (
+        nonnegative and free.size and optimize.nnls(free_columns, b)[1] <= max(rounding, sigma)
+    ):
+        sparse = isinstance(columns, csr_array)
+        divided = SparseColumns(columns.multiply(1 / size[:, None]).tocsr()) if sparse else DenseColumns(columns, size)
+        scaled = ScaledProblem(divided, b / length, np.where(w > 0, 1.0, 0.0), nonnegative, sigma / length)
+    return Presolve(problem, scaled, taken, size, unit, length, free, free_columns, complement)
+
+
+def _transposed(problem: LinearProblem, weights: np.ndarray) -> Any:
+    """Return A^T as a float64 array or, if products with its nonzero entries are faster, as a ``csr_array``."""
+    if problem.is_dense:
+        return np.asarray(problem.A, np.float64).T
+    entries = problem.m * problem.n
+    if entries > OPTIONS.sparse_entries and problem.A.nnz <= OPTIONS.sparse_share * entries and (weights > 0).all():
+        return csr_array(problem.A.T)
+    return problem.A.toarray().T
+
+
+def _root_mean_square(values: np.ndarray) -> float:
+    return (float(np.sqrt(np.mean(values**2))) if values.size else 0.0) or 1.0
 
 
 def _complement(columns: np.ndarray) -> np.ndarray:

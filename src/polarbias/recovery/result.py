@@ -1,4 +1,4 @@
-"""What `basis_pursuit` returns, and what it tells on the way."""
+"""Result and progress of `basis_pursuit`."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from polarbias.solution import Outcome
 
 
 class PursuitStatus(Outcome):
-    """How a pursuit ended; every member carries a sentence for people in ``message``.
+    """The end of a pursuit; ``message`` is a sentence.
 
     >>> PursuitStatus.OPTIMAL.message
-    'certified: gap, residual and excess are within tol'
+    'certified: gap, residual and dual infeasibility are within tol'
     """
 
-    OPTIMAL = 0, "certified: gap, residual and excess are within tol"
-    INFEASIBLE = 1, "no signal solves A x = b; dual is a separating vector"
-    TIME_LIMIT = 2, "max_time is over; this is the best pair so far"
-    STEP_LIMIT = 3, "max_steps are used; this is the best pair so far"
-    INTERRUPTED = 4, "interrupted; this is the best pair so far"
-    INACCURATE = 5, "nothing that was tried reaches tol; gap, residual and excess say what is reached"
+    OPTIMAL = 0, "certified: gap, residual and dual infeasibility are within tol"
+    INFEASIBLE = 1, "no signal satisfies the constraints; the vector farkas proves it"
+    TIME_LIMIT = 2, "max_time is reached; x and dual are the best pair found"
+    STEP_LIMIT = 3, "max_steps is reached; x and dual are the best pair found"
+    INTERRUPTED = 4, "interrupted; x and dual are the best pair found"
+    INACCURATE = 5, "tolerance not reached; see gap, residual and dual_infeasibility"
 
 
 class PursuitProgress(NamedTuple):
-    """What a callback sees after each step.
+    """The state of a pursuit that its callback receives.
 
     Attributes
     ----------
     steps
-        Factorizations so far.
+        Number of factorizations.
     seconds
-        Time since the beginning.
+        Time since the start.
     active
-        Entries of the signal that are not 0; of an interior point those that may stay.
-    gap, residual, excess
-        As in `Pursuit`, of the present pair.
+        Number of nonzero entries of the signal.
+    gap, residual, dual_infeasibility
+        As in `Pursuit`, of the current pair.
     """
 
     steps: int
@@ -46,34 +46,37 @@ class PursuitProgress(NamedTuple):
     active: int
     gap: float
     residual: float
-    excess: float
+    dual_infeasibility: float
 
 
 @dataclass(frozen=True, eq=False)
 class Pursuit:
-    r"""A minimal l1 solution with its certificate, or K of them: then each attribute has a leading axis of K.
+    r"""A minimal l1 solution with its certificate, or K of them: then each attribute has a leading axis of length K.
 
     Attributes
     ----------
     x
-        The signal, shape ``(N,)``.
+        The signal, shape ``(N,)``; NaN if the problem is infeasible.
     dual
-        y with \|A^T y\| <= w (A^T y <= w for nonnegative signals), shape ``(M,)``: b^T y is a lower bound for every
-        signal's norm. If there is no signal: y with A^T y = 0 (<= 0) and b^T y > 0.
+        y with \|A^T y\| <= w (A^T y <= w for nonnegative signals), shape ``(M,)``: b^T y - sigma \|\|y\|\| is a lower
+        bound for the norm of every signal. NaN if the problem is infeasible.
     value
-        The norm of x.
+        The weighted l1 norm of x; infinity if the problem is infeasible.
     gap
         (value - bound) / value with the bound from ``dual``; see `certify`.
     residual
-        How far \|\|A x - b\|\| is above sigma, relative to sigma; of `basis_pursuit`, \|\|A x - b\|\| / \|\|b\|\|.
-    excess
-        How far ``dual`` is above its bounds, relative to them.
+        Excess of \|\|A x - b\|\| over sigma, relative to sigma or, if that is 0, to \|\|b\|\|.
+    dual_infeasibility
+        Largest relative excess of ``dual`` over its bounds.
     status
         See `PursuitStatus`.
     steps
-        Factorizations.
+        Number of factorizations.
     history
-        Progress after each step.
+        Progress at each iterate.
+    farkas
+        Proof of infeasibility: y of norm 1, shape ``(M,)``, with b^T y > sigma \|\|y\|\| and A^T y = 0 (A^T y <= 0 for
+        nonnegative signals) where w is finite. None, or in a batch NaN, without such a proof.
     """
 
     x: np.ndarray
@@ -81,10 +84,11 @@ class Pursuit:
     value: Any
     gap: Any
     residual: Any
-    excess: Any
+    dual_infeasibility: Any
     status: Any
     steps: Any
     history: tuple[Any, ...]
+    farkas: np.ndarray | None = None
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
@@ -92,49 +96,52 @@ class Pursuit:
         return self.x.shape[:-1]
 
     def __len__(self) -> int:
-        """K."""
+        """Return K."""
         if not self.batch_shape:
-            raise TypeError("one answer has no length")
+            raise TypeError("one solution has no length")
         return len(self.x)
 
     def __getitem__(self, index: int) -> Pursuit:
-        """Return one of K answers."""
+        """Return one of K solutions."""
         if not self.batch_shape:
-            raise TypeError("one answer cannot be indexed")
+            raise TypeError("one solution cannot be indexed")
         values = {field.name: getattr(self, field.name)[index] for field in fields(self)}
-        values |= {name: values[name].item() for name in ("value", "gap", "residual", "excess", "steps")}
-        return Pursuit(**{**values, "status": PursuitStatus(int(values["status"]))})
+        values |= {name: values[name].item() for name in ("value", "gap", "residual", "dual_infeasibility", "steps")}
+        status = PursuitStatus(int(values["status"]))
+        values["farkas"] = values["farkas"] if status is PursuitStatus.INFEASIBLE else None
+        return Pursuit(**{**values, "status": status})
 
     def __iter__(self) -> Iterator[Pursuit]:
-        """Go through K answers."""
+        """Iterate over K solutions."""
         return (self[index] for index in range(len(self)))
 
     @property
     def support(self) -> Any:
-        """Indices of the entries that are not 0; a tuple of K such arrays."""
-        return tuple(answer.support for answer in self) if self.batch_shape else np.flatnonzero(self.x)
+        """Indices of the nonzero entries; a tuple of K such arrays."""
+        return tuple(one.support for one in self) if self.batch_shape else np.flatnonzero(np.nan_to_num(self.x))
 
     @property
     def message(self) -> Any:
         """The status in a sentence; a tuple of K."""
-        return tuple(answer.message for answer in self) if self.batch_shape else self.status.message
+        return tuple(one.message for one in self) if self.batch_shape else self.status.message
 
     def __repr__(self) -> str:
-        """Status, size and certificate; of K answers how many ended how."""
+        """Return the status, the size and the certificate; of K solutions the count of each status."""
         if self.batch_shape:
             kinds, counts = np.unique(self.status, return_counts=True)
-            listed = (
-                f"{count} x {PursuitStatus(kind).name.lower()}" for kind, count in zip(kinds, counts, strict=True)
-            )
-            return f"Pursuit(batch_shape={self.batch_shape}, {', '.join(listed)})"
+            pairs = zip(kinds, counts, strict=True)
+            listed = ", ".join(f"{count} x {PursuitStatus(kind).name.lower()}" for kind, count in pairs)
+            return f"Pursuit(batch_shape={self.batch_shape}, {listed})"
         return (
             f"Pursuit({self.status.name.lower()}, value={self.value:.6g}, {self.support.size} of {self.x.size} entries,"
             f" gap={self.gap:.1e}, residual={self.residual:.1e}, steps={self.steps})"
         )
 
 
-def stacked(answers: Sequence[Pursuit]) -> Pursuit:
-    """Return answers for one matrix as one object."""
-    columns = {field.name: [getattr(answer, field.name) for answer in answers] for field in fields(Pursuit)}
+def stacked(solutions: Sequence[Pursuit]) -> Pursuit:
+    """Return solutions for one matrix as one object."""
+    columns = {field.name: [getattr(one, field.name) for one in solutions] for field in fields(Pursuit)}
     history = tuple(columns.pop("history"))
+    missing = np.full(solutions[0].dual.shape, np.nan)
+    columns["farkas"] = [missing if one is None else one for one in columns["farkas"]]
     return Pursuit(**{name: np.array(values) for name, values in columns.items()}, history=history)

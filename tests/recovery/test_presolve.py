@@ -1,0 +1,128 @@
+"""Presolve: scales, weights, free entries and sparse matrices."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+from scipy.sparse.linalg import aslinearoperator
+
+import polarbias as pb
+from polarbias import PursuitStatus as Status
+from polarbias.linalg.columns import DenseColumns, OperatorColumns, SparseColumns
+from polarbias.recovery import presolve as module
+from polarbias.recovery.options import PursuitOptions
+from polarbias.recovery.presolve import presolve
+from pursuit_problems import assert_optimal, check_with_noise, check_without_noise, gaussian, linear_program
+
+
+@pytest.fixture
+def sparse_from_the_first_entry(monkeypatch):
+    monkeypatch.setattr(module, "OPTIONS", PursuitOptions(sparse_entries=0, sparse_share=1.0))
+
+
+@pytest.mark.usefixtures("sparse_from_the_first_entry")
+@pytest.mark.parametrize("check", [check_without_noise, check_with_noise])
+def test_sparse_matrices_of_any_kind(check):
+    for seed in range(150):
+        check(seed, sparse.csr_array)
+
+
+@pytest.mark.parametrize("nonnegative", [False, True])
+@pytest.mark.parametrize("s", [5, 30, 400])
+def test_sparse_matrices_have_the_values_of_dense_ones(sparse_from_the_first_entry, s, nonnegative):
+    rng = np.random.default_rng(s)
+    A = sparse.random_array((60, 400), density=0.05, rng=rng, data_sampler=rng.standard_normal)
+    x = np.zeros(400)
+    x[rng.permutation(400)[:s]] = np.abs(rng.standard_normal(s))
+    b = A @ x
+    wanted = pb.basis_pursuit(A.toarray(), b, nonnegative=nonnegative)
+    found = pb.basis_pursuit(A, b, nonnegative=nonnegative)
+    assert_optimal(A.toarray(), b, found, nonnegative=nonnegative)
+    assert found.value == pytest.approx(wanted.value, rel=1e-9)
+    assert found.support.size <= 60
+
+
+@pytest.mark.parametrize(
+    ("shape", "density", "weights", "kind"),
+    [
+        ((600, 1000), 0.05, 1.0, SparseColumns),
+        ((600, 1000), 0.2, 1.0, DenseColumns),  # too many entries
+        ((400, 1000), 0.05, 1.0, DenseColumns),  # too small
+        ((600, 1000), 0.05, 0.0, DenseColumns),  # free entries need the complement
+    ],
+)
+def test_the_form_of_a_sparse_matrix(shape, density, weights, kind):
+    rng = np.random.default_rng(0)
+    problem = pb.LinearProblem(sparse.random_array(shape, density=density, rng=rng), np.ones(shape[0]))
+    w = np.ones(1000)
+    w[0] = weights
+    columns = presolve(problem, w, False, 0.0).scaled.columns
+    assert isinstance(columns, kind)
+    operator = pb.LinearProblem(aslinearoperator(problem.A), problem.b)
+    assert isinstance(presolve(operator, np.ones(1000), False, 0.0).scaled.columns, OperatorColumns)
+
+
+@pytest.mark.parametrize("nonnegative", [False, True])
+def test_there_and_back(nonnegative):
+    rng = np.random.default_rng(1)
+    A = 100 * rng.standard_normal((6, 12))
+    A[:, 3] = 0
+    w = rng.uniform(0.5, 2, 12)
+    w[[1, 2]], w[5] = 0.0, np.inf
+    problem = pb.LinearProblem(A, rng.standard_normal(6))
+    there = presolve(problem, w, nonnegative, 0.01)
+    scaled = there.scaled
+    assert (scaled.m, scaled.n) == ((6, 10) if nonnegative else (4, 8))
+    assert scaled.sigma == pytest.approx(0.01 / there.length)
+    assert np.linalg.norm(scaled.b) == pytest.approx(1)
+    assert np.linalg.norm(scaled.columns.dense(), axis=1).mean() == pytest.approx(1, abs=0.3)
+    x, y = np.where((w > 0) & np.isfinite(w) & (np.arange(12) != 3), rng.standard_normal(12), 0.0), np.zeros(6)
+    if not nonnegative:
+        y = there.complement @ rng.standard_normal(4)
+    back_x, back_y = there.unscale(there.scale(x, y))
+    np.testing.assert_allclose(np.delete(back_x, [1, 2]), np.delete(x, [1, 2]))
+    np.testing.assert_allclose(back_y, y)
+    if not nonnegative:
+        np.testing.assert_allclose(A[:, [1, 2]].T @ (A @ back_x - problem.b), 0, atol=1e-10)  # free entries fit best
+
+
+def test_free_entries_alone():
+    A = np.array([[1.0, 2.0, 1.0], [0.0, 1.0, 1.0]])
+    for nonnegative in (False, True):
+        problem = pb.LinearProblem(A, [1.0, 1.0])
+        there = presolve(problem, np.array([0.0, 1.0, 0.0]), nonnegative, 0.0)
+        assert there.scaled is None
+        np.testing.assert_allclose(there.unscale(None)[0], [0, 0, 1], atol=1e-12)
+    assert presolve(problem, np.ones(3), False, 1.5).scaled is None  # b is within sigma of 0
+
+
+def test_weights():
+    A, _, b = gaussian(2, 12, 40, 40)
+    w = np.random.default_rng(0).uniform(0.2, 3, 40)
+    assert_optimal(A, b, pb.basis_pursuit(A, b, weights=w), w)
+    w[:5], w[5:20] = 0, np.inf
+    found = pb.basis_pursuit(A, b, weights=w)
+    assert_optimal(A, b, found, w)
+    assert not found.x[5:20].any()
+    assert found.value == pytest.approx(linear_program(A, b, w)[1], rel=1e-7)
+    w[:12] = 0
+    assert pb.basis_pursuit(A, b, weights=w).value == 0
+    with pytest.raises(pb.InvalidInput, match="need a dense A"):
+        pb.basis_pursuit(aslinearoperator(A), b, weights=w)
+
+
+def test_factors_of_the_data():
+    A, _, b = gaussian(1, 20, 60, 5)
+    wanted = pb.basis_pursuit(A, b)
+    for a in (1e-8, 1.0, 1e8):
+        for c in (1e-8, 1.0, 1e8):
+            found = pb.basis_pursuit(a * A, c * b)
+            assert found.status is Status.OPTIMAL
+            np.testing.assert_allclose(found.x, wanted.x * c / a, rtol=1e-9, atol=1e-12 * c / a)
+            np.testing.assert_allclose(found.dual, wanted.dual / a, rtol=1e-6, atol=1e-9 / a)
+
+
+def test_b_is_zero():
+    found = pb.basis_pursuit([[1.0, 2.0]], [0.0])
+    assert found.status is Status.OPTIMAL
+    assert (found.value, found.gap, found.residual, found.steps) == (0, 0, 0, 0)
+    assert not found.x.any()

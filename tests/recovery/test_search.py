@@ -1,0 +1,103 @@
+"""The loop over stages: what it keeps, and when it stops."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+import polarbias as pb
+from polarbias import PursuitStatus as Status
+from polarbias.recovery import search as module
+from polarbias.recovery.proximal import DualUnbounded
+from polarbias.recovery.search import Search
+from pursuit_problems import gaussian, scaled
+
+PROBLEM = scaled(np.array([[1.0, 2.0]]), np.array([2.0]))  # x = (0, 1), y = 1/2
+
+
+def iterate(error=0.0, *, interior=False, at=1.0):
+    return PROBLEM.measure(np.array([0.0, at]), np.array([0.5 - error / 2]), interior=interior)
+
+
+def search(monkeypatch, *stages, **options):
+    chain = [partial(lambda iterates, best: iter(iterates), stage) for stage in stages]
+    monkeypatch.setattr(module, "stages", lambda problem, start: iter(chain))
+    options = {"tol": 1e-3, "max_steps": 10, "max_time": None, "callback": None, **options}
+    state = Search(**options)
+    state.run(PROBLEM, None)
+    return state
+
+
+def test_the_first_exact_solution_ends_the_search(monkeypatch):
+    found = search(monkeypatch, [None, iterate(0.5), None, iterate(0.4)], [None, iterate(1e-4), None], [None])
+    assert found.steps == 3
+    assert [round(seen.gap, 9) for seen in found.history] == [0.5, 0.4, 1e-4]
+    assert [seen.steps for seen in found.history] == [1, 2, 3]
+    assert found.best.gap == pytest.approx(1e-4)
+    assert found.status is None
+
+
+def test_interior_solutions_are_accepted_at_the_third_or_at_the_end_of_a_stage(monkeypatch):
+    inner = [iterate(error, interior=True) for error in (1e-4, 2e-4, 3e-4, 4e-4)]
+    assert len(search(monkeypatch, inner, [None]).history) == 3
+    found = search(monkeypatch, inner[:2], [None, iterate()])
+    assert found.steps == 0
+    assert found.best is inner[1]  # of solutions the last
+
+
+def test_the_best_iterate_is_kept(monkeypatch):
+    best = iterate(0.1)
+    assert search(monkeypatch, [iterate(0.2), best, iterate(0.3)]).best is best
+    bad = PROBLEM.measure(np.array([0.0, np.nan]), np.array([0.5]))
+    assert search(monkeypatch, [bad]).best is None
+
+
+def test_limits(monkeypatch):
+    found = search(monkeypatch, [None] * 5, max_steps=3)
+    assert (found.steps, found.status) == (3, Status.STEP_LIMIT)
+    found = search(monkeypatch, [None] * 5, max_time=0.0)
+    assert (found.steps, found.status) == (0, Status.TIME_LIMIT)
+
+
+def test_interrupts_and_unbounded_duals(monkeypatch):
+    def interrupted():
+        yield iterate(0.1)
+        raise KeyboardInterrupt
+
+    found = search(monkeypatch, interrupted())
+    assert found.status is Status.INTERRUPTED
+    assert found.best.gap == pytest.approx(0.1)
+
+    def unbounded():
+        yield iterate(0.1)
+        raise DualUnbounded(np.array([1.0]))
+
+    found = search(monkeypatch, unbounded())
+    assert found.direction == [1]
+    assert found.status is None
+
+
+def test_a_callback_has_the_error_state_of_its_caller(monkeypatch):
+    states = []
+    with np.errstate(over="raise"):
+        search(monkeypatch, [iterate(0.1)], callback=lambda state: states.append(np.geterr()["over"]))
+    assert states == ["raise"]
+
+
+def test_the_best_pair_at_a_limit():
+    A, _, b = gaussian(7, 60, 240, 240)
+    whole = pb.basis_pursuit(A, b)
+    seen = []
+    found = pb.basis_pursuit(A, b, callback=lambda state: seen.append(state) or len(seen) == 3)
+    assert found.status is Status.INTERRUPTED
+    assert found.history == tuple(seen)
+    assert len(seen) == 3
+    assert found.steps < whole.steps
+    for limited, status in (
+        (pb.basis_pursuit(A, b, max_steps=12), Status.STEP_LIMIT),
+        (pb.basis_pursuit(A, b, max_time=0.0), Status.TIME_LIMIT),
+    ):
+        assert limited.status is status
+        proof = pb.certify(A, b, limited.x, limited.dual)
+        assert (proof.gap, proof.residual) == (limited.gap, limited.residual)
+        assert proof.bound <= whole.value * (1 + 1e-9)

@@ -17,7 +17,7 @@ import pytest
 
 from commands import call, process
 from polarbias import experiments
-from polarbias.experiments.engine import runner
+from polarbias.experiments.engine import compute, runner
 
 pytestmark = pytest.mark.usefixtures("no_logging_set_up")
 
@@ -87,7 +87,7 @@ def test_run_again_another_and_by_force(tmp_path):
     message = call("run", *SIZES, "--network", "plain", "--seed", "1", "--out", tmp_path, code=1).stderr
     assert message.startswith("polarbias: ")
     assert message.count("\n") == 1
-    assert "profile.seed: 0 there, 1 asked for" in message
+    assert "profile.seed: stored 0, requested 1" in message
     assert "--force" in message
     _, third = run(tmp_path, "--network", "plain", "--seed", "1", "--force")
     assert third["loss"] != first["loss"]
@@ -115,13 +115,13 @@ def test_a_run_that_fails_is_stored_shown_and_ends_with_1(tmp_path):
     ],
 )
 def test_the_exit_code_tells_how_the_run_ended(status, loss, code, tmp_path, monkeypatch):
-    compute = runner.compute_runs
+    compute_runs = compute.compute_runs
 
     def ended(*arguments):
-        runs, trajectories = compute(*arguments)
+        runs, trajectories = compute_runs(*arguments)
         return runs.assign(status=status, loss=loss), trajectories
 
-    monkeypatch.setattr(runner, "compute_runs", ended)
+    monkeypatch.setattr(compute, "compute_runs", ended)
     result, _ = run(tmp_path, "--network", "plain", code=code)
     assert ("polarbias: the run failed: " in result.stderr) == bool(code)
 
@@ -131,7 +131,7 @@ def test_equal_runs_have_one_specification(tmp_path):
     for same in (["--step", "0.001"], ["--step", "0.001", "--ratio", "0.5"], ["--step", ".001", "--law", "harmonic"]):
         assert "run-steps computed: 0;" in run(tmp_path, "--network", "plain", *same)[0].stdout
     message = call("run", *SIZES, "--network", "plain", "--step", "0.002", "--out", tmp_path, code=1).stderr
-    assert "(task.step: '0.001' there, '0.002' asked for)" in message
+    assert "(task.step: stored '0.001', requested '0.002')" in message
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_after_an_interruption_the_message_is_true(command, arguments, words, tm
     def interrupted(*args):
         raise runner.Interrupted
 
-    monkeypatch.setattr(runner, "compute_runs", interrupted)
+    monkeypatch.setattr(compute, "compute_runs", interrupted)
     message = call(command, *arguments, "--out", tmp_path / "out", code=1).stderr
     assert message == f"polarbias: interrupted; {words}.\n"
     assert not list(tmp_path.glob("out/runs/*"))
@@ -219,7 +219,7 @@ def test_reproduce_trials_figures_force_and_plot(tmp_path, tiny):
 
     # Other settings are refused, or replace what is there.
     refusal = call("reproduce", "--figure", 4, "--max-steps", 100, "--out", out, code=1).stderr
-    assert re.fullmatch(r"polarbias: .*profile\.max_steps: 200 there, 100 asked for.*--force.*\n", refusal)
+    assert re.fullmatch(r"polarbias: .*profile\.max_steps: stored 200, requested 100.*--force.*\n", refusal)
     forced = call("reproduce", "--figure", 4, "--max-steps", 100, "--force", "--out", out)
     assert "tasks computed: 4, found: 0;" in forced.stdout
     assert pd.read_parquet(out / "runs")["steps"].max() <= 100
@@ -248,12 +248,12 @@ def test_plot_needs_results(tmp_path):
 def test_plot_redraws_a_run(tmp_path, monkeypatch):
     run(tmp_path, "--network", "plain", "--step", "stable")
     (tmp_path / "trajectory.png").unlink()
-    monkeypatch.setattr(runner, "compute_runs", None)
+    monkeypatch.setattr(compute, "compute_runs", None)
     drawn = call("plot", tmp_path)
     assert drawn.stdout == f"trajectory.png and the tables are in {tmp_path}\n"
     assert (tmp_path / "trajectory.png").stat().st_size > 500
     refusal = call("reproduce", "--out", tmp_path, code=1).stderr
-    assert "(kind: 'run' there, 'reproduction' asked for)" in refusal
+    assert "(kind: stored 'run', requested 'reproduction')" in refusal
     [table] = tmp_path.glob("runs/*")
     table.unlink()
     assert call("plot", tmp_path, code=1).stderr == f"polarbias: {tmp_path} holds no finished run.\n"

@@ -1,1 +1,1 @@
-"""Plots of tables by matplotlib, and the styles of all series."""
+"""Panels drawn with matplotlib from tables, and the styles of all series."""

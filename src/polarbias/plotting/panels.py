@@ -1,4 +1,4 @@
-"""Drawing: error curves with bands, losses against steps, maps; every panel is made of these."""
+"""Elements of panels: error curves with bands, losses over steps, maps, legends."""
 
 from __future__ import annotations
 
@@ -33,16 +33,15 @@ STYLE: Any = {
 
 
 def number(value: float) -> str:
-    """Write a grid value shortly: 0.01, 3.16, 100."""
+    """Return a value with three significant digits: 0.01, 3.16, 100."""
     return f"{value:.3g}"
 
 
-MOST_ENTRIES = 7
-"""Curves that a legend can name; more get a color bar."""
+MAX_LEGEND_ENTRIES = 7
+"""Largest number of loss curves with a legend; more get a color bar."""
 
-FAR = 1e-2
-"""A run that ended with more than this share of its first loss is not near any solution of A X = b."""
-
+FAR_LOSS_THRESHOLD = 1e-2
+"""Share of the first loss above which the end of a run is far from every solution of A X = b."""
 
 DASHES = (0, (4, 1.6))
 
@@ -50,14 +49,14 @@ _FLOORED: Any = {"linestyle": "none", "marker": "v", "markersize": 4, "markerfac
 
 
 def error_curve(ax: Axes, runs: pd.DataFrame, x: str, y: str, series: Series) -> None:
-    """Draw the mean of ``y`` over trials against ``x``, the interquartile range as a band, on log axes.
+    """Draw the mean of ``y`` over trials against ``x`` and the interquartile range as a band, on log axes.
 
-    A hollow marker says that some run behind it used up its steps: more steps would move it. A cross says that some
-    run ended far from every solution, so that the smallness of an l1 error says nothing.
+    A mean has a hollow marker if one of its runs used up its steps, and a cross if one ended far from every solution,
+    so that a small l1 error has no meaning.
     """
     if runs.empty:
         return
-    far = runs["loss"] > FAR * runs["loss_start"]
+    far = runs["loss"] > FAR_LOSS_THRESHOLD * runs["loss_start"]
     groups = runs.assign(finished=runs["status"] != "max_steps", far=far).groupby(x)
     table = pd.DataFrame(
         {
@@ -68,7 +67,7 @@ def error_curve(ax: Axes, runs: pd.DataFrame, x: str, y: str, series: Series) ->
             "far": groups["far"].any(),
         }
     ).reset_index()
-    # A log axis cannot show an error at its rounding level below zero.
+    # A log axis has no place for an error that rounding made negative.
     table = table[table["mean"] > 0]
     style: dict[str, Any] = {"color": series.color, "marker": series.marker, "markersize": 5}
     ax.plot(table[x], table["mean"], label=series.label, **style)
@@ -86,7 +85,7 @@ def error_curve(ax: Axes, runs: pd.DataFrame, x: str, y: str, series: Series) ->
 def limit_curve(
     ax: Axes, limits: pd.DataFrame, x: str, y: str, color: str, label: str | None = None, **style: Any
 ) -> None:
-    """Draw the mean of ``y`` over the trials' exact limits against ``x``, dashed; at `FLOOR` where it is below that."""
+    """Draw the mean of ``y`` over exact limits against ``x``, dashed, and at `FLOOR` if it is smaller."""
     if limits.empty:
         return
     means = limits.groupby(x)[y].mean()
@@ -99,14 +98,14 @@ def limit_curve(
 
 
 def floor_entry(ax: Axes) -> list[Line2D]:
-    """Return the legend's entry for limits that are drawn at `FLOOR`, where there are any."""
+    """Return the legend's entry for limits that are drawn at `FLOOR`, or an empty list."""
     if any(line.get_marker() == _FLOORED["marker"] and np.size(line.get_xdata()) for line in ax.get_lines()):
         return [Line2D([], [], color="0.4", **_FLOORED, label=r"flow limit below $10^{-12}$")]
     return []
 
 
 def legend(ax: Axes, runs: pd.DataFrame, limits: pd.DataFrame | None = None, note: str = "") -> None:
-    """Put the legend below the axes, where it hides no curve, with entries for the special markers in use."""
+    """Draw the legend below the axes, with entries for the special markers in use."""
     handles, _ = ax.get_legend_handles_labels()
     if limits is not None and not limits.empty:
         count = limits.groupby(["trial", "start"]).ngroups
@@ -116,7 +115,7 @@ def legend(ax: Axes, runs: pd.DataFrame, limits: pd.DataFrame | None = None, not
     marks: dict[str, Any] = {"color": "0.4", "linestyle": "none"}
     if (runs["status"] == "max_steps").any():
         handles.append(Line2D([], [], marker="o", markerfacecolor="white", label="steps used up", **marks))
-    if (runs["loss"] > FAR * runs["loss_start"]).any():
+    if (runs["loss"] > FAR_LOSS_THRESHOLD * runs["loss_start"]).any():
         handles.append(Line2D([], [], marker="x", markersize=9, label="loss above 1% of its start", **marks))
     ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
 
@@ -127,16 +126,19 @@ def mark_scale(ax: Axes, r0: float, label: str) -> None:
 
 
 def loss_curves(ax: Axes, trajectories: pd.DataFrame, by: str, symbol: str) -> None:
-    """Draw the loss against the step, one curve per value of ``by``: geometric mean over trials, a run's end kept."""
+    """Draw the geometric mean of the loss over trials against the step, one curve per value of ``by``.
+
+    A run that has ended enters the mean with its last loss.
+    """
     values = sorted(trajectories[by].unique())
     scale = LogNorm(values[0], values[-1])
-    # The light end of the map would vanish on white.
+    # The light end of the color map is invisible on white.
     colors = LinearSegmentedColormap.from_list("losses", mpl.colormaps["viridis"](np.linspace(0.0, 0.88, 256)))
     for value in values:
         runs = [run for _, run in trajectories[trajectories[by] == value].groupby(["trial", "start"])]
         last = max(int(run["step"].iloc[-1]) for run in runs)
         grid = np.unique(np.rint(np.geomspace(1, max(last, 1), 400)))
-        # Step 0 has no place on a log axis; the first drawn step is 1.
+        # A log axis cannot show step 0.
         logs = [np.interp(grid, run["step"], np.log10(run["loss"].clip(lower=1e-300))) for run in runs]
         curve = 10 ** np.mean(logs, axis=0)
         ax.plot(grid, curve, color=colors(scale(value)), linewidth=1.3, label=f"{symbol} = {number(value)}")
@@ -144,7 +146,7 @@ def loss_curves(ax: Axes, trajectories: pd.DataFrame, by: str, symbol: str) -> N
     ax.set_yscale("log")
     ax.set_xlabel("accepted step")
     ax.set_ylabel(r"loss $\|AX-b\|^2/4$")
-    if len(values) <= MOST_ENTRIES:
+    if len(values) <= MAX_LEGEND_ENTRIES:
         ax.legend(loc="lower left")
     else:
         _color_bar(ax, ScalarMappable(scale, colors), symbol)
@@ -157,7 +159,7 @@ def _color_bar(ax: Axes, mappable: ScalarMappable, label: str) -> None:
 
 
 def steps_curve(ax: Axes, runs: pd.DataFrame, x: str) -> None:
-    """Draw the steps that runs needed against ``x``; an arrow up marks a mean that is only a lower bound."""
+    """Draw the mean number of steps against ``x``; a triangle marks a mean that is a lower bound."""
     color = SERIES["wn"].color
     groups = runs.groupby(x)
     steps = groups["steps"].mean()
@@ -174,14 +176,14 @@ def steps_curve(ax: Axes, runs: pd.DataFrame, x: str) -> None:
 
 
 def _edges(centers: np.ndarray) -> np.ndarray:
-    """Return the borders of tasks around ``centers`` on a log axis."""
+    """Return the borders of cells around ``centers`` on a log axis."""
     logs = np.log(centers)
     middles = (logs[1:] + logs[:-1]) / 2
     return np.asarray(np.exp(np.concatenate([[2 * logs[0] - middles[0]], middles, [2 * logs[-1] - middles[-1]]])))
 
 
 def limit_map(ax: Axes, limits: pd.DataFrame, y: str, label: str) -> None:
-    """Draw ``y`` over the plane of r0 and ratio, at `FLOOR` where it is below; hatched is where rho is at least 1."""
+    """Draw a map of ``y``, at least `FLOOR`, over r0 and ratio; the region of rho >= 1 is hatched."""
     table, log_rho = (limits.pivot(index="ratio", columns="r0", values=name) for name in (y, "log_rho"))
     image = ax.pcolormesh(
         _edges(table.columns.to_numpy()),
@@ -212,9 +214,9 @@ def limit_map(ax: Axes, limits: pd.DataFrame, y: str, label: str) -> None:
 
 
 def trajectory_panels(axes: Sequence[Axes], trajectory: pd.DataFrame, minimal_l1: float) -> None:
-    """Draw loss, radius and l1 norm of one run against its steps."""
+    """Draw loss, radius and l1 norm of one run over its steps."""
     color = SERIES["wn"].color
-    # Step 0 has no place on a log axis, but it is all that a run has which failed at once.
+    # A log axis cannot show step 0; a run that failed at once has no other record.
     later = trajectory[trajectory["step"] > 0] if len(trajectory) > 1 else trajectory
     for ax, column, label in zip(
         axes, ("loss", "r", "l1"), (r"loss $\|AX-b\|^2/(2L)$", r"radius $\|x\|_2$", r"$\|X\|_1$"), strict=True

@@ -1,4 +1,4 @@
-"""How families of runs look in every figure: names, colors, markers."""
+"""Labels, colors and markers of families of runs, the same in every figure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Series:
-    """How a family of runs looks in every figure."""
+    """Style of a family of runs."""
 
     label: str
     color: str
@@ -22,4 +22,4 @@ SERIES = {
 }
 
 FLOOR = 1e-12
-"""Errors of exact limits below this are rounding, and are drawn at it."""
+"""Smallest drawn error of exact limits; smaller ones are rounding."""

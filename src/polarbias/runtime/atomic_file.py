@@ -1,22 +1,23 @@
-"""Folders, and files that are written whole or not at all."""
+"""Folders, and files that are written atomically."""
 
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from polarbias.errors import InvalidInput
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder unless it is there.
+    """Create a folder unless it exists.
 
     Raises
     ------
     InvalidInput
-        It cannot be made.
+        The folder cannot be created.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -25,28 +26,30 @@ def make_folder(path: Path) -> None:
 
 
 def atomic_write(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` make a file under a temporary name, then move it to ``path`` in one step.
+    """Write a file under a temporary name, then rename it to ``path``.
+
+    Parameters
+    ----------
+    write
+        Function that writes the file whose path it is given. The umask sets the file's mode.
 
     Raises
     ------
     InvalidInput
         The file cannot be written.
     """
-    temporary = None
+    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-        os.close(handle)
-        temporary = Path(name)
+        os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
         write(temporary)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
         temporary.replace(path)
-        # What a killed writer of the same file left; the pattern has mkstemp's eight random letters.
-        for litter in path.parent.glob(f".{path.stem}-????????{path.suffix}"):
-            litter.unlink(missing_ok=True)
+        # Remove the temporary files of killed writers; the pattern has eight characters for the token.
+        for leftover in path.parent.glob(f".{path.stem}-????????{path.suffix}"):
+            leftover.unlink(missing_ok=True)
     except OSError as reason:
         raise InvalidInput(f"cannot write {str(path)!r}: {reason}; make room or choose another folder.") from reason
     finally:
-        if temporary is not None:
+        with suppress(OSError):  # a parent that is no folder
             temporary.unlink(missing_ok=True)

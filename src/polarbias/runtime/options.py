@@ -31,7 +31,10 @@ def number(
     1.0
     """
     real = isinstance(value, Real) and not isinstance(value, bool)
-    converted = float(value) if real else np.nan  # type: ignore[arg-type]
+    try:
+        converted = float(value) if real else np.nan  # type: ignore[arg-type]
+    except OverflowError:  # an integer beyond the range of floats
+        converted = np.nan
     if not (np.isfinite(converted) and above < converted < below and least <= converted <= most):
         raise InvalidInput(f"{name} must be {_range('a finite number', above, least, most, below)}, got {value!r}.")
     return converted

@@ -20,7 +20,7 @@ from rich.console import Console
 from commands import call
 from polarbias.errors import ClusterError
 from polarbias.experiments import FIGURES, Profile, reproduce
-from polarbias.experiments.engine.cluster import THREADS, DaskBackend
+from polarbias.experiments.engine.cluster import THREAD_VARIABLES, DaskBackend
 from polarbias.experiments.engine.progress import BarObserver, LineObserver
 from polarbias.experiments.engine.runner import run_tasks
 from polarbias.experiments.engine.store import Store
@@ -159,7 +159,7 @@ def test_processes_of_their_own_find_the_same_tables_on_their_share_of_the_cores
         for child in psutil.Process().children(recursive=True):
             environment = child.environ()
             if "spawn_main" in " ".join(child.cmdline()):
-                seen[child.pid] = [environment[name] for name in THREADS]
+                seen[child.pid] = [environment[name] for name in THREAD_VARIABLES]
 
     monkeypatch.setenv("NPROC", "64")  # more than there are
     observer = Acting(2, look)
@@ -208,7 +208,7 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path, reference, shared, cap
     assert_same_tables(tmp_path, reference)
     assert sorted(observer.ended) == sorted(task.key for task in TASKS)
     again = len(observer.begun) - len(TASKS)
-    assert again == caplog.text.count("begins anew: its worker died") <= 1
+    assert again == caplog.text.count("starts again: its worker died") <= 1
     assert caplog.text.count("computes with other versions than this process") == 1
 
 
@@ -230,7 +230,7 @@ def test_a_task_whose_workers_die_is_given_up_and_explained(tmp_path, reference,
 def test_a_scheduler_that_goes_away_ends_the_run_with_what_is_finished(tmp_path, reference, cluster, caplog):
     one = cluster("only")
     observer = Acting(3, lambda: one.kill("scheduler"))
-    with pytest.raises(ClusterError, match=rf"^the Dask scheduler at {one.address} is gone; finished tasks are stored"):
+    with pytest.raises(ClusterError, match=rf"^the Dask scheduler at {one.address} is lost; finished tasks are stored"):
         reproduce(PROFILE, tmp_path, [4], observe=observer.observe, backend=DaskBackend(one.address))
     done = stored(tmp_path)
     assert done == set(observer.ended)
@@ -273,7 +273,7 @@ def test_no_scheduler_and_no_worker(tmp_path, cluster):
     none = cluster()
     for address, said in (("tcp://127.0.0.1:1", "no Dask scheduler answers"), (none.address, "got no worker")):
         with pytest.raises(ClusterError, match=rf"{said}.*within 1 s; start one with `dask"):
-            reproduce(PROFILE, tmp_path / "out", [4], observe=quiet, backend=DaskBackend(address, patience=1))
+            reproduce(PROFILE, tmp_path / "out", [4], observe=quiet, backend=DaskBackend(address, timeout=1))
     assert not stored(tmp_path / "out")
 
 
@@ -288,10 +288,7 @@ def test_without_dask_the_way_to_install_it_is_shown(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "polarbias.experiments.engine.cluster")
     monkeypatch.setattr(builtins, "__import__", missing)
     message = call("reproduce", "--dask", "local:2", "--out", tmp_path / "out", code=1).stderr
-    assert message == (
-        "polarbias: tasks on several workers need Dask's package distributed; install it with:"
-        " pip install 'polarbias[dask]'\n"
-    )
+    assert message == "polarbias: DaskBackend needs Dask: pip install 'polarbias[dask]'\n"
     assert not (tmp_path / "out").exists()
 
 

@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from polarbias.experiments import FIGURES, Profile, reproduce
-from polarbias.experiments.engine import runner
+from polarbias.experiments.engine import compute
 from polarbias.experiments.engine.progress import LineObserver
 from polarbias.experiments.engine.runner import Interrupted
 from reproductions import assert_same_tables, quiet, tables
@@ -172,7 +172,7 @@ def test_an_interruption_is_never_lost(tmp_path, reference, moment, left):
 
 @pytest.mark.parametrize("limits_done", [0, 3])
 def test_interrupted_among_the_limits(tmp_path, reference, monkeypatch, limits_done):
-    real, calls = runner.flow_limit, []
+    real, calls = compute.flow_limit, []
 
     def interrupted(*args):
         if len(calls) == limits_done:
@@ -180,7 +180,7 @@ def test_interrupted_among_the_limits(tmp_path, reference, monkeypatch, limits_d
         calls.append(args)
         return real(*args)
 
-    monkeypatch.setattr(runner, "flow_limit", interrupted)
+    monkeypatch.setattr(compute, "flow_limit", interrupted)
     with pytest.raises(KeyboardInterrupt):
         reproduce(PROFILE, tmp_path, [4], observe=quiet)
     monkeypatch.undo()

@@ -57,8 +57,6 @@ def test_what_is_written_is_read_again(filled):
     assert metadata["key"] == KEY
     assert metadata["specification"]["profile"]["r0"] == [0.1, 1.0]
     assert names(filled.root) == [f"runs/{KEY}.parquet", "spec.json", f"trajectories/{KEY}.parquet"]
-    # Group and others can read what the temporary file's mode hid.
-    assert (filled.root / "runs" / f"{KEY}.parquet").stat().st_mode & 0o777 == 0o644
 
 
 def test_without_finished_tasks_tables_are_empty(store):
@@ -191,6 +189,16 @@ def test_a_damaged_table_is_computed_again(filled, caplog, folder, damage):
     assert filled.finished(KEY)
 
 
+def test_a_table_copied_over_that_of_another_task_is_computed_again(filled, caplog):
+    other = KEY.replace("wn", "plain")
+    filled.write(other, *tables(1.0), {})
+    runs = filled.root / "runs"
+    (runs / f"{other}.parquet").write_bytes((runs / f"{KEY}.parquet").read_bytes())
+    assert not filled.finished(other)
+    assert f"it is the table of {KEY}" in caplog.text
+    assert filled.finished(KEY)
+
+
 def test_a_lost_trajectory_is_computed_again(filled, caplog):
     (filled.root / "trajectories" / f"{KEY}.parquet").unlink()
     assert not filled.finished(KEY)
@@ -202,7 +210,7 @@ def test_another_specification_is_refused_and_the_difference_named(filled):
     with pytest.raises(StoreMismatch) as refusal:
         Store(filled.root, spec(max_steps=20))
     message = str(refusal.value)
-    assert "profile.max_steps: 10 there, 20 asked for" in message
+    assert "profile.max_steps: stored 10, requested 20" in message
     assert "tol" not in message
     assert "r0" not in message
     assert str(filled.root) in message
@@ -212,7 +220,7 @@ def test_another_specification_is_refused_and_the_difference_named(filled):
 
 
 def test_another_kind_is_refused(filled):
-    with pytest.raises(StoreMismatch, match=r"\(kind: 'reproduction' there, 'run' asked for\)"):
+    with pytest.raises(StoreMismatch, match=r"\(kind: stored 'reproduction', requested 'run'\)"):
         Store(filled.root, {"kind": "run", "task": {"figure": 0}, "profile": SPEC["profile"]})
 
 
@@ -252,13 +260,13 @@ def test_a_task_of_another_specification_is_refused(filled, tmp_path):
     other = Store(tmp_path / "other", spec(max_steps=20))
     path = other.root / "runs" / f"{KEY}.parquet"
     path.write_bytes((filled.root / "runs" / f"{KEY}.parquet").read_bytes())
-    with pytest.raises(StoreMismatch, match=r"profile\.max_steps: 10 there, 20 asked for.*--force"):
+    with pytest.raises(StoreMismatch, match=r"profile\.max_steps: stored 10, requested 20.*--force"):
         other.finished(KEY)
 
 
 def test_tables_without_spec_are_refused(filled):
     (filled.root / "spec.json").unlink()
-    with pytest.raises(StoreMismatch, match=r"no spec\.json explains.*another folder"):
+    with pytest.raises(StoreMismatch, match=r"no spec\.json;.*another folder"):
         Store(filled.root, SPEC)
     assert len(names(filled.root)) == 2
 
@@ -301,7 +309,7 @@ def test_a_folder_that_became_unwritable(filled, monkeypatch, code):
     def refuse(*args, **kwargs):
         raise OSError(code, "the reason")
 
-    monkeypatch.setattr(atomic_file.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(atomic_file.os, "open", refuse)
     for write in (lambda: filled.write(KEY, *tables(), {}), lambda: filled.write_plan({})):
         with pytest.raises(InvalidInput, match=r"cannot write .*results.*the reason.*another folder"):
             write()

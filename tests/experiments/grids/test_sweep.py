@@ -10,7 +10,7 @@ import pytest
 import polarbias as pb
 from commands import call
 from polarbias.experiments import read_grid, sweep
-from polarbias.experiments.engine import runner
+from polarbias.experiments.engine import compute, runner
 from polarbias.experiments.engine.store import read_spec
 from polarbias.experiments.grids.cost import estimate_cost
 from polarbias.experiments.grids.grid import KEYS
@@ -137,12 +137,12 @@ def test_a_sweep_is_stored_summed_up_and_found_again(tmp_path):
     assert set(pd.read_parquet(out / "runs")["n"]) == {20, 25}
     assert read_spec(out)["plan"]["n"] == [20, 25]
     refusal = call("sweep", written(tmp_path, **{**options, "scale": 2.0}), "--out", out, code=1).stderr
-    assert "(scale: [0.1, 1.0] there, [2.0] asked for)" in refusal
+    assert "(scale: stored [0.1, 1.0], requested [2.0])" in refusal
     assert "which has no figures" in call("plot", out, code=1).stderr
 
 
 def test_an_interrupted_sweep_goes_on(tmp_path, monkeypatch):
-    real, calls = runner.compute_runs, []
+    real, calls = compute.compute_runs, []
 
     def interrupted(*args):
         if calls:
@@ -151,7 +151,7 @@ def test_an_interrupted_sweep_goes_on(tmp_path, monkeypatch):
         return real(*args)
 
     path, out = written(tmp_path, step="limit"), tmp_path / "out"
-    monkeypatch.setattr(runner, "compute_runs", interrupted)
+    monkeypatch.setattr(compute, "compute_runs", interrupted)
     path = written(tmp_path, truth=["sparse", "signed"])
     message = call("sweep", path, "--out", out, code=1).stderr
     assert message.endswith("polarbias: interrupted; the same command goes on where this one stopped.\n")

@@ -9,7 +9,7 @@ from scipy.optimize import linprog
 import polarbias as pb
 from oracles import PLAIN, Case, Law, integrate_flow
 from polarbias.experiments import FIGURES, Profile
-from polarbias.experiments.engine import runner
+from polarbias.experiments.engine import compute
 from polarbias.experiments.engine.spec import RunConfiguration, Task
 
 PROFILE = Profile(
@@ -43,7 +43,7 @@ def picked(number):
 def test_limits_are_where_the_integrated_flow_ends(number):
     converged = 0
     for task in picked(number):
-        table = runner.compute_limits(task, PROFILE)
+        table = compute.compute_limits(task, PROFILE)
         assert len(table) == len(task.runs)
         for (_, row), run in zip(table.iterrows(), task.runs, strict=True):
             problem, end, x = integrated(task, run)
@@ -72,7 +72,7 @@ def test_limits_are_where_the_integrated_flow_ends(number):
 
 def test_log_rho_is_the_magnification_factor():
     runs = tuple(RunConfiguration(r0, 0.3, 0) for r0 in (0.3, 1.0, 3.0))
-    table = runner.compute_limits(Task(2, 0, "wn", "gaussian", runs, step="limit"), PROFILE)
+    table = compute.compute_limits(Task(2, 0, "wn", "gaussian", runs, step="limit"), PROFILE)
     for (_, row), run in zip(table.iterrows(), runs, strict=True):
         rho = run.r0 / row["r"] * np.exp((row["r"] ** 2 - run.r0**2) / (2 * 0.3))
         assert row["log_rho"] == pytest.approx(np.log(rho), rel=1e-9)
@@ -82,9 +82,9 @@ def test_runs_with_small_steps_end_near_the_limit_and_mirror_descent_nearer():
     made = {}
     for task in FIGURES[8].tasks(PROFILE):
         if task.is_limit:
-            limit = runner.compute_limits(task, PROFILE)["eps1_cert"].iloc[0]
+            limit = compute.compute_limits(task, PROFILE)["eps1_cert"].iloc[0]
         else:
-            made[task.algorithm, task.step] = runner.compute_runs(task, PROFILE)[0]
+            made[task.algorithm, task.step] = compute.compute_runs(task, PROFILE)[0]
     stepped, fixed = (made[name, "stable"] for name in ("wn", "wn-renormalized"))
     assert list(stepped["c"]) == list(fixed["c"]) == [16, 32, 64, 128, 256]
     apart = (stepped["eps1_cert"] - limit).abs()
@@ -97,10 +97,10 @@ def test_runs_with_small_steps_end_near_the_limit_and_mirror_descent_nearer():
 
 def test_computed_steps_are_scaled_by_c(monkeypatch):
     seen = []
-    monkeypatch.setattr(runner, "gradient_descent", lambda *args, step, **kw: seen.append((args, step)) or 1 / 0)
+    monkeypatch.setattr(compute, "gradient_descent", lambda *args, step, **kw: seen.append((args, step)) or 1 / 0)
     runs = tuple(RunConfiguration(1.0, 0.3, 0, c) for c in (0.5, 4.0))
     with pytest.raises(ZeroDivisionError):
-        runner.compute_runs(Task(8, 0, "wn", "gaussian", runs, step="stable"), PROFILE)
+        compute.compute_runs(Task(8, 0, "wn", "gaussian", runs, step="stable"), PROFILE)
     [(arguments, step)] = seen
     np.testing.assert_allclose(step.dt[0], pb.ConstantStep.stable(*arguments).dt[0], rtol=1e-15)
     np.testing.assert_allclose(step.dt[1], 8 * step.dt[0], rtol=1e-15)

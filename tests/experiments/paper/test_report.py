@@ -89,7 +89,7 @@ def test_archives_and_other_places(folder, tmp_path):
     pack(folder, tmp_path / "archive")
     assert report(tmp_path / "archive") == tmp_path / "archive" / "report.html"
     page = assert_stands_alone(tmp_path / "archive" / "report.html")
-    assert "not kept in an archive" in page.text
+    assert "not stored in an archive" in page.text
     target = tmp_path / "a new folder" / "page.html"
     assert str(target) in call("report", folder, "--out", target).output
     assert_stands_alone(target)

@@ -9,7 +9,7 @@ from scipy.optimize import linprog
 
 import polarbias as pb
 from polarbias.experiments import FIGURES, PAPER, PROFILES, QUICK, Profile, adjusted, redraw, reproduce
-from polarbias.experiments.engine import runner
+from polarbias.experiments.engine import compute, runner
 from polarbias.experiments.engine.spec import RunConfiguration, Task
 from polarbias.experiments.engine.store import Store, read_metadata
 from polarbias.networks.laws import make_law
@@ -169,9 +169,9 @@ def start_of(task, monkeypatch):
 
     with monkeypatch.context() as patch:
         for road in ("gradient_descent", "mirror_descent", "flow_limit"):
-            patch.setattr(runner, road, capture)
+            patch.setattr(compute, road, capture)
         with pytest.raises(Captured):
-            (runner.compute_limits if task.is_limit else runner.compute_runs)(task, SMALL)
+            (compute.compute_limits if task.is_limit else compute.compute_runs)(task, SMALL)
     return seen[0]
 
 
@@ -227,15 +227,15 @@ def references(problem, signed, y):
 def test_rows_recomputed(number, index, monkeypatch):
     task = tasks(SMALL, number)[index]
     solutions = []
-    real = runner.gradient_descent
+    real = compute.gradient_descent
     monkeypatch.setattr(
-        runner, "gradient_descent", lambda *args, **kw: solutions.append(real(*args, **kw)) or solutions[0]
+        compute, "gradient_descent", lambda *args, **kw: solutions.append(real(*args, **kw)) or solutions[0]
     )
-    runs, trajectories = runner.compute_runs(task, SMALL)
+    runs, trajectories = compute.compute_runs(task, SMALL)
     problem = pb.gaussian_problem(
         5, 12, 30, task.truth, s=3, center_rows=task.centred, experiment=number, trial=task.trial
     )
-    y = runner.problem_of(task, SMALL)[1].dual
+    y = compute.problem_of(task, SMALL)[1].dual
     norm = references(problem, number == 5, y)
     [solution] = solutions
     assert len(runs) == len(task.runs) == 3
@@ -277,8 +277,8 @@ def test_a_trial_can_be_computed_alone(tmp_path):
     runner.run_tasks(tasks(profile, 4), profile, store, quiet)
     for task in tasks(profile, 4)[6:]:
         assert task.trial == 3
-        runner._problem.cache_clear()
-        for alone, stored in zip(runner.compute_runs(task, SMALL), store.read([task.key]), strict=True):
+        compute._problem.cache_clear()
+        for alone, stored in zip(compute.compute_runs(task, SMALL), store.read([task.key]), strict=True):
             same(alone, stored)
     firsts = [store.read([task.key])[0]["loss"].iloc[0] for task in tasks(profile, 4)]
     assert len(set(firsts)) == 8
@@ -340,7 +340,7 @@ def test_redrawing_computes_nothing_and_says_the_same(whole, monkeypatch):
     folder, outcome = whole
     document = (folder / "statements.md").read_bytes()
     for road in ("gradient_descent", "mirror_descent", "flow_limit"):
-        monkeypatch.setattr(runner, road, None)
+        monkeypatch.setattr(compute, road, None)
     monkeypatch.setattr("polarbias.experiments.paper.reproduction.draw_all", lambda figures, results, folder: [])
     again = redraw(folder)
     assert again.totals is None
@@ -377,8 +377,8 @@ def test_bad_input():
     for law in ("quadratic", "power", "power:x", "constant:2", "harmonic:1", "power:nan"):
         with pytest.raises(pb.InvalidInput, match="law must be constant, harmonic or power:K"):
             make_law(law, 1.0)
-    with pytest.raises(pb.InvalidInput, match="'wn-separate' needs a signed truth"):
-        Task(0, 0, "wn-separate", "sparse", (RunConfiguration(1.0, 0.1, 0),)).network()
+    with pytest.raises(pb.InvalidInput, match="'wn-separate' needs signed signals"):
+        Task(0, 0, "wn-separate", "sparse", (RunConfiguration(1.0, 0.1, 0),)).configuration(SMALL).network()
     for step in ("fast", "-1", "0", "nan"):
         with pytest.raises(pb.InvalidInput):
-            runner.compute_runs(Task(0, 0, "wn", "sparse", (RunConfiguration(1.0, 0.1, 0),), step=step), SMALL)
+            compute.compute_runs(Task(0, 0, "wn", "sparse", (RunConfiguration(1.0, 0.1, 0),), step=step), SMALL)

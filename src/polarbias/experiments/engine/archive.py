@@ -1,7 +1,7 @@
-"""A reproduction in four small files, to be kept with a text or a repository, and drawn from there.
+"""Archive of a reproduction: four small files that can be drawn again.
 
 ``spec.json`` as in the results folder, and ``runs.parquet``, ``trajectories.parquet``, ``limits.parquet``: the tables
-of all finished tasks, with the task's name in the column ``key``. Of each trajectory some records are left.
+of all finished tasks, with the task's key in the column ``key``, and trajectories thinned to a few records.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from polarbias.errors import InvalidInput, StoreMismatch
 from polarbias.experiments.engine.store import (
     FOLDERS,
+    UNREADABLE,
     Store,
     read_metadata,
     read_spec,
@@ -26,12 +26,12 @@ from polarbias.experiments.engine.store import (
 )
 from polarbias.runtime.atomic_file import make_folder
 
-RUN = ["key", "start", "ratio", "r0", "c"]
-"""Columns that tell runs apart."""
+_RUN = ["key", "start", "ratio", "r0", "c"]
+"""Columns that identify a run."""
 
 
 class Archive:
-    """The tables of an archive, under the names of the store's methods.
+    """Tables of an archive, with the reading methods of a `Store`.
 
     Raises
     ------
@@ -40,28 +40,27 @@ class Archive:
     """
 
     def __init__(self, root: Path) -> None:
-        """Read everything."""
+        """Read and verify all tables."""
         self._tables: dict[str, pd.DataFrame] = {}
         for name in FOLDERS:
             path = _path(root, name)
             try:
                 verified(path)
                 self._tables[name] = pd.read_parquet(path)
-            # What a damaged file makes its reader raise depends on where the damage is.
-            except (OSError, KeyError, TypeError, ValueError, MemoryError, pa.ArrowException) as reason:
+            except UNREADABLE as reason:
                 raise StoreMismatch(f"{path} is missing or damaged: {reason}") from reason
         self._keys = {key for table in self._tables.values() for key in table["key"].unique()}
 
     def finished(self, key: str) -> bool:
-        """Tell whether the task is there."""
+        """Check that the archive has tables of the task."""
         return key in self._keys
 
     def read(self, keys: Iterable[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Return the runs and trajectories of those tasks among ``keys`` that are there."""
+        """Return the runs and trajectories of the archived tasks among ``keys``."""
         return self._of("runs", keys), self._of("trajectories", keys)
 
     def read_limits(self, keys: Iterable[str]) -> pd.DataFrame:
-        """Return their exact limits."""
+        """Return the exact limits of the archived tasks among ``keys``."""
         return self._of("limits", keys)
 
     def _of(self, name: str, keys: Iterable[str]) -> pd.DataFrame:
@@ -70,15 +69,14 @@ class Archive:
 
 
 def is_archive(root: Path) -> bool:
-    """Tell whether a folder holds an archive."""
+    """Check that a folder holds an archive."""
     return _path(root, "runs").exists()
 
 
 def pack(root: Path, target: Path, records: int = 60) -> list[Path]:
     """Write the finished tasks of a reproduction's folder to the archive ``target``; return its files.
 
-    Of a trajectory about ``records`` records are left: the first, the last, and between them some that are evenly
-    spaced on a logarithmic axis of steps.
+    About ``records`` records of each trajectory are kept, evenly spaced in the logarithm of the step, with both ends.
 
     Raises
     ------
@@ -92,7 +90,7 @@ def pack(root: Path, target: Path, records: int = 60) -> list[Path]:
     content = read_spec(root)
     specification = content["specification"]
     if specification.get("kind") != "reproduction":
-        raise StoreMismatch(f"{root} holds no reproduction; only those have an archive.")
+        raise StoreMismatch(f"{root} holds no reproduction; other results cannot be archived.")
     store = Store(root, {name: value for name, value in specification.items() if name != "schema"})
     keys = sorted({path.stem for name in FOLDERS for path in (root / name).glob("*.parquet")})
     keys = [key for key in keys if store.finished(key)]
@@ -120,7 +118,7 @@ def _path(root: Path, name: str) -> Path:
 
 
 def _makers(root: Path) -> list[dict[str, Any]]:
-    """Return what machines and versions the tasks were made with, each once; not how long they took."""
+    """Return the distinct machines and versions of the tasks."""
     found: list[dict[str, Any]] = []
     for path in sorted(path for name in ("runs", "limits") for path in (root / name).glob("*.parquet")):
         maker = {
@@ -134,7 +132,7 @@ def _makers(root: Path) -> list[dict[str, Any]]:
 def _thinned(trajectories: pd.DataFrame, records: int) -> pd.DataFrame:
     kept = [
         rows[_evenly(np.log1p(trajectories["step"].to_numpy()[rows]), records)]
-        for rows in trajectories.groupby(RUN, dropna=False, sort=False).indices.values()
+        for rows in trajectories.groupby(_RUN, dropna=False, sort=False).indices.values()
     ]
     return trajectories.iloc[np.sort(np.concatenate(kept))].reset_index(drop=True)
 

@@ -1,4 +1,4 @@
-"""Tasks as futures of Dask distributed: on processes of this machine, or on the workers of a scheduler."""
+"""Tasks as futures of Dask: on processes of this machine, or on the workers of a scheduler."""
 
 from __future__ import annotations
 
@@ -14,167 +14,170 @@ from uuid import uuid4
 from polarbias.descent.device import on
 from polarbias.descent.gradient_descent import DescentProgress
 from polarbias.errors import ClusterError
-from polarbias.experiments.engine.runner import Observer, TaskResult, compute_task, environment
+from polarbias.experiments.engine.compute import TaskResult, compute_task, environment
+from polarbias.experiments.engine.runner import Observer
 from polarbias.experiments.engine.spec import Profile, Task
+from polarbias.runtime.extras import require
 
 try:
     from dask.system import CPU_COUNT
     from distributed import Client, Future, KilledWorker, LocalCluster, Worker, WorkerPlugin, get_worker
-except ModuleNotFoundError as missing:
-    raise ClusterError(
-        "tasks on several workers need Dask's package distributed; install it with: pip install 'polarbias[dask]'"
-    ) from missing
+except ModuleNotFoundError:
+    require("distributed", "dask", "DaskBackend")
+    raise
 
 logger = logging.getLogger(__name__)
 
-OUTSTANDING = 2000
-"""Tasks that the scheduler holds at a time: enough for hundreds of workers, few enough to forget a million tasks."""
+MAX_SUBMITTED = 2000
+"""Tasks submitted at a time: enough for hundreds of workers, and the scheduler's memory does not grow beyond them."""
 
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
-"""What BLAS libraries and, the last one, XLA's CPU client take their number of threads from, when they start."""
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
+"""Environment variables for the number of threads of BLAS libraries and, the last one, of XLA's CPU client."""
 
 
 class DaskBackend:
-    """Tasks on workers; only this process stores what they find.
+    """Workers of Dask; only this process stores their results.
 
     Parameters
     ----------
-    where
-        ``local``, for as many processes as there are cores; ``local:N``; or a scheduler's address ``tcp://HOST:PORT``.
-    patience
-        Seconds to wait for a scheduler and its first worker, and seconds without news until workers are counted.
+    address
+        ``local`` for one process per core, ``local:N``, or a scheduler's address ``tcp://HOST:PORT``.
+    timeout
+        Seconds to wait for a scheduler and its first worker, and seconds without events until workers are counted.
     device
-        ``cpu``, or ``gpu`` for workers that have one each.
+        ``cpu``, or ``gpu`` for workers with one GPU each.
     """
 
-    def __init__(self, where: str, patience: float = 30.0, device: str = "cpu") -> None:
-        """Remember the address."""
-        self._where, self._patience, self._device = where, patience, device
+    def __init__(self, address: str, timeout: float = 30.0, device: str = "cpu") -> None:
+        """Set the address."""
+        self._address, self._timeout, self._device = address, timeout, device
 
     def results(self, tasks: Sequence[Task], profile: Profile, observer: Observer) -> Generator[TaskResult]:
-        """Compute the tasks, in whatever order their workers finish.
+        """Compute the tasks, and yield them in the order in which they finish.
 
-        A task whose worker dies begins anew on another one, as often as the scheduler allows (three times unless it is
-        configured otherwise); the others go on meanwhile.
+        A task whose worker dies starts again on another one, as often as the scheduler allows (by default three times);
+        the other tasks continue.
 
         Raises
         ------
         ClusterError
-            No scheduler or no worker answers, the scheduler goes away, or a task's workers died again and again.
+            No scheduler or worker answers, the scheduler is lost, or a task's workers died too often.
         """
         if not tasks:
             return
-        with _connected(self._where, self._patience) as client:
-            futures = _Tasks(client, self._where, profile, observer, self._device)
-            yield from futures.results(tasks, self._patience)
+        # The client logs a page when its scheduler is lost, and ClusterError says it.
+        with _log_level("distributed.client", logging.CRITICAL), _client(self._address, self._timeout) as client:
+            futures = _Futures(client, self._address, profile, observer, self._device)
+            yield from futures.results(tasks, self._timeout)
 
 
-class _Tasks:
-    """Tasks on their way through one client."""
+class _Futures:
+    """Submitted tasks of one client."""
 
-    def __init__(self, client: Client, where: str, profile: Profile, observer: Observer, device: str) -> None:
-        self._client, self._where, self._profile, self._watcher = client, where, profile, observer
+    def __init__(self, client: Client, address: str, profile: Profile, observer: Observer, device: str) -> None:
+        self._client, self._address, self._profile, self._observer = client, address, profile, observer
         self._device = device
-        self._outstanding: dict[str, tuple[Task, Future[TaskResult]]] = {}
-        self._begun: set[str] = set()
-        self._alike = {str(environment()["versions"])}
-        # Filled by the client's threads and emptied by ours: the observer and the store know one thread only.
-        self._news: SimpleQueue[tuple[str, str]] = SimpleQueue()
-        self._run = f"polarbias-{uuid4().hex}"
+        self._submitted: dict[str, tuple[Task, Future[TaskResult]]] = {}
+        self._started: set[str] = set()
+        self._known_versions = {str(environment()["versions"])}
+        # The client's threads fill the queue and this thread reads it: observer and store are not thread-safe.
+        self._events: SimpleQueue[tuple[str, str]] = SimpleQueue()
+        self._topic = f"polarbias-{uuid4().hex}"
 
-    def results(self, tasks: Sequence[Task], patience: float) -> Generator[TaskResult]:
-        waiting, given_up = iter(tasks), []
-        self._client.subscribe_topic(self._run, lambda event: self._news.put(("begun", event[1])))
+    def results(self, tasks: Sequence[Task], timeout: float) -> Generator[TaskResult]:
+        waiting, failed = iter(tasks), []
+        self._client.subscribe_topic(self._topic, lambda event: self._events.put(("started", event[1])))
         try:
             while True:
-                for task in islice(waiting, OUTSTANDING - len(self._outstanding)):
+                for task in islice(waiting, MAX_SUBMITTED - len(self._submitted)):
                     self._submit(task)
-                if not self._outstanding:
+                if not self._submitted:
                     break
-                event, key = self._next(patience)
-                if key not in self._outstanding:
-                    continue  # of a begin, Dask tells on another way than of an end, and it may be the longer one
-                if event == "begun":
-                    self._begin(key)
+                event, key = self._next(timeout)
+                if key not in self._submitted:
+                    continue  # start and completion events use different channels, so a start may arrive late
+                if event == "started":
+                    self._start(key)
                     continue
                 try:
                     yield self._result(key)
                 except KilledWorker as reason:
-                    given_up.append((key, reason))
+                    failed.append((key, reason))
         finally:
-            self._abandon()
-        if given_up:
-            raise _dead(given_up)
+            self._cancel()
+        if failed:
+            raise _workers_died(failed)
 
     def _submit(self, task: Task) -> None:
-        name = f"{self._run}-{task.key}"
-        future = self._client.submit(_task, task, self._profile, self._device, self._run, name, key=name, pure=False)
-        self._outstanding[task.key] = task, future
-        future.add_done_callback(lambda _: self._news.put(("done", task.key)))
+        name = f"{self._topic}-{task.key}"
+        future = self._client.submit(
+            _compute, task, self._profile, self._device, self._topic, name, key=name, pure=False
+        )
+        self._submitted[task.key] = task, future
+        future.add_done_callback(lambda _: self._events.put(("done", task.key)))
 
-    def _next(self, patience: float) -> tuple[str, str]:
-        """Wait for news; without any for long, and without workers, say so and wait on."""
+    def _next(self, timeout: float) -> tuple[str, str]:
+        """Return the next event; warn every ``timeout`` seconds without workers."""
         while True:
             try:
-                return self._news.get(timeout=patience)
+                return self._events.get(timeout=timeout)
             except Empty:
                 if self._client.status == "running" and not self._client.scheduler_info(n_workers=1)["workers"]:
-                    logger.warning("the scheduler at %s has no workers; waiting for one", self._where)
+                    logger.warning("the scheduler at %s has no workers; waiting for one", self._address)
 
-    def _begin(self, key: str) -> None:
-        if key in self._begun:
-            logger.warning("%s begins anew: its worker died", key)
-        self._begun.add(key)
-        self._watcher.started(self._outstanding[key][0])
+    def _start(self, key: str) -> None:
+        if key in self._started:
+            logger.warning("%s starts again: its worker died", key)
+        self._started.add(key)
+        self._observer.started(self._submitted[key][0])
 
     def _result(self, key: str) -> TaskResult:
-        if key not in self._begun:
-            self._begin(key)
-        _, future = self._outstanding.pop(key)
+        if key not in self._started:
+            self._start(key)
+        _, future = self._submitted.pop(key)
         try:
             result: TaskResult = future.result()
         except KilledWorker:
             raise
         except Exception as reason:
             if self._client.status == "running" and not future.cancelled():
-                raise  # the task's own
+                raise  # an exception of the task itself
             raise ClusterError(
-                f"the Dask scheduler at {self._where} is gone; finished tasks are stored. Start it again, and the same"
-                " command goes on."
+                f"the Dask scheduler at {self._address} is lost; finished tasks are stored. Start it again, then repeat"
+                " the command to continue."
             ) from reason
         self._compare(result)
         return result
 
     def _compare(self, result: TaskResult) -> None:
-        """Warn of versions that are not ours, once for each: they may round differently."""
+        """Warn once of each other set of versions, which may round differently."""
         versions = str(result.made_by["versions"])
-        if versions not in self._alike:
-            self._alike.add(versions)
+        if versions not in self._known_versions:
+            self._known_versions.add(versions)
             logger.warning(
-                "%s computes with other versions than this process, whose results may differ: %s",
+                "%s computes with other versions than this process, and its results may differ: %s",
                 result.made_by["host"],
                 versions,
             )
 
-    def _abandon(self) -> None:
-        """Cancel what is left; workers notice it while they run."""
-        if self._outstanding and self._client.status == "running":
-            self._client.cancel([future for _, future in self._outstanding.values()], force=True)
+    def _cancel(self) -> None:
+        if self._submitted and self._client.status == "running":
+            self._client.cancel([future for _, future in self._submitted.values()], force=True)
 
 
-def _dead(given_up: Sequence[tuple[str, KilledWorker]]) -> ClusterError:
-    key, reason = given_up[0]
+def _workers_died(failed: Sequence[tuple[str, KilledWorker]]) -> ClusterError:
+    key, reason = failed[0]
     deaths = reason.allowed_failures + 1
-    who = f"{deaths} workers died while they" if deaths > 1 else "1 worker died while it"
-    more = f" (and likewise {len(given_up) - 1} other tasks)" if len(given_up) > 1 else ""
+    workers = f"{deaths} workers died while they" if deaths > 1 else "1 worker died while it"
+    more = f" (and likewise {len(failed) - 1} other tasks)" if len(failed) > 1 else ""
     return ClusterError(
-        f"{who} computed {key}{more}; the last was {reason.last_worker.address}. Often it is memory that they lack: see"
-        " their logs. All other tasks are stored, and the same command tries again."
+        f"{workers} computed {key}{more}; the last was {reason.last_worker.address}. A frequent cause is too little"
+        " memory: see the workers' logs. All other tasks are stored, and the same command tries again."
     )
 
 
 class _CancellationObserver:
-    """Ends a task on its worker when nobody waits for it any more; Dask alone would let it run to its end."""
+    """Observer that ends a cancelled task on its worker; Dask alone would compute it to its end."""
 
     def __init__(self, worker: Worker, name: str) -> None:
         self._worker, self._name = worker, name
@@ -185,74 +188,67 @@ class _CancellationObserver:
             raise ClusterError(f"{task.key} was cancelled.")
 
 
-def _task(task: Task, profile: Profile, device: str, run: str, name: str) -> TaskResult:
+def _compute(task: Task, profile: Profile, device: str, topic: str, name: str) -> TaskResult:
     worker = get_worker()
-    worker.log_event(run, task.key)
+    worker.log_event(topic, task.key)
     with on(device):
         return compute_task(task, profile, _CancellationObserver(worker, name))
 
 
 @contextmanager
-def _connected(where: str, patience: float) -> Iterator[Client]:
-    """Connect to a scheduler, or start one with workers and end them with the block."""
-    # What the client has to say when its scheduler dies is a page long, and the error that we raise says it.
-    with _at_level("distributed.client", logging.CRITICAL), _client(where, patience) as client:
-        yield client
-
-
-@contextmanager
-def _client(where: str, patience: float) -> Iterator[Client]:
-    if where.startswith("local"):
-        with _local_cluster(int(where.partition(":")[2] or CPU_COUNT)) as cluster, Client(cluster) as client:
-            client.register_plugin(_Deaf())
+def _client(address: str, timeout: float) -> Iterator[Client]:
+    """Connect to a scheduler, or start one with workers for the duration of the block."""
+    if address.startswith("local"):
+        with _local_cluster(int(address.partition(":")[2] or CPU_COUNT)) as cluster, Client(cluster) as client:
+            client.register_plugin(_IgnoreSigint())
             yield client
         return
     try:
-        client = Client(where, timeout=patience, set_as_default=False)
+        client = Client(address, timeout=timeout, set_as_default=False)
     except (OSError, ValueError) as reason:
         raise ClusterError(
-            f"no Dask scheduler answers at {where} within {patience:g} s; start one with `dask scheduler`, or use"
+            f"no Dask scheduler answers at {address} within {timeout:g} s; start one with `dask scheduler`, or use"
             " --dask local."
         ) from reason
     with client:
         try:
-            client.wait_for_workers(1, timeout=patience)
+            client.wait_for_workers(1, timeout=timeout)
         except TimeoutError as reason:
             raise ClusterError(
-                f"the Dask scheduler at {where} got no worker within {patience:g} s; start one with"
-                f" `dask worker {where}`."
+                f"the Dask scheduler at {address} got no worker within {timeout:g} s; start one with"
+                f" `dask worker {address}`."
             ) from reason
         yield client
 
 
 @contextmanager
-def _at_level(name: str, level: int) -> Iterator[None]:
-    chosen = logging.getLogger(name)
-    before = chosen.level
-    chosen.setLevel(level)
+def _log_level(name: str, level: int) -> Iterator[None]:
+    named = logging.getLogger(name)
+    before = named.level
+    named.setLevel(level)
     try:
         yield
     finally:
-        chosen.setLevel(before)
+        named.setLevel(before)
 
 
 @contextmanager
 def _local_cluster(count: int) -> Iterator[LocalCluster]:
     before = dict(os.environ)
     share = max(1, CPU_COUNT // count)
-    for name in THREADS:
+    for name in THREAD_VARIABLES:
         given = before.get(name, "")
-        # A user's own smaller number holds.
+        # A smaller number of the user's takes precedence.
         os.environ[name] = str(min(share, int(given)) if given.isdigit() and int(given) else share)
     try:
-        # The environment is kept for as long as workers may have to be replaced.
+        # A replacement of a dead worker reads the environment as well.
         with LocalCluster(
             n_workers=count,
             threads_per_worker=1,
             processes=True,
             dashboard_address=None,
-            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # a server is started all the same: on any port
-            silence_logs=logging.ERROR,  # workers warn of every task that Ctrl-C takes from them
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # Dask starts a server anyway: on any port
+            silence_logs=logging.ERROR,  # workers warn of every cancelled task
         ) as cluster:
             yield cluster
     finally:
@@ -261,8 +257,8 @@ def _local_cluster(count: int) -> Iterator[LocalCluster]:
         os.environ.update(before)
 
 
-class _Deaf(WorkerPlugin):  # type: ignore[misc]
-    """Keeps a worker from hearing Ctrl-C, which a terminal sends to all processes: this one ends the workers."""
+class _IgnoreSigint(WorkerPlugin):  # type: ignore[misc]
+    """Plugin that makes workers ignore Ctrl-C, which a terminal sends to all processes; this process ends them."""
 
     def setup(self, worker: Worker) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)

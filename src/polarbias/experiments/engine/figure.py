@@ -1,4 +1,4 @@
-"""A figure of the paper: which tasks it needs and how its panels are drawn."""
+"""Figures of the paper: their tasks, and panels drawn to files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PNG_DPI = 160
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel: its letter, the function that draws it, and what it shows."""
+    """One panel: its letter, the function that draws it, and its caption."""
 
     letter: str
     draw: Callable[[Axes, Results], None]
@@ -32,7 +32,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class PaperFigure:
-    """A figure of the paper."""
+    """Figure of the paper: its tasks and panels."""
 
     number: int
     caption: str

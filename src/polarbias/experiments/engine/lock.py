@@ -1,4 +1,4 @@
-"""One run at a time in a results folder."""
+"""Lock of a results folder."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ NAME = ".lock"
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Keep other runs out of a folder, which is made if missing, until the block ends.
+    """Lock a folder, which is made if missing, for the duration of the block.
 
-    The lock is the operating system's, on the file ``.lock``: it ends with the process that holds it, however that
-    dies, so that a file left behind locks nobody out.
+    The operating system's lock of the file ``.lock`` ends with its process, so a file that a killed process left is not
+    locked.
 
     Raises
     ------
     StoreBusy
-        Another run holds the folder; the message says which.
+        Another process holds the lock; the message names it.
     InvalidInput
         The folder cannot be written.
     """
@@ -47,14 +47,14 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 
 def _acquired(path: Path) -> int:
-    """Return the handle of the locked file, which says in it who we are."""
+    """Return the handle of the locked file, which names this process."""
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             _lock(handle, path)
             if _is_at(handle, path):
                 os.ftruncate(handle, 0)
-                os.write(handle, json.dumps(_ourselves()).encode())
+                os.write(handle, json.dumps(_this_process()).encode())
                 return handle
         except BaseException:
             os.close(handle)
@@ -63,7 +63,7 @@ def _acquired(path: Path) -> int:
 
 
 def _is_at(handle: int, path: Path) -> bool:
-    """Tell whether the open file is the one at ``path``: its last holder may have removed it after we opened it."""
+    """Check that the open file is the one at ``path``: its last holder may have removed it after it was opened."""
     try:
         return os.path.samestat(os.fstat(handle), path.stat())
     except FileNotFoundError:
@@ -78,11 +78,11 @@ def _lock(handle: int, path: Path) -> None:
             f"{path.parent} is in use by {_holder(handle)}; wait until it ends, or use another folder."
         ) from busy
     except OSError as reason:
-        # Some network file systems have no locks; results are still written whole or not at all there.
+        # Some network file systems have no locks.
         logger.warning("%s cannot be locked (%s): nothing keeps a second run out of the folder", path, reason)
 
 
-def _ourselves() -> dict[str, object]:
+def _this_process() -> dict[str, object]:
     return {"pid": os.getpid(), "host": platform.node(), "since": datetime.now().astimezone().isoformat(" ", "seconds")}
 
 
@@ -91,4 +91,4 @@ def _holder(handle: int) -> str:
         content = json.loads(os.pread(handle, 4096, 0))
         return f"process {content['pid']} on {content['host']} since {content['since']}"
     except (OSError, ValueError, KeyError, TypeError):
-        return "another run, which has only just begun"
+        return "another process"

@@ -1,4 +1,4 @@
-"""Progress of a run for people: one bar on a terminal, plain lines elsewhere."""
+"""Progress of tasks: one bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -20,49 +20,50 @@ SECONDS_BETWEEN_LINES = 15.0
 
 
 def weight(task: Task) -> float:
-    """Guess the work of a task: plain descent and exact limits cost about a hundredth of what descent with WN does."""
+    """Return the relative work of a task."""
     work = len(task.runs) * (2 if task.truth == "signed" else 1)
+    # Plain descent and exact limits took about a hundredth of the time of weight-normalized descent.
     return work * (0.02 if task.is_limit or (task.algorithm == "plain" and task.step == "armijo") else 1.0)
 
 
 def share(state: DescentProgress) -> float:
-    """Return the finished share of a task, from 0 to 1: some of its runs wait while others run."""
+    """Return the finished share of a task, from 0 to 1."""
     running = state.status < 0
     return float(np.where(running, state.steps / state.max_steps, 1.0).mean())
 
 
 def losses(state: DescentProgress) -> str:
-    """Describe the losses of the runs under way, or of all when none is; those that wait have none yet."""
-    running = (state.status < 0) & ~np.isnan(state.loss)
+    """Return the range of the losses of the active runs, or of all runs if none is active, as text."""
+    running = (state.status < 0) & ~np.isnan(state.loss)  # a queued run has no loss yet
     chosen = state.loss[running] if running.any() else state.loss
     return f"loss {chosen.min():.1e} .. {chosen.max():.1e}"
 
 
 class LineObserver:
-    """Writes a line when a task ends, and now and then while one runs; lines are numbered in the order of the ends."""
+    """Observer that prints a line per finished task, numbered in their order, and at intervals in between."""
 
     def __init__(self, console: Console, tasks: Sequence[Task]) -> None:
-        """Count the tasks."""
+        """Set the number of tasks."""
         self._console = console
         self._total, self._done = len(tasks), 0
         self._running: list[str] = []
-        self._spoke = monotonic()
+        self._last_line = monotonic()
 
     def started(self, task: Task) -> None:
-        """Start the clock of the task."""
-        if task.key not in self._running:  # one whose worker died begins twice
+        """Add the task to those in progress."""
+        if task.key not in self._running:  # a task starts again if its worker dies
             self._running.append(task.key)
-        self._spoke = monotonic()
+        self._last_line = monotonic()
 
     def progress(self, task: Task, state: DescentProgress) -> None:
-        """Write a line if the last one is old."""
-        if monotonic() - self._spoke > SECONDS_BETWEEN_LINES:
-            self._spoke = monotonic()
+        """Print a line if the last one is older than `SECONDS_BETWEEN_LINES`."""
+        if monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
+            self._last_line = monotonic()
             number = self._done + 1 + self._running.index(task.key)
-            self._say(number, task, f"{share(state):.0%}, {losses(state)}")
+            self._print(number, task, f"{share(state):.0%}, {losses(state)}")
 
     def finished(self, task: Task, runs: pd.DataFrame, seconds: float) -> None:
-        """Write how the runs of the task ended."""
+        """Print the statuses of the task's runs."""
         self._running.remove(task.key)
         self._done += 1
         counts = runs["status"].map(lambda name: name.replace("_", " ")).value_counts()
@@ -72,9 +73,9 @@ class LineObserver:
             if task.is_limit
             else f"{runs['steps'].sum():,} run-steps"
         )
-        self._say(self._done, task, f"{ends}; {work} in {seconds:.1f} s")
+        self._print(self._done, task, f"{ends}; {work} in {seconds:.1f} s")
 
-    def _say(self, number: int, task: Task, text: str) -> None:
+    def _print(self, number: int, task: Task, text: str) -> None:
         self._console.print(
             f"[{number}/{self._total}] {task.label}: {text}",
             markup=False,
@@ -84,34 +85,34 @@ class LineObserver:
 
 
 class BarObserver:
-    """Moves one bar over all tasks, with the time left and the losses of the runs under way."""
+    """Observer that updates one progress bar over all tasks."""
 
     def __init__(self, bar: Progress, tasks: Sequence[Task]) -> None:
-        """Add the bar's task."""
+        """Add the bar."""
         self._bar = bar
         self._task = bar.add_task("starting", total=sum(weight(task) for task in tasks), losses="")
         self._done = 0.0
         self._running: dict[Task, float] = {}
-        """Tasks in progress, in the order in which they began, with their finished shares."""
+        """Tasks in progress, in the order of their starts, with their finished shares."""
 
     def started(self, task: Task) -> None:
-        """Name the task."""
+        """Add the task to those in progress."""
         self._running[task] = 0.0
-        self._show()
+        self._update()
 
     def progress(self, task: Task, state: DescentProgress) -> None:
-        """Move the bar."""
+        """Update the task's share and losses."""
         self._running[task] = share(state)
-        self._show(losses(state))
+        self._update(losses(state))
 
     def finished(self, task: Task, runs: pd.DataFrame, seconds: float) -> None:
-        """Count the task as done."""
+        """Add the task's work to the finished work."""
         self._running.pop(task, None)
         self._done += weight(task)
-        self._show()
+        self._update()
 
-    def _show(self, shown: str | None = None) -> None:
-        """Name the task that is longest in progress and count the others; without losses those shown stay."""
+    def _update(self, shown: str | None = None) -> None:
+        """Update the bar; it names the task that started first, and keeps the losses if none are given."""
         changes: dict[str, Any] = {} if shown is None else {"losses": shown}
         if self._running:
             others = len(self._running) - 1
@@ -122,7 +123,7 @@ class BarObserver:
 
 @contextmanager
 def terminal_observer(console: Console, tasks: Sequence[Task]) -> Iterator[Observer]:
-    """Return an observer that fits the console, for the tasks that will be computed."""
+    """Return the observer for a console, a bar on a terminal and lines elsewhere."""
     if not (console.is_terminal and tasks):
         yield LineObserver(console, tasks)
         return

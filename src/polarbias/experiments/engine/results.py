@@ -1,4 +1,4 @@
-"""Tables of a reproduction in memory, as figures and statements ask for them."""
+"""Tables of a reproduction in memory, selected by figure and column values."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pandas as pd
 
 from polarbias.experiments.engine.spec import LIMIT, Profile
 
-SOLVED = 1e-12
-"""Largest loss with which a limit counts as a solution of A X = b."""
+LIMIT_LOSS_TOL = 1e-12
+"""Largest loss of a limit that counts as a solution of A X = b: the loss at which runs of descent end."""
 
 
 @dataclass(frozen=True)
 class Results:
-    """Runs, trajectories and exact limits of the finished tasks, and the profile they belong to."""
+    """Runs, trajectories and exact limits of the finished tasks, and their profile."""
 
     profile: Profile
     runs: pd.DataFrame
@@ -27,16 +27,13 @@ class Results:
         return _select(self.runs, figure, values)
 
     def select_trajectories(self, figure: int, **values: Any) -> pd.DataFrame:
-        """Return the records of a figure likewise."""
+        """Return the records of a figure; see `select`."""
         return _select(self.trajectories, figure, values)
 
     def select_limits(self, figure: int, **values: Any) -> pd.DataFrame:
-        """Return the exact limits of a figure likewise.
-
-        Left out are collapses, and limits that were not found to the loss at which descent ends.
-        """
+        """Return the exact limits of a figure that solve A X = b; see `select`."""
         chosen = _select(self.limits, figure, {"step_rule": LIMIT, **values})
-        return chosen if chosen.empty else chosen[chosen["loss"] <= SOLVED]
+        return chosen if chosen.empty else chosen[chosen["loss"] <= LIMIT_LOSS_TOL]
 
     @property
     def figures(self) -> list[int]:

@@ -1,4 +1,4 @@
-"""What an experiment is made of: profiles, runs, and tasks, the units that are computed and stored."""
+"""Specifications of experiments: profiles, runs, and tasks, the units that are computed and stored."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from polarbias.networks.configuration import Configuration, start_direction
 from polarbias.problems.ensembles import Truth
 
 LIMIT = "limit"
-"""The step rule of tasks that hold exact limits of the flow instead of runs."""
+"""Step rule of tasks of exact limits of the flow."""
 
 SQRT10 = float(np.sqrt(10))
-"""r0 at which the sparse experiments change: the root of the truths' l1 norm."""
-
+"""Root of the sparse truths' l1 norm: the largest r0 with recovery."""
 
 SCALES = tuple(float(10**exponent) for exponent in np.linspace(-2, 2, 17))
 RATIOS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
@@ -25,10 +24,10 @@ RATIOS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
 
 @dataclass(frozen=True)
 class Profile:
-    """Sizes, grids and budget of a reproduction; two results compare only if all of this is equal.
+    """Sizes, grids and budget of a reproduction.
 
-    Exact limits cost little, so that every profile has them on the whole grids: ``limit_trials`` of them over
-    ``limit_r0`` and ``limit_ratios``, and a map of ``map_size`` values of r0 and of the ratio.
+    Exact limits are cheap, so every profile has them on the whole grids: ``limit_trials`` trials over ``limit_r0`` and
+    ``limit_ratios``, and a map of ``map_size`` values of r0 and of the ratio.
     """
 
     name: str
@@ -50,15 +49,14 @@ class Profile:
     map_size: tuple[int, int] = (65, 49)
 
     def identity(self) -> dict[str, Any]:
-        """Return all that decides a task's numbers; the number of trials decides only how many tasks there are."""
+        """Return the fields that determine a task's numbers: all but the number of trials."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "trials"}
 
     def for_limits(self, trials: int = 0) -> Profile:
-        """Return the profile with the grids of the exact limits, and their number of trials or the one given."""
-        most = max(self.trials, self.limit_trials)
+        """Return the profile with the grids of the exact limits, for ``trials`` or their own number of trials."""
         return replace(
             self,
-            trials=trials or most,
+            trials=trials or max(self.trials, self.limit_trials),
             starts=max(self.starts, self.limit_trials),
             r0=self.limit_r0,
             ratios=self.limit_ratios,
@@ -66,7 +64,7 @@ class Profile:
 
     @classmethod
     def restored(cls, identity: dict[str, Any], trials: int) -> Profile:
-        """Return the profile whose `identity` was written as JSON."""
+        """Return the profile of an `identity` that was read from JSON."""
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in identity.items()
         }
@@ -94,7 +92,7 @@ PROFILES = {profile.name: profile for profile in (QUICK, PAPER)}
 
 @dataclass(frozen=True)
 class RunConfiguration:
-    """One run of descent, or one limit, within a task; ``c`` scales the step ``stable``."""
+    """Start and ratio of one run or limit of a task; ``c`` scales the step ``stable``."""
 
     r0: float
     ratio: float
@@ -104,7 +102,7 @@ class RunConfiguration:
 
 @dataclass(frozen=True)
 class Task:
-    """Runs that run as one batch on one problem: the unit that is computed, stored and resumed.
+    """Batch of runs on one problem: the unit that is computed, stored and resumed.
 
     Attributes
     ----------
@@ -122,7 +120,7 @@ class Task:
         ``armijo``, ``stable`` (constant, computed), a number (constant), ``mirror`` for mirror descent, or ``limit``
         for the exact limit of the flow.
     centred
-        Whether the rows of A are centred to sum to zero.
+        True if the rows of A are centred to sum to zero.
     depth
         L.
     law
@@ -130,7 +128,7 @@ class Task:
     direction
         ``gaussian`` or ``uniform``.
     part
-        Tells apart tasks that differ in nothing but their runs.
+        Distinguishes tasks that differ only in their runs.
     size
         M, N and s, instead of the profile's.
     """
@@ -149,10 +147,10 @@ class Task:
     size: tuple[int, int, int] | None = None
 
     def identity(self) -> dict[str, Any]:
-        """Return all that decides the task's numbers beside its profile."""
+        """Return the fields that determine the task's numbers, beside its profile."""
         found = asdict(self)
         if self.size is None:
-            # Tasks that take the profile's size are those of folders from before a task could have its own.
+            # Folders of releases before `size` lack the entry.
             del found["size"]
         return found
 
@@ -166,7 +164,7 @@ class Task:
 
     @property
     def label(self) -> str:
-        """Name of the task for people."""
+        """Name of the task in messages."""
         named = {"armijo": [], "stable": ["constant step"], "mirror": ["mirror descent"], LIMIT: ["exact limits"]}
         extras = named.get(self.step, [f"constant step {self.step}"]) + ["centred rows"] * self.centred
         extras += [self.part] * bool(self.part)
@@ -176,7 +174,7 @@ class Task:
 
     @property
     def is_limit(self) -> bool:
-        """Whether the task holds exact limits instead of runs."""
+        """True for exact limits, False for runs."""
         return self.step == LIMIT
 
     def dimensions(self, profile: Profile) -> tuple[int, int, int]:
@@ -218,12 +216,12 @@ def scale_sweep(profile: Profile, figure: int, truth: Truth, algorithms: Sequenc
 
 
 def limit_sweep(profile: Profile, figure: int, truth: Truth) -> list[Task]:
-    """Return the tasks of the exact limits over r0, without and with weight normalization, one of each per trial."""
+    """Return the tasks of exact limits over r0, plain and weight-normalized, one of each per trial."""
     return scale_sweep(profile.for_limits(), figure, truth, ("plain", "wn"), step=LIMIT)
 
 
 def adjusted(profile: Profile, trials: int | None, max_steps: int | None, seed: int | None) -> Profile:
-    """Return the profile with what the command line overrides.
+    """Return the profile with the numbers that are not None.
 
     >>> adjusted(QUICK, trials=2, max_steps=None, seed=None).trials
     2

@@ -1,4 +1,4 @@
-"""What a sweep costs at most, before it runs."""
+"""Upper bound of the cost of a sweep."""
 
 from __future__ import annotations
 
@@ -8,29 +8,35 @@ from time import perf_counter
 
 import numpy as np
 
-from polarbias.experiments.engine.runner import compute_limits, compute_runs, problem_of
+from polarbias.experiments.engine.compute import compute_limits, compute_runs, problem_of
 from polarbias.experiments.engine.spec import LIMIT, Profile, Task
 from polarbias.linalg.blas_threads import limit_blas_threads
 
-PRODUCTS = 4.0
-"""Time of a run's step over that of its products A X and A^T R, at most: 1.1 to 3.6 where it was measured."""
 
-TURN_SECONDS = 5e-6
-"""What a step of a batch costs beside its runs."""
+@dataclass(frozen=True)
+class CostModel:
+    """Constants of the bound, measured on a virtual machine with 2 cores."""
 
-TASK_SECONDS = 0.1
-"""Reference solution and tables of a task."""
+    products_per_step: float = 4.0
+    """Time of a run's step over that of A X and A^T R: 1.1 (150 x 1000, 5 runs) to 3.6 (20 x 60, 60 runs)."""
+    step_seconds: float = 5e-6
+    """Overhead of a step of a batch: the dispatch of the compiled loop."""
+    task_seconds: float = 0.1
+    """Reference solution and tables of a task of 150 x 1000 with 17 runs."""
+    compile_seconds: float = 3.0
+    """Compilation of one program: network, step rule and shape of a batch."""
+    calibration_seconds: float = 0.05
+    """Time spent on the measurement of the products, about 100 of them at 150 x 1000."""
+    mirror_steps: int = 3
+    """Steps of mirror descent that are timed."""
 
-PROGRAM_SECONDS = 3.0
-"""Compilation, once for each network, step rule and shape of a batch."""
 
-CALIBRATION_SECONDS = 0.05
-MIRROR_STEPS = 3
+MODEL = CostModel()
 
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """Numbers of tasks and runs, steps of all runs and seconds in one process, both at most."""
+    """Numbers of tasks and runs, and upper bounds of the steps of all runs and of the seconds in one process."""
 
     tasks: int
     limit_tasks: int
@@ -40,20 +46,18 @@ class CostEstimate:
 
 
 def estimate_cost(tasks: Sequence[Task], profile: Profile) -> CostEstimate:
-    r"""Return the cost of tasks as if every run of descent used up its steps.
+    r"""Return an upper bound of the cost of tasks: no run converges before its last step.
 
     .. math::
-        \sum_{\text{tasks}} \left(t_{\text{task}} + \text{max\_steps}\,(C\,k\,p(M, N, C) + t_{\text{turn}})\right)
-        + \sum_{\text{programs}} t_{\text{program}},
+        \sum_{\text{tasks}} \left(t_{\text{task}} + \text{max\_steps}\,(k\,p(M, N, C) + t_{\text{step}})\right)
+        + \sum_{\text{programs}} t_{\text{compile}},
 
-    with C runs in a task, p the time of A X and A^T R for one of them, measured here for each shape, and k, the t's
-    the constants of this module. A run of exact limits or of mirror descent costs what one of its shape was measured
-    to cost. Most runs end long before they have used up their steps, so that this is an upper bound, and often a
-    high one.
+    with p the time of A X and A^T R for the C runs of a task, measured once per shape, and the other constants from
+    `CostModel`. The time of exact limits and of mirror descent is extrapolated from one run per shape.
     """
     measured: dict[tuple[object, ...], float] = {}
     programs = {_program(task) for task in tasks if task.step not in (LIMIT, "mirror")}
-    seconds = PROGRAM_SECONDS * len(programs) + TASK_SECONDS * len(tasks)
+    seconds = MODEL.compile_seconds * len(programs) + MODEL.task_seconds * len(tasks)
     for task in tasks:
         shape = (
             task.size,
@@ -81,31 +85,31 @@ def _program(task: Task) -> tuple[object, ...]:
 
 
 def _measured(task: Task, profile: Profile) -> float:
-    """Return the seconds that a task takes with all its steps."""
+    """Return the seconds of a task in which no run converges."""
     count = len(task.runs)
     one = replace(task, runs=task.runs[:1])
     if task.is_limit:
-        problem_of(task, profile)  # kept for the task itself
+        problem_of(task, profile)  # outside the timing; the task itself reuses it
         began = perf_counter()
         compute_limits(one, profile)
         return count * (perf_counter() - began)
     if task.step == "mirror":
-        few = replace(profile, max_steps=MIRROR_STEPS)
+        few = replace(profile, max_steps=MODEL.mirror_steps)
         problem_of(task, profile)
         began = perf_counter()
         compute_runs(one, few)
-        return count * profile.max_steps * (perf_counter() - began) / MIRROR_STEPS
+        return count * profile.max_steps * (perf_counter() - began) / MODEL.mirror_steps
     m, n, _ = task.dimensions(profile)
-    turn = PRODUCTS * _products(m, n * (1 + (task.truth == "signed")), count) + TURN_SECONDS
-    return profile.max_steps * turn
+    step = MODEL.products_per_step * _products(m, n * (1 + (task.truth == "signed")), count) + MODEL.step_seconds
+    return profile.max_steps * step
 
 
 def _products(m: int, n: int, count: int) -> float:
-    """Return the seconds that X -> A X -> A^T (A X) takes for ``count`` signals."""
+    """Return the seconds of X -> A^T (A X) for ``count`` signals."""
     A, x = np.ones((m, n)), np.ones((count, n))
     done, began = 0, perf_counter()
     with limit_blas_threads(m):
-        while not done or perf_counter() - began < CALIBRATION_SECONDS:
+        while not done or perf_counter() - began < MODEL.calibration_seconds:
             (x @ A.T) @ A
             done += 1
     return (perf_counter() - began) / done

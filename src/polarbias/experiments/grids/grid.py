@@ -1,22 +1,22 @@
-"""A user's own grid of experiments, read from a TOML file and checked before anything runs."""
+"""Grids of experiments, read from TOML files and checked before any work."""
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from polarbias.descent.gradient_descent import MOST_STEPS
 from polarbias.errors import InvalidInput
 from polarbias.experiments.engine.spec import LIMIT, Profile, Task, configurations
 from polarbias.networks.configuration import ALGORITHMS, DIRECTIONS
 from polarbias.networks.laws import make_law
+from polarbias.runtime.options import MAX_STEPS, choice, flag, positive_number, step_limit, tolerance, whole_number
 
 TRUTHS = ("gaussian", "sparse", "signed")
 RULES = ("armijo", "stable", "mirror", LIMIT)
@@ -24,84 +24,53 @@ RULES = ("armijo", "stable", "mirror", LIMIT)
 
 @dataclass(frozen=True)
 class _Key:
-    """What a key may hold: ``convert`` returns the value that is meant, and raises ValueError for any other."""
+    """Default and allowed values of a key; ``convert`` takes name and value, and raises InvalidInput."""
 
     default: Any
     expected: str
-    convert: Callable[[Any], Any]
+    convert: Callable[[str, Any], Any]
     is_axis: bool = True
 
 
-def _choice(*allowed: str) -> Callable[[Any], str]:
-    def convert(value: Any) -> str:
-        if value not in allowed:
-            raise ValueError
-        return str(value)
-
-    return convert
-
-
-def _integer(low: int, high: float = math.inf) -> Callable[[Any], int]:
-    def convert(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError
-        return value
-
-    return convert
-
-
-def _number(value: Any, zero: bool = False) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError
-    number = float(value) if abs(value) < 1e300 else math.inf
-    if not (0 < number < math.inf or (zero and number == 0)):
-        raise ValueError
-    return number
-
-
-def _law(value: Any) -> str:
+def _law(name: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError
+        raise InvalidInput(f"{name} must be a string.")
     make_law(value, 1.0)
     name, _, exponent = value.partition(":")
-    # One law, one name: what is stored under power:2.0 is found again under power:2.
+    # Normalize the text so that power:2.0 and power:2 name the same stored tasks.
     return f"{name}:{float(exponent):.17g}" if exponent else name
 
 
-def _rule(value: Any) -> str:
-    return value if isinstance(value, str) and value in RULES else repr(_number(value))
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError
-    return value
+def _rule(name: str, value: Any) -> str:
+    return value if isinstance(value, str) and value in RULES else repr(positive_number(name, value))
 
 
 KEYS = {
-    "truth": _Key(["gaussian"], "gaussian, sparse or signed", _choice(*TRUTHS)),
-    "m": _Key([150], "an integer of at least 1", _integer(1)),
-    "n": _Key([1000], "an integer of at least 1", _integer(1)),
-    "s": _Key([10], "an integer of at least 1", _integer(1)),
-    "center_rows": _Key([False], "true or false", _flag),
-    "depth": _Key([2], "an integer of at least 1", _integer(1)),
-    "algorithm": _Key(["wn"], ", ".join(ALGORITHMS[:-1]) + f" or {ALGORITHMS[-1]}", _choice(*ALGORITHMS)),
+    "truth": _Key(["gaussian"], "gaussian, sparse or signed", partial(choice, allowed=TRUTHS)),
+    "m": _Key([150], "an integer of at least 1", whole_number),
+    "n": _Key([1000], "an integer of at least 1", whole_number),
+    "s": _Key([10], "an integer of at least 1", whole_number),
+    "center_rows": _Key([False], "true or false", flag),
+    "depth": _Key([2], "an integer of at least 1", whole_number),
+    "algorithm": _Key(
+        ["wn"], ", ".join(ALGORITHMS[:-1]) + f" or {ALGORITHMS[-1]}", partial(choice, allowed=ALGORITHMS)
+    ),
     "law": _Key(["constant"], "constant, harmonic or power:K with a number K", _law),
-    "ratio": _Key([0.1], "a finite number above 0", _number),
-    "scale": _Key([1.0], "a finite number above 0", _number),
-    "start": _Key(["gaussian"], "gaussian or uniform", _choice(*DIRECTIONS)),
+    "ratio": _Key([0.1], "a finite number above 0", positive_number),
+    "scale": _Key([1.0], "a finite number above 0", positive_number),
+    "start": _Key(["gaussian"], "gaussian or uniform", partial(choice, allowed=DIRECTIONS)),
     "step": _Key(["armijo"], "armijo, stable, mirror, limit or a finite number above 0", _rule),
-    "trials": _Key(1, "an integer of at least 1", _integer(1), is_axis=False),
-    "max_steps": _Key(100_000, f"an integer from 1 to {MOST_STEPS:.0e}", _integer(1, MOST_STEPS), is_axis=False),
-    "tol": _Key(1e-12, "a finite number of at least 0", lambda value: _number(value, zero=True), is_axis=False),
-    "seed": _Key(0, "an integer of at least 0", _integer(0), is_axis=False),
+    "trials": _Key(1, "an integer of at least 1", whole_number, is_axis=False),
+    "max_steps": _Key(100_000, f"an integer from 1 to {MAX_STEPS:.0e}", step_limit, is_axis=False),
+    "tol": _Key(1e-12, "a finite number of at least 0", tolerance, is_axis=False),
+    "seed": _Key(0, "an integer of at least 0", partial(whole_number, least=0), is_axis=False),
 }
 """Keys of a sweep; an axis takes one value or a list of them, and the grid is the product of the axes."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A checked sweep.
+    """Checked sweep.
 
     Attributes
     ----------
@@ -113,25 +82,25 @@ class Grid:
 
     @property
     def profile(self) -> Profile:
-        """Budget and seed of all tasks, which have their own sizes."""
+        """Budget and seed of all tasks; their sizes are their own."""
         scales, ratios = self.values["scale"], self.values["ratio"]
         trials = self.values["trials"]
         options = {name: self.values[name] for name in ("max_steps", "seed", "tol")}
         return Profile("sweep", trials, trials, scales, ratios, **options)
 
     def specification(self) -> dict[str, Any]:
-        """Return what decides the numbers of a task beside its key: a grid may grow along all other axes."""
+        """Return the values that determine a task's numbers beside its key; a grid may grow along all other axes."""
         return {"kind": "sweep", **{name: self.values[name] for name in ("scale", "ratio", "max_steps", "tol", "seed")}}
 
     def tasks(self) -> tuple[list[Task], Counter[str]]:
-        """Return the tasks, and how many combinations are left out for which reason.
+        """Return the tasks, and the number of impossible combinations by reason.
 
-        A run for each scale and ratio; what has no ratio or no sparsity is there once.
+        A task has one run per scale and ratio. Combinations that differ in an unused value are one task.
 
         Raises
         ------
         InvalidInput
-            No combination is left.
+            All combinations are impossible.
         """
         axes = ("truth", "m", "n", "s", "center_rows", "depth", "algorithm", "law", "start", "step")
         found: dict[str, Task] = {}
@@ -153,7 +122,7 @@ class Grid:
     def _task(self, trial: int, **chosen: Any) -> Task:
         truth, m, n, s = (chosen[name] for name in ("truth", "m", "n", "s"))
         is_plain = chosen["algorithm"] == "plain"
-        # Neither plain descent's law nor a dense truth's sparsity means anything.
+        # Plain descent does not use the law, nor a dense truth the sparsity.
         law = "constant" if is_plain else chosen["law"]
         size = f"{m}x{n}" if truth == "gaussian" else f"{m}x{n}x{s}"
         named = [truth, size, f"depth{chosen['depth']}", *([] if is_plain else [law.replace(":", "")]), chosen["start"]]
@@ -174,7 +143,7 @@ class Grid:
 
 
 def _impossible(**chosen: Any) -> str:
-    """Return why there is no such task, or nothing."""
+    """Return the reason for which a combination is impossible, or an empty string."""
     truth, algorithm, step = chosen["truth"], chosen["algorithm"], chosen["step"]
     if truth != "gaussian" and chosen["s"] > chosen["n"]:
         return "s is more than n"
@@ -188,12 +157,12 @@ def _impossible(**chosen: Any) -> str:
 
 
 def read_grid(path: Path) -> Grid:
-    """Read a sweep from a TOML file; what it leaves out has the default of `KEYS`.
+    """Read a sweep from a TOML file; missing keys have the defaults of `KEYS`.
 
     Raises
     ------
     InvalidInput
-        The file cannot be read or is not TOML; a key is unknown; a value is not what its key expects.
+        The file cannot be read or is not TOML; a key is unknown; a value is not allowed.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -209,7 +178,7 @@ def read_grid(path: Path) -> Grid:
 
 
 def _checked(path: Path, name: str, given: Any, key: _Key) -> Any:
-    """Return the value, or all values of an axis, as they are meant."""
+    """Return the converted value, or a tuple of all values of an axis."""
 
     def fail(value: Any, expected: str) -> InvalidInput:
         return InvalidInput(f"{path}: {name} = {value!r} is not allowed; give {expected}.")
@@ -219,13 +188,13 @@ def _checked(path: Path, name: str, given: Any, key: _Key) -> Any:
     values: list[Any] = []
     for value in given if isinstance(given, list) else [given]:
         try:
-            values.append(key.convert(value))
-        except ValueError as reason:  # InvalidInput is one
+            values.append(key.convert(name, value))
+        except InvalidInput as reason:
             several = ", or a list of such" if key.is_axis else ""
             raise fail(value, key.expected + several) from reason
     if not values:
         raise fail(given, f"at least one value, {key.expected}")
     twice = [value for value, count in Counter(values).items() if count > 1]
     if twice:
-        raise fail(given, f"each value once: {twice[0]!r} is there more often")
+        raise fail(given, f"each value once: {twice[0]!r} is repeated")
     return tuple(values) if key.is_axis else values[0]

@@ -1,4 +1,4 @@
-"""One configuration, run, stored and drawn like a task of a figure."""
+"""Single runs, stored and drawn like the tasks of a figure."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from polarbias.plotting.panels import STYLE, trajectory_panels
 def run_single(
     task: Task, profile: Profile, folder: Path, observe: ObserverFactory, force: bool = False
 ) -> tuple[Totals, pd.DataFrame, pd.DataFrame, Path]:
-    """Run a task of one run unless its result is in ``folder``; draw it; return tables and the figure's path.
+    """Run a task of one run unless ``folder`` has its result; return totals, tables and the path of the drawing.
 
     Raises
     ------
     StoreMismatch
         The folder holds results of another configuration.
     StoreBusy
-        Another run uses the folder.
+        Another process uses the folder.
     InvalidInput
-        The folder cannot be written, or the configuration makes no sense.
+        The folder cannot be written, or the configuration is invalid.
     """
-    task.configuration(profile).network()  # a wrong configuration is refused before the folder is touched
+    task.configuration(profile).network()  # raises InvalidInput before the folder is touched
     with exclusive(folder):
         store = Store(folder, {"kind": "run", "task": task.identity(), "profile": profile.identity()}, force)
         totals = run_tasks([task], profile, store, observe)
@@ -41,12 +41,12 @@ def run_single(
 
 
 def redraw_single(specification: dict[str, Any], folder: Path, target: Path) -> Path:
-    """Draw the run of a folder again from the specification in it, in ``target``, without computing anything.
+    """Draw the stored run of a folder in ``target``.
 
     Raises
     ------
     StoreMismatch
-        The folder holds no finished run, or its specification is damaged.
+        The folder holds no finished run, or a damaged specification.
     """
     try:
         entries = dict(specification["task"])
@@ -60,7 +60,7 @@ def redraw_single(specification: dict[str, Any], folder: Path, target: Path) -> 
 
 
 def draw_single(runs: pd.DataFrame, trajectories: pd.DataFrame, folder: Path) -> Path:
-    """Draw loss, radius and l1 norm of one run against its steps."""
+    """Draw loss, radius and l1 norm of one run over its steps; return the file."""
     with mpl.rc_context(STYLE):
         canvas = Canvas(figsize=(11, 3.4), layout="constrained")
         trajectory_panels(canvas.subplots(1, 3), trajectories, float(runs["minimal_l1"].iloc[0]))

@@ -1,4 +1,4 @@
-"""A user's own grid of tasks, computed and stored like a reproduction."""
+"""Sweeps: grids of tasks, computed and stored like a reproduction."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from polarbias.experiments.engine.store import Store
 from polarbias.experiments.grids.grid import Grid
 
 AXES = ("truth", "m", "n", "s", "centred", "depth", "algorithm", "law", "direction", "step_rule")
-"""Columns that tell tasks of a sweep apart, but for the trial."""
+"""Columns that identify a task of a sweep, apart from the trial."""
 
 
 def sweep(
     grid: Grid, folder: Path, *, observe: ObserverFactory, force: bool = False, backend: Backend | None = None
 ) -> tuple[Totals, pd.DataFrame]:
-    """Compute what is missing in ``folder``; return what was done and the `summary` of the grid.
+    """Compute the tasks that are missing in ``folder``; return the totals and the `summary` of the grid.
 
-    A grid that has grown along any axis but scale and ratio finds its earlier tasks in the folder.
+    A grid that has grown along any axis but scale and ratio reuses the folder's tasks.
 
     Raises
     ------
     StoreBusy
-        Another run uses the folder.
+        Another process uses the folder.
     StoreMismatch
         The folder holds results of another kind, or of other scales, ratios, steps, tolerance or seed.
     InvalidInput
@@ -41,10 +41,10 @@ def sweep(
 
 
 def summary(ends: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for each group of runs that differ in nothing but scale, ratio and trial.
+    """Return one row per group of runs that differ only in scale, ratio and trial.
 
-    Columns are those of `AXES` in which the groups differ, the algorithm in any case; the number of runs; how many
-    ended with which status; and the medians of eps1 and eps2.
+    The columns are the algorithm and the other `AXES` with several values, the number of runs, the counts of their
+    statuses, and the medians of eps1 and eps2.
     """
     axes = [name for name in AXES if name == "algorithm" or ends[name].nunique(dropna=False) > 1]
     groups = ends.groupby(axes, dropna=False, sort=False)

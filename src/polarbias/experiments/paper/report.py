@@ -1,4 +1,4 @@
-"""A reproduction as one web page that needs nothing else: figures, statements, theorems, parameters."""
+"""Report of a reproduction: one self-contained web page of figures, statements, theorems and parameters."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from polarbias.theory.verify import verify
 PACKAGES = ("polarbias", "numpy", "scipy", "jax", "matplotlib", "pandas")
 
 LISTED = 8
-"""Values of a parameter that are listed; of more, the ends and the number are."""
+"""Largest number of values of a parameter that are listed; for more, the page gives their number and range."""
 
 STYLESHEET = """
 :root { color-scheme: light dark; --back: #fff; --text: #1c1c1c; --faint: #666; --line: #ddd; --card: #fff; }
@@ -59,16 +59,16 @@ figcaption, .faint { color: var(--faint); font-size: .9rem; } code { font-size: 
 def write_report(
     path: Path, folder: Path, figures: Sequence[PaperFigure], results: Results, findings: Iterable[Finding]
 ) -> Path:
-    """Write the page, whole or not at all.
+    """Write the page atomically.
 
     Parameters
     ----------
     path
-        Where it goes.
+        File of the page.
     folder
         Results folder or archive with the tables.
     figures
-        Those that are finished.
+        Finished figures.
     results
         Their tables.
     findings
@@ -100,9 +100,9 @@ trials, {profile.m} equations, {profile.n} unknowns, at most {profile.max_steps:
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table of tasks that are HTML."""
+    """Return a table of cells of HTML."""
     head = "".join(f"<th>{name}</th>" for name in header)
-    body = "\n".join("<tr>" + "".join(f"<td>{task}</td>" for task in row) + "</tr>" for row in rows)
+    body = "\n".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
 
 
@@ -116,11 +116,11 @@ def _statements(findings: Iterable[Finding]) -> str:
         (str(f.number), escape(f.statement), _verdict(str(f.verdict)), escape(f.measured), escape(f.source))
         for f in findings
     ]
-    return _table(("#", "statement", "verdict", "measured", "where"), rows)
+    return _table(("#", "statement", "verdict", "measured", "source"), rows)
 
 
 def _theorems(profile: Profile) -> str:
-    """Return every numbered result of the paper, held against one flow."""
+    """Return the table of the paper's results, checked for one flow."""
     problem = gaussian_problem(profile.seed, profile.m, profile.n, experiment=2)
     network = WeightNormalization(HadamardPower(2), profile.ratio)
     theta0 = network.init(profile.scale, folded_gaussian_direction(profile.seed, profile.n, experiment=2))
@@ -129,8 +129,9 @@ def _theorems(profile: Profile) -> str:
         for row in verify(problem, network, theta0, gradient_flow(problem, network, theta0)).rows
     ]
     note = (
-        f"<p class='faint'>Held against gradient flow on Figure 2's first trial from r0 = {profile.scale:g}. A row"
-        " whose hypotheses this start does not meet decides nothing; other starts: <code>polarbias verify</code>.</p>"
+        f"<p class='faint'>Checked for gradient flow on Figure 2's first trial from r0 = {profile.scale:g}. A row"
+        " without a verdict has a hypothesis that this start does not meet; other starts:"
+        " <code>polarbias verify</code>.</p>"
     )
     return note + _table(("result", "verdict", "predicts", "observed"), rows)
 
@@ -138,14 +139,14 @@ def _theorems(profile: Profile) -> str:
 def _figure(figure: PaperFigure, results: Results, folder: Path, base: str) -> str:
     panels = "\n".join(_panel(figure, panel, results) for panel in figure.panels)
     names = FOLDERS if (folder / FOLDERS[0]).is_dir() else [f"{name}.parquet" for name in FOLDERS]
-    where = ", ".join(f'<a href="{escape(base)}/{name}">{name}</a>' for name in names if (folder / name).exists())
+    tables = ", ".join(f'<a href="{escape(base)}/{name}">{name}</a>' for name in names if (folder / name).exists())
     rows = f'pandas.read_parquet("{folder.as_posix()}/{names[0]}", filters=[("figure", "==", {figure.number})])'
     return f"""<h2 id="figure{figure.number}">Figure {figure.number}. {escape(figure.caption)}</h2>
 <div class="panels">
 {panels}
 </div>
-<p class="faint">Tables: {where}; <code>{escape(rows)}</code>.
-Drawn again by <code>polarbias plot {escape(folder.as_posix())}</code>.</p>
+<p class="faint">Tables: {tables}; <code>{escape(rows)}</code>.
+Draw again: <code>polarbias plot {escape(folder.as_posix())}</code>.</p>
 {_parameters(figure.number, results)}"""
 
 
@@ -158,21 +159,21 @@ def _panel(figure: PaperFigure, panel: Panel, results: Results) -> str:
         canvas.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     drawn = stream.getvalue()
     drawn = drawn[drawn.index("<svg") :]
-    # Several drawings share one page, and so one space of names.
+    # The drawings share one namespace of identifiers.
     drawn = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>f{name}-", drawn)
     drawn = drawn.replace("<svg ", f'<svg role="img" aria-label="Figure {name}: {escape(panel.caption)}" ', 1)
     return f"<figure>{drawn}<figcaption><b>{name}.</b> {escape(panel.caption)}</figcaption></figure>"
 
 
 def _parameters(figure: int, results: Results) -> str:
-    """Return what a figure's runs and limits have in common and what varies, as a table."""
+    """Return the table of the parameters of a figure's runs and limits."""
     rows = []
-    for what, table in (("descent", results.runs), ("exact limits", results.limits)):
+    for kind, table in (("descent", results.runs), ("exact limits", results.limits)):
         own = table[table["figure"] == figure] if len(table) else table
         for (algorithm, step), group in own.groupby(["algorithm", "step_rule"]) if len(own) else ():
             rows.append(
                 (
-                    what,
+                    kind,
                     escape(str(algorithm)),
                     "-" if step == LIMIT else escape(str(step)),
                     _values(group["truth"]),
@@ -191,7 +192,7 @@ def _parameters(figure: int, results: Results) -> str:
 
 
 def _values(column: pd.Series) -> str:
-    """Return the different values of a column: all, or how many between which ends."""
+    """Return the distinct values of a column: all, or their number and range."""
     found = sorted(column.dropna().unique())
     if not found:
         return "-"
@@ -203,30 +204,30 @@ def _environment(results: Results, folder: Path) -> str:
     runs, limits = results.runs, results.limits
     steps = int(runs["steps"].sum()) if len(runs) else 0
     ends = ", ".join(f"{count:,} {name}" for name, count in runs["status"].value_counts().items()) if len(runs) else "0"
-    makers, seconds = _made(folder)
+    makers, seconds = _environments(folder)
     rows = [
         ("runs of descent", f"{len(runs):,}, {steps:,} accepted steps: {escape(ends)}"),
         ("exact limits", f"{len(limits):,}"),
         *(("computed with", escape(maker)) for maker in makers),
-        ("time inside tasks, on one core each", "not kept in an archive" if seconds is None else f"{seconds:,.0f} s"),
+        ("time inside tasks, on one core each", "not stored in an archive" if seconds is None else f"{seconds:,.0f} s"),
         ("drawn with", ", ".join(f"{name} {version(name)}" for name in PACKAGES)),
     ]
     return _table(("", ""), rows)
 
 
-def _made(folder: Path) -> tuple[list[str], float | None]:
-    """Return with what a folder's tasks were computed, each once, and how long they took if that is known."""
+def _environments(folder: Path) -> tuple[list[str], float | None]:
+    """Return the distinct environments of a folder's tasks, and their seconds if these are stored."""
     archived = folder / f"{FOLDERS[0]}.parquet"
     if archived.exists():
         found, seconds = read_metadata(archived).get("made_by", []), None
     else:
         found = [read_metadata(path) for name in FOLDERS for path in sorted((folder / name).glob("*.parquet"))]
-        seconds = sum(float(task.get("wall_seconds", 0.0)) for task in found)
+        seconds = sum(float(made_by.get("wall_seconds", 0.0)) for made_by in found)
     described = [
         ", ".join(
-            [f"Python {task.get('python')}", str(task.get("machine"))]
-            + [f"{name} {number}" for name, number in task.get("versions", {}).items()]
+            [f"Python {made_by.get('python')}", str(made_by.get("machine"))]
+            + [f"{name} {number}" for name, number in made_by.get("versions", {}).items()]
         )
-        for task in found
+        for made_by in found
     ]
     return list(dict.fromkeys(described)), seconds

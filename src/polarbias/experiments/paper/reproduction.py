@@ -1,4 +1,4 @@
-"""From a profile to tables, figures and verdicts in a folder."""
+"""Reproductions: tables, figures and verdicts of a profile in a folder."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ FIGURES: dict[int, PaperFigure] = {
 
 
 class Tables(Protocol):
-    """A results folder or an archive."""
+    """Results folder or archive."""
 
     def finished(self, key: str) -> bool:
-        """Tell whether a task's tables are there."""
+        """Check that a task's tables exist."""
 
     def read(self, keys: Iterable[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return runs and trajectories of tasks."""
@@ -44,7 +44,7 @@ class Tables(Protocol):
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What a reproduction left behind."""
+    """Totals of the computation if there was one, findings, and the files that were drawn."""
 
     totals: Totals | None
     findings: list[Finding]
@@ -60,15 +60,25 @@ def reproduce(
     force: bool = False,
     backend: Backend | None = None,
 ) -> Reproduction:
-    """Compute what is missing in ``folder``, then draw the figures and judge the statements.
+    """Compute the tasks that are missing in ``folder``, then draw the figures and judge the statements.
 
-    Computed is what is asked for, in this process unless there is a ``backend``; drawn and judged is all that calls
-    with this specification have finished there.
+    Figures and statements take all tasks that calls with this profile have finished in the folder.
+
+    Parameters
+    ----------
+    figures
+        Numbers of the figures to compute.
+    observe
+        Function from the tasks to a context with the observer of their progress.
+    force
+        Discard results of another profile.
+    backend
+        Executor of the tasks, by default this process.
 
     Raises
     ------
     StoreBusy
-        Another run uses the folder.
+        Another process uses the folder.
     StoreMismatch
         The folder holds results of another specification.
     InvalidInput
@@ -87,14 +97,14 @@ def reproduce(
 
 
 def redraw(folder: Path, target: Path | None = None) -> Reproduction:
-    """Draw the finished part of a folder or an archive again, or a folder's single run, without computing anything.
+    """Draw the finished figures of a folder or an archive, or a folder's single run, in ``target``.
 
-    What is drawn goes to ``target``, by default the folder itself.
+    The default of ``target`` is the folder itself. No task is computed.
 
     Raises
     ------
     StoreMismatch
-        The folder holds no results, or none that are finished.
+        The folder holds no finished results.
     """
     content = read_spec(folder)
     if target is not None:
@@ -103,19 +113,17 @@ def redraw(folder: Path, target: Path | None = None) -> Reproduction:
     if specification.get("kind") == "run":
         return Reproduction(None, [], [redraw_single(specification, folder, target or folder)])
     if specification.get("kind") == "sweep":
-        raise StoreMismatch(
-            f"{folder} holds a sweep, which has no figures of its own; its tables can be read as they are."
-        )
+        raise StoreMismatch(f"{folder} holds a sweep, which has no figures; read its tables with pandas.read_parquet.")
     return _show(*_stored(content, folder), folder, target or folder)
 
 
 def report(folder: Path, path: Path | None = None) -> Path:
-    """Write the report of a folder or an archive, by default to its ``report.html``, without computing any task.
+    """Write the report of a folder or an archive, by default to its ``report.html``. No task is computed.
 
     Raises
     ------
     StoreMismatch
-        The folder holds no reproduction, or nothing of it is finished.
+        The folder holds no finished reproduction.
     InvalidInput
         The file cannot be written.
     """
@@ -130,7 +138,7 @@ def report(folder: Path, path: Path | None = None) -> Path:
 
 
 def _stored(content: dict[str, Any], folder: Path) -> tuple[list[PaperFigure], Profile, Tables]:
-    """Return what was asked for in a folder or an archive, and its tables."""
+    """Return the requested figures, the profile and the tables of a folder or an archive."""
     figures, trials = _plan(content, folder)
     try:
         profile = Profile.restored(content["specification"]["profile"], trials)
@@ -142,7 +150,7 @@ def _stored(content: dict[str, Any], folder: Path) -> tuple[list[PaperFigure], P
 
 
 def _plan(content: dict[str, Any], folder: Path) -> tuple[list[PaperFigure], int]:
-    """Return the figures and the number of trials that were ever asked for in a folder, from its ``spec.json``."""
+    """Return all figures and the largest number of trials that were requested, from the content of ``spec.json``."""
     plan = content["plan"]
     try:
         return _figures([int(number) for number in plan.get("figures", ())]), int(plan.get("trials", 1))
@@ -158,9 +166,9 @@ def _figures(numbers: Sequence[int]) -> list[PaperFigure]:
 
 
 def _finished(figure: PaperFigure, profile: Profile, store: Tables) -> list[Task]:
-    """Return the figure's tasks of the first trials that are finished, so that a wish for more trials hides nothing.
+    """Return the figure's tasks of the first finished trials, counted separately for runs and limits.
 
-    Runs and limits count by themselves; a figure that has both but lacks all of one is not finished at all.
+    A figure that has both and lacks all of one is not finished.
     """
     found: list[Task] = []
     tasks = figure.tasks(profile)
@@ -177,11 +185,11 @@ def _finished(figure: PaperFigure, profile: Profile, store: Tables) -> list[Task
 def _finished_of(
     figures: Sequence[PaperFigure], profile: Profile, store: Tables, folder: Path
 ) -> tuple[list[PaperFigure], Results]:
-    """Return the figures that are finished, and their tables."""
+    """Return the finished figures and their tables."""
     tasks = {figure.number: _finished(figure, profile, store) for figure in figures}
     whole = [figure for figure in figures if tasks[figure.number]]
     if not whole:
-        raise StoreMismatch(f"{folder} holds no finished figure yet; `polarbias reproduce --out {folder}` goes on.")
+        raise StoreMismatch(f"{folder} holds no finished figure yet; `polarbias reproduce --out {folder}` continues.")
     keys = [task.key for figure in whole for task in tasks[figure.number]]
     return whole, Results(profile, *store.read(keys), store.read_limits(keys))
 

@@ -1,9 +1,7 @@
-"""The paper's statements about its experiments, each with a predicate and a verdict from the measured tables.
+"""The paper's statements about its experiments, judged on the measured tables.
 
-A verdict is ``held``, ``failed``, or ``not decided`` where runs that used up their steps, or data that the profile
-does not contain, could still turn it. A run that failed far from every solution never counts as one with a small
-error: with weight normalization it decides against the statement. The numbers follow the order in which the project
-lists the statements.
+A verdict is ``held``, ``failed``, or ``not decided`` if more steps or data outside the profile could change it. A run
+that failed far from every solution has no small error: with weight normalization it decides against the statement.
 """
 
 from __future__ import annotations
@@ -47,7 +45,7 @@ PAPERS = (1, 2, 3, 4, 5)
 
 @dataclass(frozen=True)
 class Finding:
-    """One statement, where it comes from, what was measured, and the verdict."""
+    """Statement, its source in the paper, the measured values and the verdict."""
 
     number: int
     statement: str
@@ -82,7 +80,7 @@ def factor_at_one(results: Results) -> Judgement:
 
 
 def _losses(trajectories: pd.DataFrame) -> pd.DataFrame:
-    """Return, per run, the largest relative increase of the loss and its end relative to its start."""
+    """Return, per run, the largest relative increase of the loss and the ratio of its last and first value."""
     keys = ["trial", "start", "ratio", "r0", "step_rule"]
     return (
         trajectories.groupby(keys)["loss"]
@@ -97,23 +95,23 @@ def _losses(trajectories: pd.DataFrame) -> pd.DataFrame:
 
 
 def _stopped(runs: pd.DataFrame) -> tuple[int, str]:
-    """Count the runs that descent stopped because the loss rose or overflowed, and say so.
+    """Count the runs that descent stopped because the loss rose or overflowed, and describe them.
 
-    Their trajectories end before the rise: descent keeps the state before a step that it refuses.
+    Their trajectories end before the rise, because descent rejects the step.
     """
     count = int(runs["status"].isin(["unstable", "diverged"]).sum())
     return count, f"; {count} of {len(runs)} runs stopped where the loss would have risen" if count else ""
 
 
 def losses_fall(results: Results) -> Judgement:
-    """Look for increases, and for ends that are not near zero (statement 3)."""
+    """Search for increases, and for final losses that are not near zero (statement 3)."""
     table = pd.concat(
         [_losses(results.select_trajectories(2, algorithm="wn", step_rule=rule)) for rule in ("armijo", "stable")]
     )
     runs = pd.concat([results.select(2, algorithm="wn", step_rule=rule) for rule in ("armijo", "stable")])
     key = ["trial", "start", "ratio", "r0", "step_rule"]
     table = table.merge(runs[[*key, "status"]], on=key)
-    # Panel b shows the line search; constant steps, which are far slower, only bear witness to monotonicity.
+    # Runs with constant steps are too slow to converge; they only test monotonicity.
     shown = table[table["step_rule"] == "armijo"]
     low = shown["share"] < 1e-6
     stopped, text = _stopped(runs)
@@ -127,7 +125,7 @@ def losses_fall(results: Results) -> Judgement:
 
 
 def _gains(results: Results, figure: int) -> pd.DataFrame:
-    """Return, per r0, the ratio of the mean recovery errors of plain and WN, and what more steps could change."""
+    """Return, per r0, the ratio of the mean recovery errors of plain and WN, and the status of the comparison."""
     groups = paired(results, figure, "eps2").groupby("r0")
     means = groups[["plain", "wn"]].mean()
     table = groups[["open", "far", "lost"]].any().assign(gain=means["plain"] / means["wn"]).reset_index()
@@ -152,7 +150,7 @@ def recovery_gain(results: Results) -> Judgement:
 
 
 def sparse_losses(results: Results) -> Judgement:
-    """Look for increases, and at the end of the largest start (statement 7)."""
+    """Search for increases, and compare the final loss of the largest start (statement 7)."""
     table = _losses(results.select_trajectories(4, algorithm="wn"))
     rise = table["rise"].max()
     largest = table[np.isclose(table["r0"], 100)]
@@ -184,7 +182,7 @@ def signed_gain(results: Results) -> Judgement:
 
 
 def converges_below_limit(results: Results) -> Judgement:
-    """Count how the WN runs with r0 below the limit's radius end (statement 10)."""
+    """Count the statuses of the WN runs with r0 below the limit's radius (statement 10)."""
     rows = pd.concat([below(results.select(figure, algorithm="wn")) for figure in results.figures if figure in PAPERS])
     counts = rows["status"].value_counts()
     converged = int(counts.get("converged", 0))
@@ -217,7 +215,7 @@ def minimal_norm_is_s(results: Results) -> Judgement:
 
 
 def small_ratio_unstable(results: Results) -> Judgement:
-    """Look for numerical failures at the smallest ratios (statement 15)."""
+    """Count numerical failures at the smallest ratios (statement 15)."""
     runs = pd.concat([results.select(3, algorithm="wn"), results.select(1, algorithm="wn")])
     smallest = runs[runs["ratio"] <= 0.01]
     if smallest.empty:
@@ -244,8 +242,7 @@ class _PaperStatement(NamedTuple):
     source: str
     figures: tuple[int, ...]
     judge: Callable[[Results], Judgement]
-    # Whether one of the figures is enough to judge by.
-    any_figure: bool = False
+    any_figure: bool = False  # one of the figures suffices
 
 
 _STATEMENTS = (
@@ -277,7 +274,7 @@ _STATEMENTS = (
 
 
 def judge_all(results: Results) -> list[Finding]:
-    """Judge every statement whose figures have data."""
+    """Return the findings of all statements whose figures have data."""
     findings = []
     for number, entry in enumerate(_STATEMENTS, start=1):
         there = [figure in results.figures for figure in entry.figures]

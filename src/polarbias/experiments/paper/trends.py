@@ -1,4 +1,4 @@
-"""Statements about trends over the scale of the start and over the ratio: rank correlations and fits."""
+"""Statements about trends over r0 and over the ratio: rank correlations and fits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from polarbias.experiments.paper.verdicts import (
 def _rank(x: pd.Series | np.ndarray, y: pd.Series | np.ndarray) -> float:
     if np.ptp(x) == 0 or np.ptp(y) == 0:
         return 0.0  # no trend, where a correlation is not defined
-    # Five values with one pair exchanged give exactly -0.9, the threshold, but for rounding.
+    # Five values with one exchanged pair give the threshold -0.9 up to rounding.
     return round(float(spearmanr(x, y).statistic), 9)
 
 
@@ -44,11 +44,11 @@ def error_falls_with_ratio(results: Results, centred: bool = False) -> Judgement
 
 
 def _rank_range(steps: np.ndarray, is_open: np.ndarray) -> tuple[float, float]:
-    """Bound the rank correlation of ``steps`` with their place, where those of open runs are only lower bounds."""
+    """Return bounds on the rank correlation of ``steps`` with their place; steps of open runs are lower bounds."""
     places = np.arange(len(steps))
     if not is_open.any():
         return (_rank(places, steps),) * 2
-    # Bounds on ranks: what is finished comes before all that is, or will be, longer.
+    # A finished value precedes all larger values and lower bounds; that bounds every rank.
     before = ~is_open[:, None] & (steps[:, None] < steps)
     allowed = (before.sum(0)[:, None] <= places) & (places < len(steps) - before.sum(1)[:, None])
     products = np.multiply.outer(places, places)
@@ -62,7 +62,7 @@ def _rank_range(steps: np.ndarray, is_open: np.ndarray) -> tuple[float, float]:
 
 
 def _steps_against(runs: pd.DataFrame, column: str) -> Judgement:
-    """Correlate the steps needed with a column, over all values that means of unfinished runs can take."""
+    """Correlate the steps with a column, over all values that means of unfinished runs can take."""
     table = runs.groupby(column).agg(steps=("steps", "mean"), open=("status", lambda s: (s != "converged").any()))
     table = table.reset_index()
     if len(table) < 2:
@@ -85,12 +85,12 @@ def steps_grow(results: Results) -> Judgement:
     return _steps_against(below(results.select(2, algorithm="wn")), "r0")
 
 
-FEWEST = 4
-"""Points that a fit needs."""
+MIN_POINTS = 4
+"""Smallest number of points of a fit."""
 
 
 def _logs(runs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Return r0 and the logarithm of the mean error there; an error at its rounding level below zero has none."""
+    """Return r0 and the logarithms of the mean errors, without means that rounding made nonpositive."""
     if runs.empty:
         return np.zeros(0), np.zeros(0)
     means = runs.groupby("r0")["eps1_cert"].mean()
@@ -106,11 +106,11 @@ def _fit(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
 
 
 def budget_slope(results: Results) -> Judgement:
-    """Measure the slope of the error over r0, of runs and of the flow's limits, which no budget ends (statement 9)."""
+    """Compare the slopes over r0 of the runs' errors and of the exact limits' errors (statement 9)."""
     rows = below(results.select(2, algorithm="wn"))
     used_up = f"{count_open(rows)} of {len(rows)} runs used up their steps{lost_of(rows)}"
     r0, errors = _logs(rows)
-    if len(r0) < FEWEST:
+    if len(r0) < MIN_POINTS:
         return f"{len(r0)} positive errors, too few for a slope; {used_up}", _without_fit(rows)
     slope, _ = _fit(np.log(r0), errors)
     measured = f"slope of log eps1 over log r0 is {slope:.2f}; {used_up}"
@@ -121,7 +121,7 @@ def budget_slope(results: Results) -> Judgement:
     if not count_open(rows):
         return measured + "; the fall has another reason", FAILED
     limit_r0, limit_errors = _logs(_limits_below(results, "wn"))
-    if len(limit_r0) < FEWEST:
+    if len(limit_r0) < MIN_POINTS:
         return measured + "; too few exact limits for their own slope", UNDECIDED
     own, _ = _fit(np.log(limit_r0), limit_errors)
     return (
@@ -138,7 +138,7 @@ def _limits_below(results: Results, algorithm: str) -> pd.DataFrame:
 def rates_in_start(results: Results) -> Judgement:
     """Fit a power of r0 to the plain limits' error and an exponential in r0^2 to that of WN (statement 12)."""
     (plain_r0, plain), (wn_r0, wn) = (_logs(_limits_below(results, name)) for name in ("plain", "wn"))
-    if min(len(plain), len(wn)) < FEWEST:
+    if min(len(plain), len(wn)) < MIN_POINTS:
         return (
             f"positive errors of limits: {len(plain)} plain, {len(wn)} WN, too few for a fit",
             UNDECIDED,

@@ -1,4 +1,4 @@
-"""Verdicts on statements, and what the way a run ended lets its numbers say."""
+"""Verdicts on statements, from the values and the statuses of runs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from enum import StrEnum
 import pandas as pd
 
 from polarbias.experiments.engine.results import Results
-from polarbias.plotting.panels import FAR
+from polarbias.plotting.panels import FAR_LOSS_THRESHOLD
 
 
 class StatementVerdict(StrEnum):
-    """Judgement of a statement."""
+    """Verdict on a statement of the paper."""
 
     HELD = "held"
     FAILED = "failed"
@@ -21,18 +21,18 @@ class StatementVerdict(StrEnum):
 HELD, FAILED, UNDECIDED = StatementVerdict.HELD, StatementVerdict.FAILED, StatementVerdict.UNDECIDED
 
 Judgement = tuple[str, StatementVerdict]
-"""What was measured, in words, and the verdict."""
+"""Description of the measured values, and the verdict."""
 
 
 def verdict(true: bool, open_runs: int) -> StatementVerdict:
-    """Judge a predicate that runs without an end could still turn, either way."""
+    """Return the verdict on a predicate, undecided if there are open runs."""
     if open_runs:
         return UNDECIDED
     return HELD if true else FAILED
 
 
 def every(true: pd.Series, turns: pd.Series) -> StatementVerdict:
-    """Judge that all cases are true; ``turns`` marks those that more steps could turn, either way."""
+    """Return the verdict that all cases are true; ``turns`` marks cases that more steps could change."""
     if (~true & ~turns).any():
         return FAILED
     return HELD if len(true) and not turns.any() else UNDECIDED
@@ -44,41 +44,40 @@ def count_open(runs: pd.DataFrame) -> int:
 
 
 def _ends_far(runs: pd.DataFrame) -> pd.Series:
-    # A loss that is not a number is far, too.
-    return ~(runs["loss"] <= FAR * runs["loss_start"])
+    # NaN counts as far.
+    return ~(runs["loss"] <= FAR_LOSS_THRESHOLD * runs["loss_start"])
 
 
 def is_far(runs: pd.DataFrame) -> pd.Series:
-    """Mark the runs that used up their steps far from every solution, where a small error says nothing yet."""
+    """Mark the runs that used up their steps far from every solution; their errors have no meaning yet."""
     return _ends_far(runs) & (runs["status"] == "max_steps")
 
 
 def is_lost(runs: pd.DataFrame) -> pd.Series:
-    """Mark the runs that failed far from every solution; no further step makes their error mean anything.
+    """Mark the runs that failed far from every solution; their errors have no meaning.
 
-    Above all X = 0, to which a collapsed run goes, has the certified error 0; its loss can be small beside that of a
-    large start.
+    A collapsed run is one: X = 0 has the certified error 0, and its loss can be small beside that of a large start.
     """
     failed = ~runs["status"].isin(["converged", "max_steps"])
     return failed & _ends_far(runs) | (runs["status"] == "collapsed")
 
 
 def name_lost(statuses: pd.Series) -> str:
-    """Return the statuses of lost runs with their numbers, as the end of a sentence: ``; 1 collapsed``."""
+    """Return the counts of the statuses as the end of a sentence, such as ``; 1 collapsed``."""
     return "".join(f"; {count} {status.replace('_', ' ')}" for status, count in statuses.value_counts().items())
 
 
 def lost_of(runs: pd.DataFrame) -> str:
-    """Return the lost ones among ``runs`` as `name_lost` does."""
+    """Return `name_lost` of the lost runs."""
     return name_lost(runs["status"][is_lost(runs)])
 
 
 def paired(results: Results, figure: int, value: str, **options: bool) -> pd.DataFrame:
-    """Return plain and WN values side by side, a row for each trial and r0, and what their runs' ends let them say.
+    """Return plain and WN values side by side, one row per trial and r0, with the status of the comparison.
 
-    Near a solution more steps make the error of WN smaller, so that ``open``, a WN run that used up its steps, can turn
-    a comparison with plain descent only in favour of WN; ``far``, either run far from every solution, both ways. So can
-    a plain run that failed there: it is nothing to compare with. ``lost``, a WN run that failed, loses its comparison.
+    ``open``: the WN run used up its steps. More steps make its error smaller, so they can change the comparison only in
+    favour of WN. ``far``: a run used up its steps far from every solution, or the plain run failed there; the
+    comparison can change either way. ``lost``: the WN run failed, and loses the comparison.
     """
     runs = results.select(figure, **options)
     runs = runs[runs["algorithm"].isin(["plain", "wn"])]
@@ -91,5 +90,5 @@ def paired(results: Results, figure: int, value: str, **options: bool) -> pd.Dat
 
 
 def below(rows: pd.DataFrame) -> pd.DataFrame:
-    """Keep the starts with r0^2 below the minimal l1 norm, and so below the squared radius of any solution."""
+    """Return the rows with r0^2 below the minimal l1 norm, and so below the squared radius of any solution."""
     return rows[rows["r0"] ** 2 < rows["minimal_l1"]]

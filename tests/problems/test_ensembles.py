@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.random import PCG64, Generator, SeedSequence
 
 import polarbias as pb
+from polarbias.problems.ensembles import center_rows, gaussian_truth, signed_truth, sparse_truth
 
 MATRIX, TRUTH, SUPPORT, START = range(4)
 
@@ -20,9 +21,9 @@ def stream(purpose, seed, experiment=0, trial=0):
 
 STREAMS = {
     "matrix": lambda seed, **key: pb.gaussian_matrix(seed, 1, 64, **key)[0],
-    "truth": lambda seed, **key: pb.gaussian_truth(seed, 64, **key),
-    "support": lambda seed, **key: (pb.sparse_truth(seed, 64, s=32, **key) > 0).astype(float),
-    "values": lambda seed, **key: pb.signed_truth(seed, 32, s=32, **key),
+    "truth": lambda seed, **key: gaussian_truth(seed, 64, **key),
+    "support": lambda seed, **key: (sparse_truth(seed, 64, s=32, **key) > 0).astype(float),
+    "values": lambda seed, **key: signed_truth(seed, 32, s=32, **key),
     "start": lambda seed, **key: pb.folded_gaussian_direction(seed, 64, **key),
 }
 
@@ -35,13 +36,13 @@ class TestFormulas:
     def test_truths(self):
         z = stream(TRUTH, 5, 2, 3).standard_normal(30)
         key = {"experiment": 2, "trial": 3}
-        np.testing.assert_array_equal(pb.gaussian_truth(5, 30, **key), abs(z))
+        np.testing.assert_array_equal(gaussian_truth(5, 30, **key), abs(z))
         support = stream(SUPPORT, 5, 2, 3).choice(30, size=4, replace=False)
         values = stream(TRUTH, 5, 2, 3).standard_normal(4)
-        signed = pb.signed_truth(5, 30, s=4, **key)
+        signed = signed_truth(5, 30, s=4, **key)
         np.testing.assert_allclose(signed[support], 4 * values / abs(values).sum(), rtol=1e-15)
         assert np.count_nonzero(signed) == 4
-        np.testing.assert_array_equal(pb.sparse_truth(5, 30, s=4, **key), abs(signed))
+        np.testing.assert_array_equal(sparse_truth(5, 30, s=4, **key), abs(signed))
 
     def test_starts(self):
         g = stream(START, 5, 2, 3).standard_normal(30)
@@ -64,18 +65,18 @@ class TestFormulas:
         key = {"experiment": 1, "trial": 2}
         A = pb.gaussian_matrix(5, 4, 30, **key)
         if center_rows:
-            A = pb.center_rows(A)
+            A = center_rows(A)
             assert abs(problem.A.sum(axis=1)).max() < 1e-14
         np.testing.assert_array_equal(problem.A, A)
-        expected = {"gaussian": pb.gaussian_truth, "sparse": partial(pb.sparse_truth, s=6)}.get(
-            truth, partial(pb.signed_truth, s=6)
+        expected = {"gaussian": gaussian_truth, "sparse": partial(sparse_truth, s=6)}.get(
+            truth, partial(signed_truth, s=6)
         )(5, 30, **key)
         np.testing.assert_array_equal(problem.x_true, expected)
         np.testing.assert_array_equal(problem.b, A @ expected)  # b after centring: x_true stays a solution
 
     def test_center_rows_of_a_batch(self):
         A = np.random.default_rng(0).standard_normal((2, 3, 50)) + 1e6
-        centred = pb.center_rows(A)
+        centred = center_rows(A)
         assert abs(centred.sum(axis=-1)).max() < 1e-12
         np.testing.assert_allclose(centred, A - A.mean(axis=-1, keepdims=True), atol=1e-9)
 
@@ -83,7 +84,7 @@ class TestFormulas:
         G = pb.gaussian_matrix(0, 150, 1000) * np.sqrt(150)
         assert abs(G.mean()) < 4 / np.sqrt(G.size)
         assert G.var() == pytest.approx(1, abs=4 * np.sqrt(2 / G.size))
-        supports = sum((pb.sparse_truth(0, 20, s=5, trial=t) > 0).astype(int) for t in range(400))
+        supports = sum((sparse_truth(0, 20, s=5, trial=t) > 0).astype(int) for t in range(400))
         assert abs(supports - 100).max() < 5 * np.sqrt(400 * 0.25 * 0.75)
 
 
@@ -112,15 +113,15 @@ class TestStreams:
             rtol=1e-14,
         )
         np.testing.assert_allclose(
-            pb.gaussian_truth(1, 3, trial=9), [1.7522225311451114, 0.5217098297774695, 0.4547024068675291], rtol=1e-14
+            gaussian_truth(1, 3, trial=9), [1.7522225311451114, 0.5217098297774695, 0.4547024068675291], rtol=1e-14
         )
         np.testing.assert_allclose(
-            pb.signed_truth(2, 3, s=3, experiment=1),
+            signed_truth(2, 3, s=3, experiment=1),
             [-1.8055588014168225, -0.42611923562020076, 0.7683219629629767],
             rtol=1e-14,
         )
         support = [56, 127, 484, 490, 508, 542, 648, 866, 914, 983]
-        assert np.flatnonzero(pb.sparse_truth(1, 1000, s=10)).tolist() == support
+        assert np.flatnonzero(sparse_truth(1, 1000, s=10)).tolist() == support
 
     @pytest.mark.parametrize("name", STREAMS)
     def test_reproducible_alone(self, name):
@@ -144,8 +145,8 @@ class TestStreams:
         draws = np.array(
             [
                 abs(pb.gaussian_matrix(3, 1, n)[0]),
-                pb.gaussian_truth(3, n),
-                abs(pb.signed_truth(3, n, s=n)),
+                gaussian_truth(3, n),
+                abs(signed_truth(3, n, s=n)),
                 pb.folded_gaussian_direction(3, n),
             ]
         )
@@ -162,7 +163,7 @@ class TestStreams:
 
     def test_equal_integer_and_sequence(self):
         for seed in (5, np.int64(5), SeedSequence(5)):
-            np.testing.assert_array_equal(pb.gaussian_truth(seed, 3), pb.gaussian_truth(5, 3))
+            np.testing.assert_array_equal(gaussian_truth(seed, 3), gaussian_truth(5, 3))
 
     def test_sequence_is_a_prefix_and_is_not_changed(self):
         parent = SeedSequence(5, spawn_key=(8, 9))
@@ -177,14 +178,14 @@ class TestStreams:
     def test_sequence_keeps_entropy_lists_and_pool_size(self):
         parent = SeedSequence([1, 2, 3], pool_size=8)
         child = SeedSequence([1, 2, 3], spawn_key=(TRUTH, 0, 0), pool_size=8)
-        np.testing.assert_array_equal(pb.gaussian_truth(parent, 5), abs(Generator(PCG64(child)).standard_normal(5)))
+        np.testing.assert_array_equal(gaussian_truth(parent, 5), abs(Generator(PCG64(child)).standard_normal(5)))
 
 
 CALLS = {
     "matrix": partial(pb.gaussian_matrix, m=2, n=12),
-    "truth": partial(pb.gaussian_truth, n=12),
-    "sparse": partial(pb.sparse_truth, n=12),
-    "signed": partial(pb.signed_truth, n=12),
+    "truth": partial(gaussian_truth, n=12),
+    "sparse": partial(sparse_truth, n=12),
+    "signed": partial(signed_truth, n=12),
     "problem": partial(pb.gaussian_problem, m=2, n=12),
     "start": partial(pb.folded_gaussian_direction, n=12),
 }
@@ -234,4 +235,4 @@ class TestBadInput:
     @pytest.mark.parametrize("A", [[1.0, 2.0], np.zeros((2, 0)), [[1.0, np.nan]], [[1j, 2.0]]])
     def test_center_rows(self, A):
         with pytest.raises(pb.InvalidInput, match=r"^A "):
-            pb.center_rows(A)
+            center_rows(A)

@@ -97,7 +97,7 @@ def center_rows(A: ArrayLike) -> np.ndarray:
     Examples
     --------
     >>> import polarbias as pb
-    >>> pb.center_rows([[1.0, 3.0]])
+    >>> center_rows([[1.0, 3.0]])
     array([[-1.,  1.]])
     """
     matrix = real_array(A, "A")
@@ -129,7 +129,7 @@ def gaussian_truth(seed: int | SeedSequence, n: int, *, experiment: int = 0, tri
     Examples
     --------
     >>> import polarbias as pb
-    >>> bool((pb.gaussian_truth(seed=0, n=100) > 0).all())
+    >>> bool((gaussian_truth(seed=0, n=100) > 0).all())
     True
     """
     z = _stream(_Purpose.TRUTH, seed, experiment, trial).standard_normal(whole_number("n", n))
@@ -156,7 +156,7 @@ def sparse_truth(seed: int | SeedSequence, n: int, *, s: int = 10, experiment: i
     Examples
     --------
     >>> import polarbias as pb
-    >>> x = pb.sparse_truth(seed=0, n=100, s=4)
+    >>> x = sparse_truth(seed=0, n=100, s=4)
     >>> int((x > 0).sum()), round(float(x.sum()), 12)
     (4, 4.0)
     """
@@ -185,7 +185,7 @@ def signed_truth(seed: int | SeedSequence, n: int, *, s: int = 10, experiment: i
     Examples
     --------
     >>> import polarbias as pb
-    >>> round(float(abs(pb.signed_truth(seed=0, n=100, s=4)).sum()), 12)
+    >>> round(float(abs(signed_truth(seed=0, n=100, s=4)).sum()), 12)
     4.0
     """
     n, s = whole_number("n", n), whole_number("s", s)

@@ -14,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 import polarbias as pb
 import polarbias.problems.reference
+from polarbias.problems.ensembles import gaussian_truth
 from polarbias.problems.reference import check_l1, check_l2, l1
 
 PAPER = {"m": 150, "n": 1000}
@@ -275,7 +276,7 @@ class TestRefinement:
 class TestMinimalL2:
     @given(st.integers(0, 10**6), st.integers(1, 8), st.integers(1, 8), st.floats(-8, 8), st.floats(-8, 8))
     def test_against_pinv(self, seed, m, n, log_a, log_b):
-        A, x = pb.gaussian_matrix(seed, m, n), pb.gaussian_truth(seed, n)
+        A, x = pb.gaussian_matrix(seed, m, n), gaussian_truth(seed, n)
         assume(np.linalg.cond(A) < 1e4)
         problem = pb.LinearProblem(A * 10**log_a, A @ x * 10**log_b)
         best = pb.minimal_l2(problem)

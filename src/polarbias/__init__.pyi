@@ -1,0 +1,52 @@
+"""Public names with their modules, for type checkers and for `__init__.py`, which imports them on first use."""
+
+from polarbias.bibliography.citation import citation as citation
+from polarbias.descent.gradient_descent import gradient_descent as gradient_descent
+from polarbias.descent.step_size import Armijo as Armijo
+from polarbias.descent.step_size import ConstantStep as ConstantStep
+from polarbias.descent.step_size import StepSize as StepSize
+from polarbias.descent.vector_field import vector_field as vector_field
+from polarbias.errors import Inaccurate as Inaccurate
+from polarbias.errors import Infeasible as Infeasible
+from polarbias.errors import InvalidInput as InvalidInput
+from polarbias.errors import InvalidProblem as InvalidProblem
+from polarbias.errors import MissingExtra as MissingExtra
+from polarbias.errors import NotReachable as NotReachable
+from polarbias.errors import PolarbiasError as PolarbiasError
+from polarbias.flow.gradient_flow import gradient_flow as gradient_flow
+from polarbias.limit.flow_limit import flow_limit as flow_limit
+from polarbias.limit.sensitivity import limit_sensitivity as limit_sensitivity
+from polarbias.mirror.mirror_descent import mirror_descent as mirror_descent
+from polarbias.mirror.potential import Potential as Potential
+from polarbias.networks import Difference as Difference
+from polarbias.networks import Factor as Factor
+from polarbias.networks import FactorNetwork as FactorNetwork
+from polarbias.networks import HadamardDifference as HadamardDifference
+from polarbias.networks import HadamardPower as HadamardPower
+from polarbias.networks import Network as Network
+from polarbias.networks import Pair as Pair
+from polarbias.networks import Polar as Polar
+from polarbias.networks import WeightNormalization as WeightNormalization
+from polarbias.networks.laws import ConstantRatio as ConstantRatio
+from polarbias.networks.laws import HarmonicRatio as HarmonicRatio
+from polarbias.networks.laws import PowerRatio as PowerRatio
+from polarbias.networks.ratio_law import RatioLaw as RatioLaw
+from polarbias.problems.certificate import certify as certify
+from polarbias.problems.ensembles import folded_gaussian_direction as folded_gaussian_direction
+from polarbias.problems.ensembles import gaussian_matrix as gaussian_matrix
+from polarbias.problems.ensembles import gaussian_problem as gaussian_problem
+from polarbias.problems.ensembles import uniform_direction as uniform_direction
+from polarbias.problems.linear import LinearProblem as LinearProblem
+from polarbias.problems.linear import stack as stack
+from polarbias.problems.reference import Minimum as Minimum
+from polarbias.problems.reference import minimal_l1 as minimal_l1
+from polarbias.problems.reference import minimal_l2 as minimal_l2
+from polarbias.recovery.basis_pursuit import basis_pursuit as basis_pursuit
+from polarbias.recovery.result import PursuitStatus as PursuitStatus
+from polarbias.solution import CollapseStatus as CollapseStatus
+from polarbias.solution import Solution as Solution
+from polarbias.solution import Status as Status
+from polarbias.solution import Trajectory as Trajectory
+from polarbias.theory.verify import verify as verify
+
+__version__: str

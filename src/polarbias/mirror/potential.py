@@ -33,6 +33,7 @@ from polarbias.networks import FactorNetwork, HadamardPower, WeightNormalization
 from polarbias.networks.hadamard import is_power
 from polarbias.networks.laws import PowerRatio, as_ratio
 from polarbias.networks.ratio_law import RatioLaw
+from polarbias.runtime.options import positive_number
 from polarbias.runtime.pytree import tree_leaves
 
 _EPS = np.finfo(np.float64).eps
@@ -99,7 +100,7 @@ class Potential:
         object.__setattr__(self, "depth", HadamardPower(self.depth).degree)
         for name in ("time_scale", "r0"):
             value = getattr(self, name)
-            object.__setattr__(self, name, _positive(value, name))
+            object.__setattr__(self, name, positive_number(name, value))
         if self.law is None:
             if self.time_scale != 1:
                 raise InvalidInput(f"the plain flow has no time_scale, got {self.time_scale!r}; give a law or omit it.")
@@ -127,7 +128,7 @@ class Potential:
             return cls(inner.degree, r0=r0)
         if np.ndim(network.direction_rate):
             raise InvalidInput(f"a potential belongs to one direction_rate, got {network.direction_rate!r}.")
-        time_scale = float(network.direction_rate) / _positive(direction_norm, "direction_norm") ** 2
+        time_scale = float(network.direction_rate) / positive_number("direction_norm", direction_norm) ** 2
         return cls(inner.degree, network.ratio, time_scale, r0)
 
     @classmethod
@@ -379,12 +380,6 @@ class Potential:
             power = 2 * log_w if depth == 2 else depth * log_w + (2 - depth) * log_u
             log_terms = np.where(d > 1, power + above, 2 * log_u + relative)
         return _log_sum(log_terms - np.log(2 if depth == 2 else depth - 2))
-
-
-def _positive(value: object, name: str) -> float:
-    if not isinstance(value, int | float | np.number) or not (np.isfinite(value) and value > 0):
-        raise InvalidInput(f"{name} must be a positive number, got {value!r}.")
-    return float(value)
 
 
 def _log_sum(values: np.ndarray) -> np.ndarray:

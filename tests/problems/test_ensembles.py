@@ -59,12 +59,12 @@ class TestFormulas:
         assert truth == "signed" or (problem.x_true >= 0).all()
 
     @pytest.mark.parametrize("truth", ["gaussian", "sparse", "signed"])
-    @pytest.mark.parametrize("center_rows", [False, True])
-    def test_problem_is_made_of_its_parts(self, truth, center_rows):
-        problem = pb.gaussian_problem(5, 4, 30, truth, s=6, center_rows=center_rows, experiment=1, trial=2)
+    @pytest.mark.parametrize("centered", [False, True])
+    def test_problem_is_made_of_its_parts(self, truth, centered):
+        problem = pb.gaussian_problem(5, 4, 30, truth, s=6, center_rows=centered, experiment=1, trial=2)
         key = {"experiment": 1, "trial": 2}
         A = pb.gaussian_matrix(5, 4, 30, **key)
-        if center_rows:
+        if centered:
             A = center_rows(A)
             assert abs(problem.A.sum(axis=1)).max() < 1e-14
         np.testing.assert_array_equal(problem.A, A)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import polarbias as pb
-from polarbias.theory.verdict import Outcome
+from polarbias.theory.verdict import Verdict
 
 LAWS = {
     "constant": 0.4,
@@ -153,9 +153,9 @@ FLOWS = {
 def test_rows_see_a_corrupted_trajectory(flows, row):
     key, changes = FLOWS[row]
     given_chain, flow, _ = flows(key)
-    assert pb.verify(*given_chain, flow)[row].verdict == Outcome.HOLDS
+    assert pb.verify(*given_chain, flow)[row].verdict == Verdict.HOLDS
     corrupted = replace(flow, trajectory=Altered(flow.trajectory, **changes))
-    assert pb.verify(*given_chain, corrupted)[row].verdict == Outcome.VIOLATED
+    assert pb.verify(*given_chain, corrupted)[row].verdict == Verdict.VIOLATED
 
 
 def elsewhere(given_chain, other):
@@ -214,8 +214,8 @@ LIMITS = {
 def test_rows_see_a_corrupted_limit(flows, row):
     key, corrupt = LIMITS[row]
     given_chain, _, limit = flows(key)
-    assert pb.verify(*given_chain, limit)[row].verdict == Outcome.HOLDS
-    assert pb.verify(*given_chain, corrupt(given_chain, limit))[row].verdict == Outcome.VIOLATED
+    assert pb.verify(*given_chain, limit)[row].verdict == Verdict.HOLDS
+    assert pb.verify(*given_chain, corrupt(given_chain, limit))[row].verdict == Verdict.VIOLATED
 
 
 def test_the_bound_for_uniform_starts_sees_a_corrupted_limit():
@@ -223,9 +223,9 @@ def test_the_bound_for_uniform_starts_sees_a_corrupted_limit():
     theta0 = network.init(0.1, np.ones(7))
     limit = pb.flow_limit(problem, network, theta0)
     row = "(7), (8) corrected"
-    assert pb.verify(problem, network, theta0, limit)[row].verdict == Outcome.HOLDS
+    assert pb.verify(problem, network, theta0, limit)[row].verdict == Verdict.HOLDS
     wrong = at(limit, largest(problem), 2)
-    assert pb.verify(problem, network, theta0, wrong)[row].verdict == Outcome.VIOLATED
+    assert pb.verify(problem, network, theta0, wrong)[row].verdict == Verdict.VIOLATED
 
 
 def test_every_row_has_a_corruption():
@@ -247,9 +247,9 @@ def test_depth_1(flows, key):
     given_chain, flow, limit = flows(key)
     row = "Lemma 3.6, (32)" if key[4] == "plain" else "Lemma 3.7, (33)"
     for solution in (flow, limit):
-        assert pb.verify(*given_chain, solution)[row].verdict == Outcome.HOLDS
+        assert pb.verify(*given_chain, solution)[row].verdict == Verdict.HOLDS
     corrupted = replace(flow, trajectory=Altered(flow.trajectory, log_x=first_log(0.01)))
-    assert pb.verify(*given_chain, corrupted)[row].verdict == Outcome.VIOLATED
+    assert pb.verify(*given_chain, corrupted)[row].verdict == Verdict.VIOLATED
 
 
 def test_collapse():
@@ -261,27 +261,27 @@ def test_collapse():
     for solution in (flow, pb.flow_limit(problem, network, theta0)):
         table = pb.verify(problem, network, theta0, solution)
         assert not table.violated, str(table)
-        assert table["dichotomy"].verdict == Outcome.HOLDS
+        assert table["dichotomy"].verdict == Verdict.HOLDS
         for row in ("Theorem 2.1(1) corrected", "(17) corrected", "(21) corrected", "radial bound"):
-            assert table[row].verdict == Outcome.NOT_MET
+            assert table[row].verdict == Verdict.NOT_MET
             assert "r_inf > 0" in {one.name for one in table[row].unmet}
     # The flow from a start that converges, said to be this one's.
     other = pb.gradient_flow(problem, network, network.init(1.0, np.sqrt([0.1, 0.9])))
-    assert pb.verify(problem, network, theta0, other)["dichotomy"].verdict == Outcome.VIOLATED
+    assert pb.verify(problem, network, theta0, other)["dichotomy"].verdict == Verdict.VIOLATED
 
 
 def test_what_is_missing_is_undecided(flows):
     given_chain, _, limit = flows(WN2)
     table = pb.verify(*given_chain, limit)
     for row in ("(12), (13)", "Lemma 3.5, (31) corrected", "Theorem 3.12, (51)", "(56), any ratio law", "local rate"):
-        assert table[row].verdict == Outcome.UNDECIDED
+        assert table[row].verdict == Verdict.UNDECIDED
         assert table[row].observed == "the solution has no trajectory"
     early = pb.verify(*given_chain, pb.gradient_flow(*given_chain, t_end=0.5, tol=0))
     assert not early.violated
     for row in ("Lemma 3.8, (40)", "Theorem 2.1(1) corrected", "dichotomy", "(17) corrected", "radial bound"):
-        assert early[row].verdict == Outcome.UNDECIDED
+        assert early[row].verdict == Verdict.UNDECIDED
     for row in ("Lemma 3.6, (32)", "Corollary 3.14, (54)", "Lemma 3.17, (56)", "Theorem 2.3(1)", "Lemma 3.9 corrected"):
-        assert early[row].verdict == Outcome.NOT_MET
+        assert early[row].verdict == Verdict.NOT_MET
 
 
 @pytest.mark.parametrize("keep_x", [False, True])
@@ -291,8 +291,8 @@ def test_descent_is_held_to_what_is_exact_for_it(flows, keep_x):
     table = pb.verify(*given_chain, run)
     assert not table.violated
     for row in ("Lemma 3.2 (descent)", "Lemma 3.3 (descent)", "Lemma 3.4 (descent)", "(1), (9)"):
-        assert table[row].verdict == Outcome.HOLDS
-    assert table["Lemma 3.7, (33)"].verdict == Outcome.UNDECIDED
+        assert table[row].verdict == Verdict.HOLDS
+    assert table["Lemma 3.7, (33)"].verdict == Verdict.UNDECIDED
     assert "drift" in table["Lemma 3.7, (33)"].observed
     path, theta = run.trajectory, run.theta
     for row, wrong in {
@@ -301,7 +301,7 @@ def test_descent_is_held_to_what_is_exact_for_it(flows, keep_x):
         "Lemma 3.3 (descent)": replace(run, theta=theta._replace(u=-theta.u)),
         "Lemma 3.4 (descent)": replace(run, trajectory=replace(path, loss=path.loss[::-1])),
     }.items():
-        assert pb.verify(*given_chain, wrong)[row].verdict == Outcome.VIOLATED
+        assert pb.verify(*given_chain, wrong)[row].verdict == Verdict.VIOLATED
 
 
 def test_the_table(flows):
@@ -315,7 +315,7 @@ def test_the_table(flows):
     assert len({tuple(i for i in range(len(line)) if line[i : i + 3] == " | ")[:4] for line in lines[2:]}) == 1
     assert table[0] == table["(1), (9)"] == next(iter(table))
     assert len(table[:3]) == 3
-    assert table.counts["holds"] == sum(row.verdict == Outcome.HOLDS for row in table)
+    assert table.counts["holds"] == sum(row.verdict == Verdict.HOLDS for row in table)
     with pytest.raises(KeyError, match="Lemma 4"):
         table["Lemma 4"]
     least = pb.minimal_l1(given_chain[0])
@@ -352,13 +352,13 @@ def test_a_collapse_that_cannot_be_is_seen(flows):
     zero = replace(
         limit, status=np.asarray(int(pb.Status.COLLAPSED)), x=0 * limit.x, log_x=limit.log_x - np.inf, r=np.float64(0.0)
     )
-    assert pb.verify(*given_chain, zero)["dichotomy"].verdict == Outcome.VIOLATED
+    assert pb.verify(*given_chain, zero)["dichotomy"].verdict == Verdict.VIOLATED
 
 
 def test_a_rate_that_is_too_fast_is_seen(flows):
     given_chain, flow, _ = flows((9, 1, 4, 2, "constant"))
     corrupted = replace(flow, trajectory=Altered(flow.trajectory, stretch=0.6))
-    assert pb.verify(*given_chain, corrupted)["local rate"].verdict == Outcome.VIOLATED
+    assert pb.verify(*given_chain, corrupted)["local rate"].verdict == Verdict.VIOLATED
 
 
 @pytest.mark.parametrize("law", [0.5, pb.PowerRatio(1.0, 2)])
@@ -371,7 +371,7 @@ def test_a_flow_that_was_stopped_early_contradicts_nothing(law):
     table = pb.verify(problem, network, theta0, flow)
     assert not table.violated, str(table)
     row = "Theorem 2.3(1)" if isinstance(law, pb.PowerRatio) else "Theorem 2.1(1) corrected"
-    assert table[row].verdict == Outcome.UNDECIDED
+    assert table[row].verdict == Verdict.UNDECIDED
 
 
 def test_the_norm_of_a_direction_may_be_rounded():

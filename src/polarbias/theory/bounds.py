@@ -1,4 +1,4 @@
-r"""Bounds on how far the limit of a flow is from minimal (weighted) l1 norm, each with its hypotheses as data.
+r"""Bounds on the excess of the (weighted) l1 norm of the limit of a flow, with their hypotheses as data.
 
 With :math:`w = x_0^{2-L}` and :math:`Q = \min_{z \in S_+} \lVert z \rVert_{w,1}`, the start enters through
 
@@ -22,11 +22,12 @@ from polarbias.mirror.reduced_form import ReducedForm
 from polarbias.problems.linear import LinearProblem
 from polarbias.problems.reference import Minimum
 from polarbias.solution import Solution
-from polarbias.theory.ends import depth_at_least, end, log_minimum, log_weights, solves, start
+from polarbias.theory.endpoint import endpoint, log_minimum, log_weights, reduced_form, solves
 from polarbias.theory.magnification import log_rho
-from polarbias.theory.statement import Bound, Hypothesis
+from polarbias.theory.statement import Bound, Hypothesis, depth_at_least
 
-_UNIFORM = 1e-12  # spread of log u0 up to which a direction counts as uniform
+_UNIFORM_TOL = 1e-12
+"""Spread of log u0 of a uniform direction: rounding of a normalized direction of 1e6 entries."""
 
 
 def l1_bound(
@@ -52,9 +53,9 @@ def l1_bound(
         with any ratio law. For a signed network S+ is that of the matrix [A, -A].
     limit
         The limit as a `Solution`, or as X of shape ``(N,)`` (both halves, shape ``(2 N,)``, for a signed network).
-        Needed where :math:`\rho` is not 1.
+        Required if :math:`\rho` is not 1.
     minimum
-        Q as a number or a `Minimum` with weights ``x0 ** (2 - L)``; a linear program finds it if it is not given.
+        Q as a number or a `Minimum` with weights ``x0 ** (2 - L)``; by default a linear program computes it.
 
     Returns
     -------
@@ -65,9 +66,9 @@ def l1_bound(
     Raises
     ------
     InvalidInput
-        A batch of runs, a network without a polar form, a limit of another shape or none where one is needed.
+        For a batch of runs, a network without a reduced form, a limit of another shape or a missing one.
     Inaccurate
-        The linear program could not be certified; give ``minimum``.
+        If the linear program could not be certified; give ``minimum``.
 
     Notes
     -----
@@ -87,7 +88,7 @@ def l1_bound(
     >>> bound.applies, round(bound.value, 6)
     (True, 0.177184)
     """
-    form = start(problem, network, theta0)
+    form = reduced_form(problem, network, theta0)
     source = f"{'(14)-(16)' if form.plain else '(14)-(16), (19)'} of arXiv:2305.05448v1"
     return _excess_bound(form, problem, network, limit, minimum, _Variant(source))
 
@@ -122,7 +123,7 @@ def sharp_l1_bound(
     >>> [round(value, 6) for value in bounds]
     [0.041767, 0.039126]
     """
-    form = start(problem, network, theta0)
+    form = reduced_form(problem, network, theta0)
     variant = _Variant("Hoelder's inequality in place of (14)-(16) of arXiv:2305.05448v1", sharp=True)
     return _excess_bound(form, problem, network, limit, minimum, variant)
 
@@ -167,14 +168,14 @@ def uniform_l1_bound(
     >>> uniform_l1_bound(problem, network, network.init(0.1, [1.0, 2.0])).applies
     False
     """
-    form = start(problem, network, theta0)
+    form = reduced_form(problem, network, theta0)
     source = f"{'(7)' if form.plain else '(8)'} of arXiv:2305.05448v1 for starts alpha 1"
     return _excess_bound(form, problem, network, limit, minimum, _Variant(source, uniform=True))
 
 
 @dataclass(frozen=True)
 class _Variant:
-    """One form of (16): its name, what its denominator subtracts, and whether it is for uniform directions."""
+    """One form of (16): ``sharp`` subtracts 2 in the denominator, ``uniform`` is for uniform directions."""
 
     source: str
     sharp: bool = False
@@ -212,8 +213,8 @@ def _excess_bound(
 
     hypotheses = [depth_at_least(form, 2)]
     if variant.uniform:
-        name = f"the direction is uniform: max log u0 - min log u0 <= {_UNIFORM:g}"
-        hypotheses.append(Hypothesis.at_most(name, float(np.ptp(form.log_u0)), _UNIFORM))
+        name = f"the direction is uniform: max log u0 - min log u0 <= {_UNIFORM_TOL:g}"
+        hypotheses.append(Hypothesis.at_most(name, float(np.ptp(form.log_u0)), _UNIFORM_TOL))
     name = f"log(rho^L Q / beta_1) > {'0' if variant.sharp else 'log c_L'}"
     hypotheses += [reachable, *converged, Hypothesis.above(name, distance, log_c)]
     norm = "||X||_1" if variant.uniform else "||X||_{w,1}"
@@ -223,12 +224,12 @@ def _excess_bound(
 def _magnified(
     form: ReducedForm, problem: LinearProblem, network: Any, limit: Solution | ArrayLike | None
 ) -> tuple[float, list[Hypothesis]]:
-    """Return log rho and what is assumed about the limit."""
+    """Return log rho and the hypotheses about the limit."""
     if limit is None:
         if not (form.plain or form.square):  # f = r^2: the same curve
             raise InvalidInput("with weight normalization the bound needs limit: rho depends on the limit's radius.")
         return 0.0, []
-    last = end(network, form, limit)
+    last = endpoint(network, form, limit)
     return log_rho(form, last.r), [solves(problem, last)]
 
 
@@ -240,19 +241,19 @@ def excess(
     minimum: Minimum | ArrayLike | None = None,
     weighted: bool = True,
 ) -> float:
-    r"""Return the observed relative excess :math:`(\lVert X \rVert_{w,1} - Q) / Q`, what the bounds here bound.
+    r"""Return the observed relative excess :math:`(\lVert X \rVert_{w,1} - Q) / Q`.
 
     Parameters
     ----------
     problem, network, theta0, limit, minimum
         As for `l1_bound`; for a signed network the norm is that of both halves together.
     weighted
-        Whether :math:`w = x_0^{2-L}`; if not, w = 1.
+        True for :math:`w = x_0^{2-L}`, False for w = 1.
 
     Raises
     ------
     InvalidInput
-        As for `l1_bound`; S+ is empty, or Q = 0.
+        As for `l1_bound`, for an empty S+, or for Q = 0.
 
     Examples
     --------
@@ -262,9 +263,9 @@ def excess(
     >>> round(excess(problem, network, network.init(0.1, [1.0, 1.0]), limit=[0.2, 0.4]), 6)
     0.2
     """
-    form = start(problem, network, theta0)
+    form = reduced_form(problem, network, theta0)
     log_w = log_weights(form) if weighted else np.zeros(form.n)
     log_q, reachable = log_minimum(problem, form, log_w, minimum)
     if not reachable.held or not np.isfinite(log_q):
         raise InvalidInput("the relative excess needs a nonempty S+ with positive minimal norm.")
-    return float(np.expm1(logsumexp(log_w + end(network, form, limit).log_x) - log_q))
+    return float(np.expm1(logsumexp(log_w + endpoint(network, form, limit).log_x) - log_q))

@@ -1,8 +1,8 @@
-r"""What a verification looks at: one solution, its trajectory at chosen times, and the exact limit that it is held to.
+r"""Quantities of one solution that its verification uses, computed once.
 
-The end X of a flow that is stopped at a small residual is the exact limit of the same flow for the right-hand side
+The end X of a flow that stops at a small residual is the exact limit of the same flow for the right-hand side
 :math:`b' = A X`, because the invariant and the image under A determine the limit. So statements about limits are
-judged for b', without a tolerance for the way that is left to go.
+judged for b', without a tolerance for the remaining residual.
 """
 
 from __future__ import annotations
@@ -22,29 +22,42 @@ from polarbias.networks import Polar, WeightNormalization
 from polarbias.problems.linear import LinearProblem
 from polarbias.problems.reference import Minimum, minimal_l1
 from polarbias.solution import CollapseStatus, Solution, Status
-from polarbias.theory.ends import End, end
-from polarbias.theory.invariants import moved_off_rows
-
-STRETCHES, NODES = 96, 6
-"""A trajectory is looked at on this many stretches of equally many accepted steps, with as many Gauss nodes in each."""
-
-LONGEST = 40
-"""Accepted steps that a stretch may have; of longer trajectories there are more stretches."""
-
-LIMIT_ACCURACY = 1e-7
-"""To what a limit without a trajectory is held, relative."""
-
-ROUNDING = 1e-11
-"""What rounding, of linear programs as well, may add to a relative excess."""
+from polarbias.theory.endpoint import Endpoint, endpoint
+from polarbias.theory.invariants import relative_drift
+from polarbias.theory.statement import Hypothesis
 
 
 @dataclass(frozen=True)
-class Course:
-    """A trajectory at chosen times; arrays begin with the axis of time, K times in all.
+class Options:
+    """Sampling and tolerances of a verification; sizes are relative unless stated otherwise."""
+
+    intervals: int = 96  # of a trajectory, with equally many accepted steps each
+    longest: int = 40  # accepted steps in an interval; longer trajectories have more intervals
+    nodes: int = 6  # Gauss nodes in an interval
+    limit_tol: float = 1e-7  # log X of a limit; `flow_limit` reaches 1e-10 on well-conditioned problems
+    solved_limit_tol: float = 1e-8  # residual of a limit that solves A X = b
+    solved_flow_tol: float = 1e-3  # residual of a stopped flow that approaches a solution
+    rounding_tol: float = 1e-11  # excess of an l1 norm, over minima of a linear program
+    record_tol: float = 1e-10  # two records of one quantity in a solution
+    distance_factor: float = 30.0  # multiples of the accuracy of log X by which limits of two flows may differ
+    quadrature_factor: float = 100.0  # multiples of the accuracy for the integral of a velocity over several steps
+    divergence_tol: float = 1e-3  # fall of a divergence, against the integral of its rate
+    sampling_tol: float = 0.01  # least value at sampled times, against the least one
+    near_tol: float = 0.01  # absolute change of log x below which the rate is the local one
+    local_tol: float = 0.1  # measured local rate
+    collapse_tol: float = 1e-6  # radius over r0 at the end of a collapse
+
+
+OPTIONS = Options()
+
+
+@dataclass(frozen=True)
+class SampledTrajectory:
+    """A trajectory at K times; the first axis of every array is time.
 
     Attributes
     ----------
-    t, r, loss
+    time, r, loss
         Times, norms of the factor (at depth 1 with weight normalization: r itself), losses, shape ``(K,)``.
     theta
         The network's parameters.
@@ -52,7 +65,7 @@ class Course:
         Logarithms and signs of the entries of X, of both halves for a signed network, shape ``(K, n)``.
     """
 
-    t: np.ndarray
+    time: np.ndarray
     r: np.ndarray
     loss: np.ndarray
     theta: Any
@@ -62,7 +75,7 @@ class Course:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """A solution with all that the statements need of it, computed once, when first asked for."""
+    """A solution with derived quantities that the statements compare."""
 
     problem: LinearProblem
     network: Any
@@ -74,45 +87,64 @@ class Evidence:
 
     @cached_property
     def kind(self) -> str:
-        """Return "flow" (with a trajectory as a function of time), "descent" (a thinned record) or "limit"."""
+        """Kind of solution: "flow" (a trajectory at all times), "descent" (records of some steps) or "limit"."""
         trajectory = self.solution.trajectory
         if trajectory is not None:
             return "flow" if hasattr(trajectory, "evaluate") else "descent"
         return "descent" if self.solution.log_x is None and self.solution.collapse_status is None else "limit"
 
     @property
-    def no_course(self) -> str:
-        """Why there is nothing to say about all times, or nothing."""
-        if self.kind == "flow":
-            return ""
-        if self.kind == "limit":
-            return "the solution has no trajectory"
-        return "descent follows the flow to O(dt) only"
+    def no_trajectory(self) -> str:
+        """Reason against statements about all times; empty for a flow."""
+        reasons = {"flow": "", "limit": "the solution has no trajectory"}
+        return reasons.get(self.kind, "descent follows the flow to O(dt) only")
 
     @property
     def no_limit(self) -> str:
-        """Why there is nothing to say about the limit of the flow, or nothing."""
+        """Reason against statements about the limit of the flow; empty if the solution has one."""
         status = Status(int(self.solution.status))
         if self.kind == "descent":
             return "the end of descent is the limit of the flow to O(dt) only"
-        if status not in (Status.CONVERGED, Status.COLLAPSED):
-            return f"no limit is reached: {status.message}"
-        return ""
+        return "" if status in (Status.CONVERGED, Status.COLLAPSED) else f"no limit is reached: {status.message}"
+
+    @property
+    def no_direction(self) -> str:
+        """Reason against statements about the direction at the end; empty if it is known."""
+        return "the direction of X = 0 is not known" if self.kind == "limit" and self.collapsed else ""
 
     @property
     def tolerance(self) -> float:
         """Relative accuracy of the logarithms of X."""
-        return self.accuracy if self.kind == "flow" else LIMIT_ACCURACY
+        return self.accuracy if self.kind == "flow" else OPTIONS.limit_tol
 
     @property
     def collapsed(self) -> bool:
-        """Whether the solution says that it ended at X = 0."""
+        """True if the status of the solution is `Status.COLLAPSED`."""
         return int(self.solution.status) == Status.COLLAPSED
+
+    # Hypotheses that depend on the problem or on the solution.
+
+    @property
+    def reachable(self) -> Hypothesis:
+        """The hypothesis that S+ is not empty."""
+        return Hypothesis("S+ = {z >= 0, A z = b} is not empty", self.least is not None)
+
+    @property
+    def nonzero(self) -> Hypothesis:
+        """The hypothesis b != 0."""
+        return Hypothesis.above("||b|| > 0", self.size_b, 0.0)
+
+    @property
+    def nonzero_limit(self) -> Hypothesis:
+        """The hypothesis that the limit is not X = 0."""
+        return Hypothesis.above("r_inf > 0", 0.0 if self.collapsed else self.end_radius, 0.0)
+
+    # The problem and the end of the solution.
 
     @cached_property
     def matrix(self) -> np.ndarray:
         """A, or [A, -A] for a signed network, shape ``(M, n)``."""
-        return np.asarray((self.problem.signed() if self.form.signed else self.problem).A, np.float64)
+        return np.asarray(self._nonnegative(self.problem).A, np.float64)
 
     @cached_property
     def size_b(self) -> float:
@@ -120,16 +152,22 @@ class Evidence:
         return float(np.linalg.norm(self.problem.b))
 
     @cached_property
-    def end(self) -> End:
-        """The end of the solution, with the radius that it reports."""
-        return end(self.network, self.form, self.solution)
+    def x(self) -> np.ndarray:
+        """Signal at the end, shape ``(N,)``."""
+        return np.asarray(self.solution.x, np.float64)
+
+    @cached_property
+    def end(self) -> Endpoint:
+        """The end of the solution, with its reported radius."""
+        return endpoint(self.network, self.form, self.solution)
 
     @cached_property
     def end_sign(self) -> np.ndarray:
         """Signs of the factor at the end, shape ``(n,)``."""
-        if self.form.depth > 1 or self.solution.theta is None:
-            return np.ones(self.form.n) if self.form.depth > 1 else np.sign(self.solution.x)
-        return np.asarray(np.sign(self.network.factor(self.solution.theta)))
+        if self.form.depth > 1:
+            return np.ones(self.form.n)
+        theta = self.solution.theta
+        return np.asarray(np.sign(self.x if theta is None else self.network.factor(theta)))
 
     @property
     def end_radius(self) -> float:
@@ -140,41 +178,42 @@ class Evidence:
     @cached_property
     def residual(self) -> float:
         """Relative residual of the end, recomputed."""
-        missed = float(np.linalg.norm(self.problem.residual(np.asarray(self.solution.x, np.float64))))
-        return missed / self.size_b if self.size_b else missed
+        size = float(np.linalg.norm(self.problem.residual(self.x)))
+        return size / self.size_b if self.size_b else size
 
     @cached_property
     def reached(self) -> LinearProblem:
-        """The problem that the end solves exactly, A X = b'."""
-        return LinearProblem(self.problem.A, self.problem.apply(np.asarray(self.solution.x, np.float64)))
+        """The problem A X = b' that the end solves exactly."""
+        return LinearProblem(self.problem.A, self.problem.apply(self.x))
 
     @cached_property
     def collapse_status(self) -> CollapseStatus:
-        """What is known about collapse, from the start alone."""
+        """Result of the test for collapse from the start alone."""
         try:
-            return CollapseStatus(int(flow_limit(self.problem, self.network, self.theta0).collapse_status))  # type: ignore[arg-type]
+            limit = flow_limit(self.problem, self.network, self.theta0)
+            return CollapseStatus(int(limit.collapse_status))  # type: ignore[arg-type]
         except PolarbiasError:
             return CollapseStatus.UNDECIDED
 
     @cached_property
     def least(self) -> Minimum | None:
-        """The minimal l1 norm over S+ of the problem itself, None if S+ is empty or nothing could be certified."""
-        if self.minimum is not None:
-            return self.minimum
-        try:
-            return minimal_l1(self.problem.signed() if self.form.signed else self.problem)
-        except PolarbiasError:
-            return None
+        """The minimal l1 norm over S+; None if S+ is empty or the minimum has no certificate."""
+        return self.minimum or self._minimal_l1(self.problem)
 
     @cached_property
     def least_reached(self) -> Minimum | None:
-        """The same for b' = A X; the given minimum where X solves A X = b to rounding."""
-        if self.minimum is not None and self.residual <= ROUNDING:
-            return self.minimum
+        """The minimal l1 norm for b' = A X; the given minimum if X solves A X = b to rounding."""
+        given = self.minimum if self.residual <= OPTIONS.rounding_tol else None
+        return given or self._minimal_l1(self.reached)
+
+    def _minimal_l1(self, problem: LinearProblem) -> Minimum | None:
         try:
-            return minimal_l1(self.reached.signed() if self.form.signed else self.reached)
+            return minimal_l1(self._nonnegative(problem), nonnegative=True)
         except PolarbiasError:
             return None
+
+    def _nonnegative(self, problem: LinearProblem) -> LinearProblem:
+        return problem.signed() if self.form.signed else problem
 
     @cached_property
     def projection(self) -> Solution | None:
@@ -193,54 +232,64 @@ class Evidence:
         """Return the largest difference to another limit, relative to the largest entry of X; NaN without one."""
         if other is None:
             return np.nan
-        x = np.asarray(self.solution.x, np.float64)
-        return float(np.abs(x - other.x).max() / max(np.abs(x).max(), np.abs(other.x).max(), 1e-300))
+        return float(np.abs(self.x - other.x).max() / max(np.abs(self.x).max(), np.abs(other.x).max(), 1e-300))
 
     @cached_property
     def potential(self) -> Potential:
         """The potential of the run."""
         return Potential.from_form(self.form)
 
-    def course_at(self, times: np.ndarray) -> Course:
+    # The trajectory.
+
+    def sample(self, times: np.ndarray) -> SampledTrajectory:
         """Return the trajectory at these times."""
         states = self.solution.trajectory.evaluate(times)
-        theta = states.theta
-        factor = np.asarray(self.network.factor(theta))
-        r = np.asarray(theta.r if self.form.depth == 1 and isinstance(theta, Polar) else states.r)
-        return Course(times, r, np.asarray(states.loss), theta, np.asarray(states.log_x), np.sign(factor))
-
-    @cached_property
-    def course(self) -> Course:
-        """The trajectory at the ends of the stretches."""
-        return self.course_at(self._marks)
-
-    @cached_property
-    def inside(self) -> Course:
-        """The trajectory at the Gauss nodes, one stretch after the other."""
-        nodes = (1 + np.polynomial.legendre.leggauss(NODES)[0]) / 2
-        marks = self._marks
-        return self.course_at((marks[:-1, None] + np.diff(marks)[:, None] * nodes).ravel())
+        factor = np.asarray(self.network.factor(states.theta))
+        r = states.theta.r if self.form.depth == 1 and isinstance(states.theta, Polar) else states.r
+        return SampledTrajectory(
+            times, np.asarray(r), np.asarray(states.loss), states.theta, np.asarray(states.log_x), np.sign(factor)
+        )
 
     @cached_property
     def _marks(self) -> np.ndarray:
+        """Ends of the intervals."""
         accepted = np.asarray(self.solution.trajectory.time, np.float64)
-        count = min(max(STRETCHES, accepted.size // LONGEST), accepted.size - 1)
+        count = min(max(OPTIONS.intervals, accepted.size // OPTIONS.longest), accepted.size - 1)
         return np.asarray(accepted[np.unique(np.linspace(0, accepted.size - 1, count + 1).round().astype(int))])
 
+    @cached_property
+    def trajectory(self) -> SampledTrajectory:
+        """The trajectory at the ends of the intervals."""
+        return self.sample(self._marks)
+
+    @cached_property
+    def inner(self) -> SampledTrajectory:
+        """The trajectory at the Gauss nodes, one interval after the other."""
+        nodes = (1 + np.polynomial.legendre.leggauss(OPTIONS.nodes)[0]) / 2
+        return self.sample((self._marks[:-1, None] + np.diff(self._marks)[:, None] * nodes).ravel())
+
     def integral(self, values: np.ndarray) -> np.ndarray:
-        """Return the integral over each stretch of what has ``values`` at the nodes."""
-        weights = np.polynomial.legendre.leggauss(NODES)[1] / 2
-        marks = self._marks
-        shaped = values.reshape(marks.size - 1, NODES, -1)
-        found = np.einsum("knv,n->kv", shaped, weights) * np.diff(marks)[:, None]
-        return np.asarray(found.reshape((marks.size - 1, *values.shape[1:])))
+        """Return the integral over each interval of a quantity with these values at the nodes."""
+        weights = np.polynomial.legendre.leggauss(OPTIONS.nodes)[1] / 2
+        shaped = values.reshape(self._marks.size - 1, OPTIONS.nodes, -1)
+        found = np.einsum("knv,n->kv", shaped, weights) * np.diff(self._marks)[:, None]
+        return np.asarray(found.reshape((self._marks.size - 1, *values.shape[1:])))
 
-    def log_factor(self, course: Course) -> np.ndarray:
+    @property
+    def states(self) -> tuple[np.ndarray, np.ndarray]:
+        """Log X and r along the trajectory of a flow, otherwise at the end alone."""
+        if self.kind == "flow":
+            return self.trajectory.log_x, self.trajectory.r
+        return self.end.log_x[None], np.array([self.end.r])
+
+    def log_factor(self, samples: SampledTrajectory) -> np.ndarray:
         """Return the logarithms of the entries of x, shape ``(K, n)``."""
-        return course.log_x / self.form.depth
+        return samples.log_x / self.form.depth
 
-    def log_mirror(self, log_x: np.ndarray, r: np.ndarray) -> np.ndarray:
-        """Return log |u| + E(r) - E(r0), from X and r apart, shape ``(..., n)``; log |x| for the plain flow."""
+    # The invariant.
+
+    def log_v(self, log_x: np.ndarray, r: np.ndarray) -> np.ndarray:
+        """Return log |u| + E(r) - E(r0), for X and r separately, shape ``(..., n)``; log |x| for the plain flow."""
         log_factor = log_x / self.form.depth
         if self.form.plain:
             return log_factor
@@ -249,23 +298,22 @@ class Evidence:
         return np.asarray(log_factor - length[..., None] + np.asarray(rise)[..., None])
 
     def drift(self, log_v: np.ndarray, sign: np.ndarray) -> np.ndarray:
-        """Return how far log v (depth 2), else v^(2-L), has moved off the rows of A since the first row of log_v."""
+        """Return the move of log v (depth 2), else v^(2-L), off the rows of A since the first row of log_v."""
         power = 2 - self.form.depth
         if not power:
-            return moved_off_rows(self.problem, self.network, log_v, np.zeros(len(log_v)))
+            return relative_drift(self.problem, self.network, log_v, np.zeros(len(log_v)))
         scale = (power * log_v).max(-1)
-        return moved_off_rows(self.problem, self.network, sign * np.exp(power * log_v - scale[:, None]), scale)
+        return relative_drift(self.problem, self.network, sign * np.exp(power * log_v - scale[:, None]), scale)
 
     def invariant_drift(self) -> float:
         """Return the largest drift of the invariant, along the trajectory or, without one, at the end."""
-        start, sign = self.form.log_start, self.form.sign
         if self.kind == "flow":
-            log_x, r, signs = self.course.log_x, self.course.r, self.course.sign
+            log_x, r, sign = self.trajectory.log_x, self.trajectory.r, self.trajectory.sign
         else:
-            log_x, r, signs = self.end.log_x[None], np.array([self.end_radius]), self.end_sign[None]
-        first = self.log_mirror(start[None], np.array([self.form.r0]))
-        log_v = np.concatenate([first, self.log_mirror(log_x, r)])
+            log_x, r, sign = self.end.log_x[None], np.array([self.end_radius]), self.end_sign[None]
+        first = self.log_v(self.form.log_start[None], np.array([self.form.r0]))
+        log_v = np.concatenate([first, self.log_v(log_x, r)])
         # The sign of u is that of x over that of r.
-        direction = signs * (np.sign(r)[:, None] if not self.form.plain else 1.0)
-        own = sign * (np.sign(self.theta0.r) if isinstance(self.network, WeightNormalization) else 1.0)
+        direction = sign * (np.sign(r)[:, None] if not self.form.plain else 1.0)
+        own = self.form.sign * (np.sign(self.theta0.r) if isinstance(self.network, WeightNormalization) else 1.0)
         return float(self.drift(log_v, np.concatenate([own[None], direction])).max())

@@ -1,10 +1,10 @@
-r"""What the flow keeps: the invariants (32) and (33) for every depth and ratio law, the norm of u, and all signs.
+r"""Invariants (32) and (33) of the flow for every depth and ratio law, the norm of u, and signs.
 
 With :math:`P_A = A^\dagger A`, :math:`E'(r) = r / f(r)` and a unit direction u, the plain flow keeps
 
 .. math:: (I - P_A) \log x \quad (L = 2), \qquad (I - P_A)\, x^{2-L} \quad (L \ne 2),
 
-and the flow with weight normalization the same of :math:`u\, e^{E(r)}` in the place of x.
+and the flow with weight normalization the same function of :math:`u\, e^{E(r)}` instead of x.
 """
 
 from __future__ import annotations
@@ -30,9 +30,8 @@ from polarbias.runtime.pytree import tree_leaves, tree_map
 class Invariant(NamedTuple):
     """A conserved vector as ``value * exp(log_scale)``.
 
-    ``value`` has shape ``(..., n)``, n = 2 N for a signed network, ``log_scale`` shape ``(...)``. At depth 2 log_scale
-    is 0; at other depths it is the logarithm of the largest entry of the vector before the projection, so that value
-    neither overflows nor vanishes.
+    ``value`` has shape ``(..., n)``, n = 2 N for a signed network, ``log_scale`` shape ``(...)``: 0 at depth 2, and at
+    other depths the logarithm of the largest entry before the projection, so that value does not overflow.
     """
 
     value: np.ndarray
@@ -59,7 +58,7 @@ def invariant(problem: LinearProblem, network: Any, theta: Any) -> Invariant:
     Raises
     ------
     InvalidInput
-        Another network; parameters that the network does not allow or that do not fit the problem; A is not dense.
+        For another network, parameters that are not admitted or do not match the problem, or A not dense.
 
     References
     ----------
@@ -74,12 +73,12 @@ def invariant(problem: LinearProblem, network: Any, theta: Any) -> Invariant:
     array([-0.34657359,  0.34657359])
     """
     theta, _ = admitted(problem, network, theta, np.dtype(np.float64))
-    mirror, log_scale = _mirror_of(network, theta)
-    return Invariant(_off_rows(problem, network, mirror), log_scale)
+    vector, log_scale = _vector(network, theta)
+    return Invariant(_off_rows(problem, network, vector), log_scale)
 
 
 def drift(problem: LinearProblem, network: Any, thetas: Any) -> np.ndarray:
-    r"""Return how far the invariant has moved since the first point of a trajectory, relative to its size.
+    r"""Return the change of the invariant since the first point of a trajectory, relative to its size.
 
     Parameters
     ----------
@@ -97,7 +96,7 @@ def drift(problem: LinearProblem, network: Any, thetas: Any) -> np.ndarray:
     Raises
     ------
     InvalidInput
-        As for `invariant`; no point.
+        As for `invariant`, or for an empty trajectory.
 
     References
     ----------
@@ -113,13 +112,11 @@ def drift(problem: LinearProblem, network: Any, thetas: Any) -> np.ndarray:
     array([0.      , 0.      , 0.070458])
     """
     points = along(problem, network, thetas)
-    return moved_off_rows(problem, network, *_mirror_of(network, points))
+    return relative_drift(problem, network, *_vector(network, points))
 
 
 def flow_drift(problem: LinearProblem, network: Any, trajectory: FlowTrajectory, t: ArrayLike) -> np.ndarray:
-    r"""Return how far the invariant of one flow has moved since the first of the times t, relative to its size.
-
-    This is `drift` from the logarithms of X, and stays accurate where entries of the parameters underflow.
+    r"""Return the `drift` of one flow at times t from the logarithms of X, accurate if parameters underflow.
 
     Parameters
     ----------
@@ -138,7 +135,7 @@ def flow_drift(problem: LinearProblem, network: Any, trajectory: FlowTrajectory,
     Raises
     ------
     InvalidInput
-        Another network or a batch; times outside the flow.
+        For another network, a batch, or times outside the flow.
 
     References
     ----------
@@ -158,22 +155,21 @@ def flow_drift(problem: LinearProblem, network: Any, trajectory: FlowTrajectory,
     if trajectory.batch_shape or inner.degree < 2:
         raise InvalidInput("flow_drift takes one run of depth 2 or more; index the trajectory of a batch.")
     states = trajectory.evaluate(t)
-    log_factor = states.log_x / inner.degree
-    if inner is network:
-        return moved_off_rows(problem, network, *_powers(inner.degree, log_factor, np.ones_like(log_factor)))
-    log_u = log_factor - np.log(states.r)[:, None]
-    rise = _pace(network, _length(states.theta.u[0])) * network.ratio.E(states.r)
-    return moved_off_rows(problem, network, *_powers(inner.degree, log_u + rise[:, None], np.ones_like(log_u)))
+    log_v = states.log_x / inner.degree
+    if inner is not network:
+        rise = _time_scale(network, _length(states.theta.u[0])) * network.ratio.E(states.r)
+        log_v = log_v + (rise - np.log(states.r))[:, None]
+    return relative_drift(problem, network, *_power(inner.degree, log_v, np.ones_like(log_v)))
 
 
-def moved_off_rows(problem: LinearProblem, network: Any, mirror: np.ndarray, log_scale: np.ndarray) -> np.ndarray:
-    """Return the drift of the vectors ``mirror * exp(log_scale)``, whose first axis is time, as `drift` defines it."""
+def relative_drift(problem: LinearProblem, network: Any, vector: np.ndarray, log_scale: np.ndarray) -> np.ndarray:
+    """Return the `drift` of the vectors ``vector * exp(log_scale)``, whose first axis is time."""
     # The axes of a batch of problems must come first for the projection, so time goes last.
-    mirror, log_scale = np.moveaxis(mirror, 0, -2), np.moveaxis(log_scale, 0, -1)
-    # One scale for both points of each comparison, the larger, so that neither overflows.
+    vector, log_scale = np.moveaxis(vector, 0, -2), np.moveaxis(log_scale, 0, -1)
+    # Both points of each comparison get the larger scale, so that neither overflows.
     scale = np.maximum(log_scale, log_scale[..., :1])
-    before = mirror[..., :1, :] * np.exp(log_scale[..., :1] - scale)[..., None]
-    change = mirror * np.exp(log_scale - scale)[..., None] - before
+    before = vector[..., :1, :] * np.exp(log_scale[..., :1] - scale)[..., None]
+    change = vector * np.exp(log_scale - scale)[..., None] - before
     moved = norm(_off_rows(problem, network, change))
     size = np.maximum(norm(_off_rows(problem, network, before)), norm(change))
     return np.moveaxis(np.divide(moved, size, out=np.zeros_like(moved), where=size > 0), -1, 0)
@@ -224,17 +220,17 @@ def norm_drift(problem: LinearProblem, network: Any, thetas: Any) -> np.ndarray:
 
 
 def signs_kept(thetas: Any) -> np.ndarray:
-    """Return whether every parameter keeps the sign that it has at the first point, shape ``(K,)``.
+    """Return True for the points of a trajectory with the signs of the first point, shape ``(K,)``.
 
     Parameters
     ----------
     thetas
-        As for `drift`, of any network; an entry that is 0 has not kept its sign.
+        As for `drift`, of any network; an entry of 0 has no sign.
 
     Raises
     ------
     InvalidInput
-        No point, or leaves that are not real numbers.
+        For an empty trajectory, or leaves that are not real numbers.
 
     References
     ----------
@@ -253,7 +249,7 @@ def signs_kept(thetas: Any) -> np.ndarray:
 
 
 def along(problem: LinearProblem, network: Any, thetas: Any) -> Any:
-    """Return a trajectory as parameters whose leaves begin with the axis of time, once all is found to fit."""
+    """Return a trajectory as parameters with a leading axis of time, checked against problem and network."""
     stacked = _stacked(thetas)
     admitted(problem, network, tree_map(operator.itemgetter(0), stacked), np.dtype(np.float64))
     network.validate(stacked)
@@ -265,8 +261,7 @@ def _stacked(thetas: Any) -> Any:
         if not thetas:
             raise InvalidInput("thetas holds no point.")
         points = [_arrays(theta) for theta in thetas]
-        kinds = {repr(tree_map(np.shape, point)) for point in points}
-        if len(kinds) > 1:
+        if len({repr(tree_map(np.shape, point)) for point in points}) > 1:
             raise InvalidInput("thetas must hold parameters of one kind and shape.")
         return tree_map(lambda *leaves: np.stack(leaves), *points)
     stacked = _arrays(thetas)
@@ -277,12 +272,10 @@ def _stacked(thetas: Any) -> Any:
 
 
 def _arrays(theta: Any) -> Any:
-    """Return theta with NumPy leaves; lists, which are no parameters of the networks here, count as arrays."""
-
-    def array(leaf: Any) -> np.ndarray:
-        return real_array(leaf, "thetas").astype(np.float64)
-
-    return tree_map(array, theta, is_leaf=lambda node: isinstance(node, list))
+    """Return theta with NumPy leaves; lists count as arrays."""
+    return tree_map(
+        lambda leaf: real_array(leaf, "thetas").astype(np.float64), theta, is_leaf=lambda node: isinstance(node, list)
+    )
 
 
 def _require_direction(network: Any) -> None:
@@ -291,7 +284,7 @@ def _require_direction(network: Any) -> None:
 
 
 def _inner(network: Any) -> Any:
-    """Return the plain network of a run whose invariant is known."""
+    """Return the plain network inside a network with a known invariant."""
     inner = network.inner if isinstance(network, WeightNormalization) else network
     if not is_power(inner):
         raise InvalidInput(
@@ -301,34 +294,34 @@ def _inner(network: Any) -> Any:
     return inner
 
 
-def _pace(network: WeightNormalization, length: Any) -> Any:
-    """Return what E is multiplied by for a direction of another norm or rate than 1 (Lemma 3.1)."""
+def _time_scale(network: WeightNormalization, length: Any) -> Any:
+    """Return the factor of E for a direction of another norm or rate than 1 (Lemma 3.1)."""
     return np.asarray(network.direction_rate) / length**2
 
 
-def _powers(depth: int, log_x: np.ndarray, sign: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return log x, or x^(2 - L) up to the factor exp(log_scale), and log_scale."""
+def _power(depth: int, log_v: np.ndarray, sign: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return log v at depth 2, else v^(2 - L), as values and log_scale."""
     if depth == 2:
-        return log_x, np.zeros(log_x.shape[:-1])
-    exponents = (2 - depth) * log_x
+        return log_v, np.zeros(log_v.shape[:-1])
+    exponents = (2 - depth) * log_v
     log_scale = exponents.max(-1)
     return sign * np.exp(exponents - log_scale[..., None]), log_scale
 
 
-def _mirror_of(network: Any, theta: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the vector before the projection, up to the factor exp(log_scale), and log_scale."""
+def _vector(network: Any, theta: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the vector before the projection as values and log_scale."""
     inner = _inner(network)
-    polar = inner is not network
-    x = np.asarray(theta.u if polar else network.factor(theta))
-    log_x = np.log(np.abs(x))
-    if polar:
+    x = np.asarray(network.factor(theta) if inner is network else theta.u)
+    log_v = np.log(np.abs(x))
+    if inner is not network:
         length = _length(x)
-        log_x = log_x + (_pace(network, length) * network.ratio.E(np.abs(theta.r)) - np.log(length))[..., None]
-    return _powers(inner.degree, log_x, np.sign(x))
+        rise = _time_scale(network, length) * network.ratio.E(np.abs(theta.r))
+        log_v = log_v + (rise - np.log(length))[..., None]
+    return _power(inner.degree, log_v, np.sign(x))
 
 
 def _length(u: np.ndarray) -> np.ndarray:
-    """Return the norm of u, whatever the size of its entries."""
+    """Return the norm of u without overflow or underflow."""
     size = np.abs(u).max(-1)
     return np.asarray(size * norm(u / size[..., None]))
 
@@ -347,12 +340,12 @@ def _off_rows(problem: LinearProblem, network: Any, vectors: np.ndarray) -> np.n
 def _project_out(problem: LinearProblem, vectors: np.ndarray) -> np.ndarray:
     require_dense(problem, "the projection on the rows of A")
     out = np.empty_like(vectors)
-    for at in np.ndindex(problem.batch_shape):
-        A = np.asarray(problem.A[at], np.float64)
+    for index in np.ndindex(problem.batch_shape):
+        A = np.asarray(problem.A[index], np.float64)
         _, sizes, rows = np.linalg.svd(A, full_matrices=False)
         rows = rows[sizes > max(A.shape) * np.finfo(np.float64).eps * sizes[0]]
-        kept = vectors[at]
-        for _ in range(2):  # the second pass removes what rounding left of the first
-            kept = kept - (kept @ rows.T) @ rows
-        out[at] = kept
+        rest = vectors[index]
+        for _ in range(2):  # the second projection removes the rounding errors of the first
+            rest = rest - (rest @ rows.T) @ rows
+        out[index] = rest
     return out

@@ -21,8 +21,8 @@ from polarbias.problems.linear import LinearProblem, require_dense
 from polarbias.problems.reference import Minimum
 from polarbias.runtime.options import positive_number
 from polarbias.solution import Solution
-from polarbias.theory.ends import constant_ratio, end, end_radius, log_minimum, solves, start
-from polarbias.theory.statement import Bound, Hypothesis
+from polarbias.theory.endpoint import endpoint, limit_radius, log_minimum, reduced_form, solves
+from polarbias.theory.statement import Bound, Hypothesis, constant_ratio
 
 
 def log_magnification(problem: LinearProblem, network: Any, theta0: Any, limit: Solution | ArrayLike) -> float:
@@ -50,7 +50,7 @@ def log_magnification(problem: LinearProblem, network: Any, theta0: Any, limit: 
     Raises
     ------
     InvalidInput
-        A batch of runs, a network without a polar form, a limit of another shape.
+        For a batch of runs, a network without a reduced form, or a limit of another shape.
 
     Examples
     --------
@@ -61,12 +61,12 @@ def log_magnification(problem: LinearProblem, network: Any, theta0: Any, limit: 
     >>> round(log_magnification(problem, network, theta0, limit=2.0), 6)
     14.306853
     """
-    form = start(problem, network, theta0)
-    return log_rho(form, end_radius(network, form, limit))
+    form = reduced_form(problem, network, theta0)
+    return log_rho(form, limit_radius(network, form, limit))
 
 
 def log_rho(form: ReducedForm, r: float) -> float:
-    """Return the logarithm of the magnification factor for a limit of radius r."""
+    """Return log rho for a limit of radius r."""
     if form.plain:
         return 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -74,7 +74,7 @@ def log_rho(form: ReducedForm, r: float) -> float:
 
 
 def magnification(problem: LinearProblem, network: Any, theta0: Any, limit: Solution | ArrayLike) -> float:
-    r"""Return :math:`\rho`, infinite where it overflows; parameters and errors as for `log_magnification`.
+    r"""Return :math:`\rho`, or inf if it overflows, with the parameters and errors of `log_magnification`.
 
     References
     ----------
@@ -97,7 +97,7 @@ def magnification_bound(problem: LinearProblem, network: Any, theta0: Any, limit
 
     .. math:: \min(\eta, r_\infty^2) \le r_0^2 \le \max(\eta, r_\infty^2) .
 
-    Parameters and errors as for `log_magnification`; the exact condition is `magnifying_radii`.
+    Parameters and errors are those of `log_magnification`; the exact condition is `magnifying_radii`.
 
     References
     ----------
@@ -111,9 +111,9 @@ def magnification_bound(problem: LinearProblem, network: Any, theta0: Any, limit
     >>> magnification_bound(problem, network, network.init(1.0, [1.0, 1.0]), limit=2.0).applies
     True
     """
-    form = start(problem, network, theta0)
+    form = reduced_form(problem, network, theta0)
     eta, constant = constant_ratio(form)
-    r2, r0 = end_radius(network, form, limit) ** 2, form.r0**2
+    r2, r0 = limit_radius(network, form, limit) ** 2, form.r0**2
     low, high = (min(eta, r2), max(eta, r2)) if constant.held else (np.nan, np.nan)
     hypotheses = [
         constant,
@@ -148,12 +148,12 @@ def magnifying_radii(law: RatioLaw, limit_radius: float, time_scale: float = 1.0
     Returns
     -------
     tuple of pairs
-        Lower and upper ends; 0 and inf stand for the open ends of the axis.
+        Lower and upper ends; 0 and inf mark unbounded intervals.
 
     Raises
     ------
     InvalidInput
-        Another law, or a radius or time_scale that is not positive.
+        For another law, or a radius or time_scale that is not positive.
 
     References
     ----------
@@ -187,13 +187,12 @@ def radius_bound(
     .. math:: r_\infty^2 = \lVert X_\infty \rVert_{2/L}^{2/L} \ge \min_{z \in S_+} \lVert z \rVert_{2/L}^{2/L}
               \ge Q^{2/L}, \qquad Q = \min_{z \in S_+} \lVert z \rVert_1 .
 
-    At depth 2 the last step is an equality. Above, the middle term is a concave minimisation, which Q bounds from
-    below; at depth 1 the bound is the square of the minimal l2 norm.
+    At depth 2 the last step is an equality; at depth 1 the bound is the square of the minimal l2 norm.
 
     Parameters
     ----------
     problem, network, theta0, limit
-        As for `log_magnification`, without the radius as a limit.
+        As for `log_magnification`; ``limit`` is no radius.
     minimum
         Q (at depth 1 the minimal l2 norm) as a number or a `Minimum`; computed if not given.
 
@@ -204,7 +203,7 @@ def radius_bound(
 
     References
     ----------
-    arXiv:2305.05448v1, equation (21), for limits that solve A X = b: a flow that collapses does not.
+    arXiv:2305.05448v1, equation (21), which excludes collapse.
 
     Examples
     --------
@@ -214,8 +213,8 @@ def radius_bound(
     >>> radius_bound(problem, network, network.init(1.0, [1.0, 1.0]), limit=[0.2, 0.4]).value
     0.5
     """
-    form = start(problem, network, theta0)
-    last = end(network, form, limit)
+    form = reduced_form(problem, network, theta0)
+    last = endpoint(network, form, limit)
     if form.depth == 1 and minimum is None:
         require_dense(problem, "the minimal l2 norm")
         minimum = float(np.linalg.norm(np.linalg.lstsq(problem.A, problem.b, rcond=None)[0]))

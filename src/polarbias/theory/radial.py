@@ -19,10 +19,11 @@ from polarbias.problems.linear import LinearProblem
 from polarbias.problems.reference import Minimum, minimal_l1
 from polarbias.runtime.arrays import real_array
 from polarbias.solution import Solution
-from polarbias.theory.ends import constant_ratio, end, halves, log_minimum, signal, solves, start, stays_away
-from polarbias.theory.statement import Bound, Hypothesis
+from polarbias.theory.endpoint import endpoint, halves, log_minimum, reduced_form, signal, solves
+from polarbias.theory.statement import Bound, Hypothesis, constant_ratio, depth_two, no_collapse
 
-_MEMBER = 1e-9  # relative residual up to which z counts as a point of S+
+_RESIDUAL_TOL = 1e-9
+"""Relative residual of a point of S+: that of minima of a linear program, which HiGHS certifies to 1e-10."""
 
 
 def radial_l1_bound(
@@ -44,15 +45,15 @@ def radial_l1_bound(
     problem, network, theta0
         As for `l1_bound`, depth 2 with weight normalization.
     limit
-        The limit; if it is given, that it solves A X = b is a hypothesis. If not, a sufficient condition for this
-        takes its place: the start has a smaller loss than X = 0.
+        The limit, with the hypothesis that it solves A X = b. Without it, the hypothesis is a sufficient condition:
+        the start has a smaller loss than X = 0.
     minimum
         A minimal l1 solution, for the matrix [A, -A] if the network is signed; computed if not given.
 
     Raises
     ------
     InvalidInput
-        As for `l1_bound`; ``minimum`` without its minimiser.
+        As for `l1_bound`, or for ``minimum`` without its minimiser.
 
     Notes
     -----
@@ -68,27 +69,27 @@ def radial_l1_bound(
     >>> round(radial_l1_bound(problem, network, network.init(0.2, [1.0, 1.0])).value, 6)
     0.007415
     """
-    form = start(problem, network, theta0)
+    form = reduced_form(problem, network, theta0)
     eta, constant = constant_ratio(form)
     if minimum is not None and not isinstance(minimum, Minimum):
         raise InvalidInput(f"minimum must be a Minimum, because the bound needs a minimiser, got {minimum!r}.")
     log_q, reachable = log_minimum(problem, form, np.zeros(form.n), minimum)
     hypotheses = [
-        Hypothesis("L = 2", form.depth == 2, form.depth, 2),
+        depth_two(form),
         constant,
         reachable,
         Hypothesis.above("Q > 0", np.exp(log_q), 0.0),
-        stays_away(problem, form) if limit is None else solves(problem, end(network, form, limit)),
+        no_collapse(problem, form) if limit is None else solves(problem, endpoint(network, form, limit)),
     ]
 
     def value() -> float:
         best = minimum or minimal_l1(problem.signed() if form.signed else problem)
         Q = float(best.value)
-        ahead = Q - form.r0**2
+        excess = Q - form.r0**2
         product = 4 * eta * Q * _divergence(halves(best.x, form) / Q, form)
-        root = float(np.hypot(ahead, np.sqrt(product)))
-        # Whichever of the two forms does not cancel.
-        return product / (2 * (root + ahead)) if ahead > 0 else (root - ahead) / 2
+        root = float(np.hypot(excess, np.sqrt(product)))
+        # Both forms are equal; each avoids cancellation for one sign.
+        return product / (2 * (root + excess)) if excess > 0 else (root - excess) / 2
 
     return Bound.concluded(
         "||X||_1 - Q <= value", "first-order condition of the Bregman projection on S+", hypotheses, value
@@ -96,7 +97,7 @@ def radial_l1_bound(
 
 
 def radius_band(problem: LinearProblem, network: Any, theta0: Any, z: ArrayLike) -> Bound:
-    r"""Return how far the squared radius can be from :math:`Z = \lVert z \rVert_1`, z in S+, at any time, at depth 2.
+    r"""Return a bound on :math:`|r(t)^2 - Z|` at all times at depth 2, for :math:`Z = \lVert z \rVert_1` and z in S+.
 
     .. math:: |r(t)^2 - Z| \le \sqrt{(Z - r_0^2)^2 + 2 \eta Z\, \mathrm{KL}(z / Z \,\|\, u_0^2)} .
 
@@ -110,12 +111,12 @@ def radius_band(problem: LinearProblem, network: Any, theta0: Any, z: ArrayLike)
     Raises
     ------
     InvalidInput
-        As for `l1_bound`; z has another shape.
+        As for `l1_bound`, or for z of another shape.
 
     Notes
     -----
     The right-hand side squared is :math:`4 \eta` times the Bregman divergence from the start to z, which the flow
-    does not increase, collapse or not.
+    does not increase, also in a collapse.
 
     Examples
     --------
@@ -125,20 +126,20 @@ def radius_band(problem: LinearProblem, network: Any, theta0: Any, z: ArrayLike)
     >>> round(radius_band(problem, network, network.init(0.2, [1.0, 1.0]), [0.0, 0.5]).value, 6)
     0.467474
     """
-    form = start(problem, network, theta0)
+    form = reduced_form(problem, network, theta0)
     eta, constant = constant_ratio(form)
     point = real_array(z, "z").astype(np.float64)
     if point.shape not in ((problem.n,), (form.n,)):
         raise InvalidInput(f"z must have shape ({form.n},), got {point.shape}.")
     parts = halves(point, form)
     lowest = float(parts.min())
-    missed = float(np.linalg.norm(problem.residual(signal(point, form))))
-    Z = float(np.abs(parts).sum())
+    residual = float(np.linalg.norm(problem.residual(signal(point, form))))
+    allowed, Z = _RESIDUAL_TOL * float(np.linalg.norm(problem.b)), float(np.abs(parts).sum())
     hypotheses = [
-        Hypothesis("L = 2", form.depth == 2, form.depth, 2),
+        depth_two(form),
         constant,
         Hypothesis.at_most("0 <= min z", 0.0, lowest),
-        Hypothesis.at_most(f"||A z - b|| <= {_MEMBER:g} ||b||", missed, _MEMBER * float(np.linalg.norm(problem.b))),
+        Hypothesis.at_most(f"||A z - b|| <= {_RESIDUAL_TOL:g} ||b||", residual, allowed),
         Hypothesis.above("||z||_1 > 0", Z, 0.0),
     ]
     return Bound.concluded(

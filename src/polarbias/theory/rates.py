@@ -1,4 +1,4 @@
-r"""How fast the loss falls: a bound along a whole trajectory, and the exact rate near the limit."""
+r"""Rates of convergence: a bound along a whole trajectory, and the exact rate near the limit."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from polarbias.networks.base import norm
 from polarbias.problems.linear import LinearProblem, require_dense
 from polarbias.runtime.pytree import tree_map
 from polarbias.solution import Solution
-from polarbias.theory.ends import end, start
+from polarbias.theory.endpoint import endpoint, reduced_form
 from polarbias.theory.invariants import along
 from polarbias.theory.statement import Bound, Hypothesis
 
-_CANDIDATES = 32  # index sets among which `loss_rate` chooses, one singular value decomposition each
+_CANDIDATES = 32
+"""Index sets that `loss_rate` compares, one singular value decomposition each."""
 
 
 @dataclass(frozen=True, eq=False)
 class LocalRate:
-    """Linearisation of the flow at its limit: the residual obeys R' = -K R there.
+    """Linearization of the flow at its limit, R' = -K R.
 
     Attributes
     ----------
     K
         Symmetric, positive semidefinite, shape ``(M, M)``.
     rate
-        Its smallest eigenvalue on the range of A: in the end ``||R||`` falls like ``exp(-rate t)``.
+        Smallest eigenvalue of K on the range of A: ``||R||`` falls like ``exp(-rate t)`` near the limit.
     fastest
-        Its largest eigenvalue; ``fastest / rate`` is the stiffness, and explicit Euler is stable up to the step
+        Largest eigenvalue of K; ``fastest / rate`` is the stiffness, and explicit Euler is stable up to the step
         ``2 / fastest``.
     """
 
@@ -60,7 +61,7 @@ def local_rate(problem: LinearProblem, network: Any, theta0: Any, limit: Solutio
     Raises
     ------
     InvalidInput
-        A batch of runs, a network without a polar form, a limit of another shape or at radius 0; A is not dense.
+        For a batch of runs, a network without a reduced form, a limit of another shape or radius 0, or A not dense.
 
     Examples
     --------
@@ -70,8 +71,8 @@ def local_rate(problem: LinearProblem, network: Any, theta0: Any, limit: Solutio
     >>> round(local_rate(problem, network, network.init(1.0, [1.0, 1.0]), [0.2, 0.4]).rate, 6)
     3.6
     """
-    form = start(problem, network, theta0)
-    last = end(network, form, limit)
+    form = reduced_form(problem, network, theta0)
+    last = endpoint(network, form, limit)
     if not last.r > 0:
         raise InvalidInput("the limit has radius 0: there is no solution to converge to.")
     A = _matrix(problem, form, "local_rate")
@@ -80,7 +81,7 @@ def local_rate(problem: LinearProblem, network: Any, theta0: Any, limit: Solutio
         s = last.r**2
         b = np.asarray(problem.b, np.float64)
         f = float(form.f(s))
-        # form.f is for a direction that moves at rate 1, a clock that runs `time_scale` times as fast.
+        # form.f is the law for a direction that moves at rate 1.
         K = form.time_scale * (s * K - form.depth * (1 - f / s) * np.outer(b, b))
     left, sizes, _ = np.linalg.svd(A, full_matrices=False)
     basis = left[:, sizes > max(A.shape) * np.finfo(np.float64).eps * sizes[0]]
@@ -89,7 +90,7 @@ def local_rate(problem: LinearProblem, network: Any, theta0: Any, limit: Solutio
 
 
 def loss_rate(problem: LinearProblem, network: Any, thetas: Any, support: ArrayLike | None = None) -> Bound:
-    r"""Return a rate c at which the loss falls along a trajectory.
+    r"""Return a lower bound c on the rate of decrease of the loss along a trajectory.
 
     .. math:: \mathcal L(t) \le \mathcal L(t_0)\, e^{-c (t - t_0)}, \qquad
               c = \min(c_r, c_u c_x^2 |I|)\; 2 L\, c_x^{2L-2}\, \sigma_{\min}(A_I^\top)^2 ,
@@ -103,7 +104,7 @@ def loss_rate(problem: LinearProblem, network: Any, thetas: Any, support: ArrayL
         One problem and a network as for `l1_bound`.
     thetas
         Points of a trajectory of one run: a sequence of parameters, or parameters with one leading axis for time.
-        Between them, r and the entries are taken to stay above their least sampled values.
+        The bound assumes that r and the entries stay above their least sampled values in between.
     support
         The index set I, integers; N counts both halves of a signed network. By default the best of up to 32
         sets, those of the k entries that stay largest for k from M to N.
@@ -116,7 +117,7 @@ def loss_rate(problem: LinearProblem, network: Any, thetas: Any, support: ArrayL
     Raises
     ------
     InvalidInput
-        More than one run, a support that is empty or out of range; A is not dense.
+        For more than one run, a support that is empty or out of range, or A not dense.
 
     Notes
     -----
@@ -138,16 +139,16 @@ def loss_rate(problem: LinearProblem, network: Any, thetas: Any, support: ArrayL
     5.76
     """
     points = along(problem, network, thetas)
-    form = start(problem, network, tree_map(operator.itemgetter(0), points))
+    form = reduced_form(problem, network, tree_map(operator.itemgetter(0), points))
     least = np.abs(network.factor(points)).min(0)
     A = _matrix(problem, form, "loss_rate")
     if support is not None:
-        chosen = np.unique(np.asarray(support))
-        if chosen.ndim != 1 or not chosen.size or chosen.dtype.kind not in "iu":
+        indices = np.unique(np.asarray(support))
+        if indices.ndim != 1 or not indices.size or indices.dtype.kind not in "iu":
             raise InvalidInput(f"support must be a nonempty list of integers, got {support!r}.")
-        if chosen[0] < 0 or chosen[-1] >= least.size:
+        if indices[0] < 0 or indices[-1] >= least.size:
             raise InvalidInput(f"support must hold indices from 0 to {least.size - 1}, got {support!r}.")
-        candidates = [chosen]
+        candidates = [indices]
     else:
         order = np.argsort(-least, kind="stable")
         sizes = np.unique(np.geomspace(min(A.shape), order.size, _CANDIDATES).round().astype(int))
@@ -158,13 +159,13 @@ def loss_rate(problem: LinearProblem, network: Any, thetas: Any, support: ArrayL
         c_u = float(np.min(network.direction_rate / norm(points.u) ** 2))
     depth = form.depth
 
-    def exponent(chosen: np.ndarray) -> tuple[float, float, float]:
-        c_x = float(least[chosen].min())
-        smallest = _row_rank_value(A[:, chosen])
-        pace = 1.0 if form.plain else min(c_r, c_u * c_x**2 * chosen.size)
-        return pace * 2 * depth * c_x ** (2 * depth - 2) * smallest**2, c_x, smallest
+    def rate_of(indices: np.ndarray) -> tuple[float, float, float]:
+        c_x = float(least[indices].min())
+        smallest = _smallest_singular_value(A[:, indices])
+        factor = 1.0 if form.plain else min(c_r, c_u * c_x**2 * indices.size)
+        return factor * 2 * depth * c_x ** (2 * depth - 2) * smallest**2, c_x, smallest
 
-    rate, c_x, smallest = max(exponent(chosen) for chosen in candidates)
+    rate, c_x, smallest = max(map(rate_of, candidates))
     hypotheses = [
         Hypothesis.above("sigma_min(A_I^T) > 0: A_I has full row rank", smallest, 0.0),
         Hypothesis.above("c_x > 0: the entries of I stay away from 0", c_x, 0.0),
@@ -174,14 +175,14 @@ def loss_rate(problem: LinearProblem, network: Any, thetas: Any, support: ArrayL
     )
 
 
-def _matrix(problem: LinearProblem, form: ReducedForm, what: str) -> np.ndarray:
+def _matrix(problem: LinearProblem, form: ReducedForm, purpose: str) -> np.ndarray:
     """Return A, or [A, -A] for a signed network, in float64."""
-    require_dense(problem, what)
+    require_dense(problem, purpose)
     return np.asarray((problem.signed() if form.signed else problem).A, np.float64)
 
 
-def _row_rank_value(A: np.ndarray) -> float:
-    """Return the M-th singular value of an M-row matrix, 0 where it is at rounding level or there is none."""
+def _smallest_singular_value(A: np.ndarray) -> float:
+    """Return the M-th singular value of an M-row matrix, 0 if it is at rounding level or does not exist."""
     m, k = A.shape
     if k < m:
         return 0.0

@@ -1,24 +1,29 @@
-"""A bound with its hypotheses as data: what is claimed, of what, and whether it may be claimed here."""
+"""Bounds and their hypotheses as data."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import nan
+from math import inf, nan
+
+import numpy as np
+
+from polarbias.mirror.reduced_form import ReducedForm
+from polarbias.problems.linear import LinearProblem
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One hypothesis of a statement, and whether it is met.
+    """One hypothesis of a statement.
 
     Attributes
     ----------
     name
-        The hypothesis in words or symbols; where it is an inequality, ``lhs`` and ``rhs`` are its sides as written.
+        The hypothesis in words or symbols.
     held
-        Whether it is met.
+        True if it is met.
     lhs, rhs
-        The two sides; NaN for a hypothesis that compares no numbers.
+        The sides of an inequality as written in ``name``; NaN for other hypotheses.
 
     Examples
     --------
@@ -44,14 +49,14 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class Bound:
-    """A proved bound, with what it needs.
+    """A proved bound with its hypotheses.
 
     Attributes
     ----------
     quantity
-        What is bounded, with the direction of the inequality.
+        The bounded quantity, with the direction of the inequality.
     value
-        The bound; NaN where a hypothesis is not met, because then nothing is claimed.
+        The bound; NaN unless all hypotheses are met.
     hypotheses
         All hypotheses, met or not.
     source
@@ -73,11 +78,48 @@ class Bound:
     def concluded(
         cls, quantity: str, source: str, hypotheses: Sequence[Hypothesis], value: Callable[[], float]
     ) -> Bound:
-        """Return the bound; ``value`` is called only where all hypotheses are met."""
+        """Return the bound; ``value`` is called only if all hypotheses are met."""
         met = all(hypothesis.held for hypothesis in hypotheses)
         return cls(quantity, float(value()) if met else nan, tuple(hypotheses), source)
 
     @property
     def applies(self) -> bool:
-        """Whether all hypotheses are met."""
+        """True if all hypotheses are met."""
         return all(hypothesis.held for hypothesis in self.hypotheses)
+
+
+# Hypotheses about a run.
+
+
+def depth_at_least(form: ReducedForm, least: int) -> Hypothesis:
+    """Return the hypothesis L >= least."""
+    return Hypothesis.at_most(f"{least} <= L", least, form.depth)
+
+
+def depth_two(form: ReducedForm) -> Hypothesis:
+    """Return the hypothesis L = 2."""
+    return Hypothesis("L = 2", form.depth == 2, form.depth, 2)
+
+
+def weight_normalized(form: ReducedForm) -> Hypothesis:
+    """Return the hypothesis that the factor has a radius and a direction."""
+    return Hypothesis("with weight normalization", not form.plain)
+
+
+def constant_ratio(form: ReducedForm) -> tuple[float, Hypothesis]:
+    """Return eta for a unit direction that moves at rate 1, and the hypothesis that the law is constant."""
+    constant = not form.plain and form.law.power is not None and form.law.power[1] == 0
+    return float(form.f(1.0)) if constant else nan, Hypothesis("the learning-rate ratio is constant", constant)
+
+
+def square_law(form: ReducedForm) -> Hypothesis:
+    """Return the hypothesis that the ratio law is r^2."""
+    return Hypothesis("(eta_r, eta_u) = (r^2, 1)", form.square and not form.plain)
+
+
+def no_collapse(problem: LinearProblem, form: ReducedForm) -> Hypothesis:
+    """Return a sufficient condition against collapse that needs no limit."""
+    if form.depth == 1 or float(form.E(0.0)) == -inf:
+        return Hypothesis("no collapse: E(0) = -inf, or depth 1", True)
+    start, zero = np.linalg.norm(problem.residual(form.signal(form.log_start))), np.linalg.norm(problem.b)
+    return Hypothesis("no collapse: ||A X0 - b|| < ||b||", bool(start < zero), float(start), float(zero))

@@ -1,4 +1,4 @@
-"""One row of a verification: a statement, what it needs, what it predicts, what was observed, and the verdict."""
+"""Rows of a verification: a statement, its hypotheses, its prediction, an observation, and the verdict."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from enum import StrEnum
 from polarbias.theory.statement import Hypothesis
 
 
-class Outcome(StrEnum):
-    """What an observation says about a statement.
+class Verdict(StrEnum):
+    """Agreement of an observation with a statement.
 
-    >>> print(Outcome.NOT_MET)
+    >>> print(Verdict.NOT_MET)
     hypothesis not met
     """
 
@@ -23,21 +23,21 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class VerificationRow:
     """One row of a verification.
 
     Attributes
     ----------
     statement
-        Name in arXiv:2305.05448v1; "corrected" where the printed form is wrong.
+        Name in arXiv:2305.05448v1; "corrected" if the printed form is wrong.
     hypotheses
         All hypotheses, met or not.
     predicted
-        What follows from them, in symbols.
+        The conclusion, in symbols.
     observed
-        What the solution shows; where nothing is decided, why.
+        The measured quantities; the reason of a row that is undecided.
     verdict
-        The `Outcome`.
+        The `Verdict`.
 
     Examples
     --------
@@ -50,7 +50,7 @@ class Verdict:
     hypotheses: tuple[Hypothesis, ...]
     predicted: str
     observed: str
-    verdict: Outcome
+    verdict: Verdict
 
     @property
     def unmet(self) -> tuple[Hypothesis, ...]:
@@ -59,7 +59,12 @@ class Verdict:
 
 
 Observation = tuple[str, bool | None]
-"""What was measured, in words, and whether it agrees; None where it decides nothing."""
+"""Measured quantities as text, and True if they agree with the statement; None if they decide nothing."""
+
+
+def at_most(quantity: str, value: float, bound: float) -> Observation:
+    """Return value <= bound as an observation; NaN is a violation."""
+    return f"{quantity} {value:.3g}", bool(value <= bound)
 
 
 def judge(
@@ -68,13 +73,11 @@ def judge(
     predicted: str,
     observe: Callable[[], Observation],
     missing: str = "",
-) -> Verdict:
-    """Return the row; ``observe`` is called only where the hypotheses are met and nothing is ``missing``."""
+) -> VerificationRow:
+    """Return the row; ``observe`` is called only if the hypotheses are met and nothing is ``missing``."""
     given = tuple(hypotheses)
     if not all(one.held for one in given):
-        return Verdict(statement, given, predicted, "", Outcome.NOT_MET)
-    if missing:
-        return Verdict(statement, given, predicted, missing, Outcome.UNDECIDED)
-    text, agrees = observe()
-    outcome = Outcome.UNDECIDED if agrees is None else Outcome.HOLDS if agrees else Outcome.VIOLATED
-    return Verdict(statement, given, predicted, text, outcome)
+        return VerificationRow(statement, given, predicted, "", Verdict.NOT_MET)
+    text, agrees = (missing, None) if missing else observe()
+    verdict = Verdict.UNDECIDED if agrees is None else Verdict.HOLDS if agrees else Verdict.VIOLATED
+    return VerificationRow(statement, given, predicted, text, verdict)

@@ -1,10 +1,9 @@
-"""All statements of the paper about one solution, as a table."""
+"""Table of all statements of the paper for one solution."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any, overload
 
 import numpy as np
@@ -13,26 +12,27 @@ from polarbias.errors import InvalidInput
 from polarbias.linalg.blas_threads import limit_blas_threads
 from polarbias.problems.linear import LinearProblem, require_dense
 from polarbias.problems.reference import Minimum
+from polarbias.runtime.options import positive_number
 from polarbias.solution import Solution
 from polarbias.theory.divergence import divergences
-from polarbias.theory.ends import start
+from polarbias.theory.endpoint import reduced_form
 from polarbias.theory.equations import equations
 from polarbias.theory.evidence import Evidence
 from polarbias.theory.lemmas import lemmas
 from polarbias.theory.theorems import theorems
-from polarbias.theory.verdict import Outcome, Verdict
+from polarbias.theory.verdict import Verdict, VerificationRow
 
 _HEADER = ("statement", "hypotheses", "predicted", "observed", "verdict")
 
 
 @dataclass(frozen=True)
-class Verification(Sequence[Verdict]):
-    """The rows of a verification, in order; indexing takes a number, a slice, or the name of a statement.
+class Verification(Sequence[VerificationRow]):
+    """Rows of a verification in order; indexing takes a number, a slice, or the name of a statement.
 
     Attributes
     ----------
     rows
-        One `Verdict` per statement. Printed, they are an aligned table.
+        One `VerificationRow` per statement; ``print`` shows an aligned table.
 
     Examples
     --------
@@ -45,22 +45,22 @@ class Verification(Sequence[Verdict]):
     ('r_inf^2 >= 0.5', 'r_inf^2 = 0.5411', ())
     """
 
-    rows: tuple[Verdict, ...]
+    rows: tuple[VerificationRow, ...]
 
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.rows)
 
-    def __iter__(self) -> Iterator[Verdict]:
-        """Go through the rows."""
+    def __iter__(self) -> Iterator[VerificationRow]:
+        """Iterate over the rows."""
         return iter(self.rows)
 
     @overload
-    def __getitem__(self, index: int | str) -> Verdict: ...
+    def __getitem__(self, index: int | str) -> VerificationRow: ...
     @overload
     def __getitem__(self, index: slice) -> Verification: ...
-    def __getitem__(self, index: int | str | slice) -> Verdict | Verification:
-        """Return a row by position or statement, or several."""
+    def __getitem__(self, index: int | str | slice) -> VerificationRow | Verification:
+        """Return a row by position or statement, or a slice of rows."""
         if isinstance(index, slice):
             return Verification(self.rows[index])
         if isinstance(index, str):
@@ -73,12 +73,12 @@ class Verification(Sequence[Verdict]):
     @property
     def counts(self) -> dict[str, int]:
         """Number of rows with each verdict."""
-        return {outcome.value: sum(row.verdict is outcome for row in self.rows) for outcome in Outcome}
+        return {verdict.value: sum(row.verdict is verdict for row in self.rows) for verdict in Verdict}
 
     @property
-    def violated(self) -> tuple[Verdict, ...]:
+    def violated(self) -> tuple[VerificationRow, ...]:
         """The rows that contradict their statement."""
-        return tuple(row for row in self.rows if row.verdict is Outcome.VIOLATED)
+        return tuple(row for row in self.rows if row.verdict is Verdict.VIOLATED)
 
     def __str__(self) -> str:
         """Return the table."""
@@ -92,7 +92,7 @@ class Verification(Sequence[Verdict]):
         rule = tuple("-" * width for width in [*widths, len(_HEADER[-1])])
         table = [lines[0], rule, *lines[1:]]
         return "\n".join(
-            " | ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]])
+            " | ".join([*(text.ljust(width) for text, width in zip(line, widths, strict=False)), line[-1]])
             for line in table
         )
 
@@ -106,7 +106,7 @@ def verify(
     minimum: Minimum | None = None,
     accuracy: float = 1e-6,
 ) -> Verification:
-    r"""Hold one solution to every statement of the paper, and to the corrected and sharper forms.
+    r"""Check one solution against every statement of the paper, in corrected and sharper forms.
 
     Parameters
     ----------
@@ -114,11 +114,10 @@ def verify(
         One run: A dense, `HadamardPower`, `HadamardDifference`, or `WeightNormalization` around one of them, any
         ratio law, and the start from which ``solution`` was computed.
     solution
-        A flow with its trajectory, a limit without one, or a descent. Of descent only what is exact for its steps is
-        judged, in rows that say so; the drift of what the flow alone keeps is reported.
+        A flow with its trajectory, a limit, or a run of descent. Rows for descent judge only statements that are exact
+        for its steps; they report the drift of invariants of the flow.
     minimum
-        A minimal l1 solution of the problem (for a signed network of ``problem.signed()``), which saves a linear
-        program.
+        A minimal l1 solution of the problem (for a signed network of ``problem.signed()``), to save a linear program.
     accuracy
         Relative accuracy of a flow's trajectory: about 100 times the ``accuracy`` given to `gradient_flow`.
 
@@ -130,7 +129,7 @@ def verify(
     Raises
     ------
     InvalidInput
-        A batch, another network, shapes that do not fit, A not dense, an accuracy outside (0, 0.01].
+        For a batch, another network, shapes that do not match, A not dense, or an accuracy outside (0, 0.01].
 
     Notes
     -----
@@ -138,7 +137,7 @@ def verify(
 
     References
     ----------
-    arXiv:2305.05448v1; "corrected" marks statements that docs/errata.md corrects.
+    arXiv:2305.05448v1; "corrected" marks statements with an entry in docs/errata.md.
 
     Examples
     --------
@@ -150,7 +149,7 @@ def verify(
     >>> table.counts["violated"], table["Lemma 3.7, (33)"].verdict.value
     (0, 'holds')
     """
-    form = start(problem, network, theta0)
+    form = reduced_form(problem, network, theta0)
     require_dense(problem, "verify")
     if not isinstance(solution, Solution):
         raise InvalidInput(f"solution must be a Solution, got {type(solution).__name__}.")
@@ -160,8 +159,7 @@ def verify(
         raise InvalidInput(f"solution.x must have shape ({problem.n},), got {solution.x.shape}.")
     if minimum is not None and not isinstance(minimum, Minimum):
         raise InvalidInput(f"minimum must be a Minimum or None, got {minimum!r}.")
-    if not (isinstance(accuracy, Real) and 0 < accuracy <= 1e-2):
-        raise InvalidInput(f"accuracy must be a number above 0 and up to 0.01, got {accuracy!r}.")
-    evidence = Evidence(problem, network, theta0, solution, form, float(accuracy), minimum)
+    accuracy = positive_number("accuracy", accuracy, 1e-2)
+    evidence = Evidence(problem, network, theta0, solution, form, accuracy, minimum)
     with np.errstate(under="ignore"), limit_blas_threads(problem.m):
         return Verification((*lemmas(evidence), *equations(evidence), *divergences(evidence), *theorems(evidence)))

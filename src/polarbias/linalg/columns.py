@@ -217,6 +217,8 @@ def qr_solver(rows: np.ndarray) -> Solve:
 
 
 def _cholesky_solver(matrix: np.ndarray, damping: float = 0.0) -> Solve:
+    if not matrix.size:
+        return np.copy  # SciPy before 1.14 rejects empty factors
     matrix[np.diag_indices_from(matrix)] += damping
     factor = linalg.cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
     return lambda v: np.asarray(linalg.cho_solve(factor, v, check_finite=False))

@@ -4,7 +4,7 @@
 
 Runs the command itself and counts, at the door of the compiled loop, trials and slots of workers of every shape. The
 floor is the time of the products with A: one for every trial and a second for every accepted step, at the speed of the
-bare products of 34 runs on a problem per core (see `chain_step.py`), the best of several, before the run and after
+bare products of 34 runs on a problem per core (see `descent_step.py`), the best of several, before the run and after
 it. It holds for workers of few runs too, although their products are slower: what small workers lose counts as ours.
 Tasks that the folder already holds are not counted. Ctrl-C and SIGTERM end the run, and its report is of what was done.
 """
@@ -20,13 +20,13 @@ from time import perf_counter, process_time
 
 import jax
 import numpy as np
-from chain_step import products_jax
+from descent_step import products_jax
 
 from polarbias.cli import main as command
 from polarbias.descent import compiled_loop
-from polarbias.descent.device import CORES
+from polarbias.descent.options import CORES
 
-CHAINS = 34
+RUNS = 34
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 TRACED = "/jax/core/compile/jaxpr_trace_duration", "/jax/core/compile/jaxpr_to_mlir_module_duration"
@@ -39,11 +39,11 @@ class Counts:
         self.lock, self.loop = Lock(), compiled_loop.advance
         self.trials, self.steps, self.slots, self.seconds = Counter(), Counter(), Counter(), Counter()
 
-    def advance(self, plan, turns, low, state):
+    def advance(self, inputs, turns, target, state):
         before = np.sum(state.trials), np.sum(state.steps)
-        made, after = self.loop(plan, turns, low, state)
+        made, after = self.loop(inputs, turns, target, state)
         done = np.sum(after.trials) - before[0], np.sum(after.steps) - before[1]
-        shape = plan.data.A.shape[-2:]
+        shape = inputs.problem.A.shape[-2:]
         with self.lock:
             self.trials[shape] += int(done[0])
             self.steps[shape] += int(done[1])
@@ -60,8 +60,8 @@ def product_seconds(shapes):
     rng = np.random.default_rng(0)
     found = {}
     for m, n in shapes:
-        run = products_jax(rng.standard_normal((CORES, m, n)), rng.random((CORES, CHAINS, n)), CORES)
-        found[m, n] = min(run(500) for _ in range(9)) / (CORES * CHAINS)
+        run = products_jax(rng.standard_normal((CORES, m, n)), rng.random((CORES, RUNS, n)), CORES)
+        found[m, n] = min(run(500) for _ in range(9)) / (CORES * RUNS)
     return found
 
 

@@ -11,7 +11,7 @@ import warnings
 import numpy as np
 
 import polarbias as pb
-from polarbias.descent.device import on
+from polarbias.descent.device import use_device
 
 STEPS = (0, 10, 1000, 10_000)
 
@@ -38,5 +38,5 @@ def main():
 
 
 if __name__ == "__main__":
-    with on("cpu"):
+    with use_device("cpu"):
         main()

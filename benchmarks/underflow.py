@@ -15,7 +15,7 @@ import numpy as np
 
 import polarbias as pb
 
-M, N, CHAINS = 150, 1000, 17
+M, N, RUNS = 150, 1000, 17
 TINY = np.finfo(float).tiny
 
 
@@ -46,7 +46,7 @@ def main():
     problem = pb.gaussian_problem(0, M, N, truth="sparse", s=10)
     direction = pb.folded_gaussian_direction(0, N)
     network = pb.WeightNormalization(pb.HadamardPower(2), 0.1)
-    theta = network.init(np.geomspace(0.3, 30, CHAINS), direction)
+    theta = network.init(np.geomspace(0.3, 30, RUNS), direction)
 
     print("early:", f"{per_step(problem, network, theta, pb.Armijo()):.2f} us a run;", describe(theta))
     late = pb.gradient_descent(problem, network, theta, max_steps=options.steps, tol=1e-20)
@@ -54,7 +54,7 @@ def main():
     constant = pb.ConstantStep(1e-12)
     print("late:", f"{per_step(problem, network, late.theta, constant):.2f} us a run;", describe(late.theta))
     for size in (1e-80, 1e-158, 1e-161, 1e-300):
-        u = np.tile(direction, (CHAINS, 1))
+        u = np.tile(direction, (RUNS, 1))
         u[:, 100:] = size
         start = pb.Polar(theta.r, u)
         print(f"u = {size:.0e}:", f"{per_step(problem, network, start, constant):.2f} us a run;", describe(start))

@@ -154,11 +154,11 @@ def test_every_quantity_of_a_float32_step_is_float32(problem, network, theta):
     for each in (network, pb.HadamardDifference(2), pb.Difference(network)):
         start = theta if each is network else each.init(1.0, np.ones(2 * N))
         with jax.enable_x64(True):
-            data = vector_field.prepare(problem, (), single)
+            data = vector_field.jax_problem(problem, (), single)
             cast = parameters.cast(each, single)
             start = jax.tree.map(lambda leaf: jnp.asarray(leaf, single), start)
-            residual = vector_field.residual(data, cast.signal(start))
-            direction, slope = vector_field.field(cast, start, vector_field.adjoint(data, residual))
+            residual = data.residual(cast.signal(start))
+            direction, slope = vector_field.field(cast, start, data.adjoint(residual))
         for array in (residual, slope, *jax.tree.leaves(direction)):
             assert array.dtype == single
 

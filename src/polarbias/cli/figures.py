@@ -46,11 +46,11 @@ def reproduce(  # noqa: PLR0913 -- one parameter per option
     """
     after_interruption(f"; the same command{' without --force' if force else ''} goes on where this one stopped")
     from polarbias import experiments
-    from polarbias.descent.device import on
+    from polarbias.descent.device import use_device
 
     chosen = experiments.adjusted(experiments.PROFILES[profile], trials, max_steps, seed)
     folder = out or Path("results") / profile
-    with on(device if cluster is None else "cpu"):
+    with use_device(device if cluster is None else "cpu"):
         outcome = experiments.reproduce(
             chosen,
             folder,

@@ -102,7 +102,7 @@ def run(  # noqa: PLR0913 -- one parameter per option
     below --tol; a run that only used up its steps is no failure.
     """
     after_interruption("; a run that has not ended is not stored, the same command starts it anew")
-    from polarbias.descent.device import on
+    from polarbias.descent.device import use_device
     from polarbias.experiments.engine.spec import Profile, RunConfiguration, Task
     from polarbias.experiments.grids.single import run_single
     from polarbias.networks.laws import make_law
@@ -134,7 +134,7 @@ def run(  # noqa: PLR0913 -- one parameter per option
     profile = Profile(
         "run", 1, 1, (scale,), (ratio,), max_steps, seed=seed, m=m, n=n, s=s, ratio=ratio, scale=scale, tol=tol
     )
-    with on(device):
+    with use_device(device):
         totals, runs, trajectories, figure = run_single(task, profile, out, progress_observer(), force)
     _show_trajectory(runs, trajectories)
     click.echo(f"run-steps computed: {totals.run_steps:,}; tables and {figure.name} are in {out}")

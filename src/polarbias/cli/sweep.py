@@ -32,13 +32,13 @@ def sweep(spec: Path, out: Path, dry_run: bool, cluster: str | None, device: str
     """
     after_interruption(f"; the same command{' without --force' if force else ''} goes on where this one stopped")
     from polarbias import experiments
-    from polarbias.descent.device import on
+    from polarbias.descent.device import use_device
 
     grid = experiments.read_grid(spec)
     if dry_run:
         _show_plan(grid)
         return
-    with on(device if cluster is None else "cpu"):
+    with use_device(device if cluster is None else "cpu"):
         where = backend(cluster, device)
         totals, summary = experiments.sweep(grid, out, observe=progress_observer(), force=force, backend=where)
     _show_summary(summary)

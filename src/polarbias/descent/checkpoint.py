@@ -1,11 +1,12 @@
-"""Intermediate states of a long run on disk: each written whole or not at all, and checked when it is read."""
+"""Checkpoints of a long run: NumPy archives of plain arrays, written atomically and verified when they are read."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
-import pickle
-from collections.abc import Iterable
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -17,15 +18,12 @@ from polarbias.runtime.atomic_file import atomic_write, make_folder
 
 logger = logging.getLogger(__name__)
 
-SECONDS_BETWEEN = 15.0
-"""A killed run loses at most this much work, and one call of the compiled loop."""
-
-_HEAD = 64
-"""Length of a hexadecimal SHA-256."""
+_HEADER = "header"
+"""Name of the array that holds JSON: the run's fingerprint and that of the arrays."""
 
 
 def fingerprint(parts: Iterable[Any]) -> str:
-    """Return a hash of arrays, by their bytes, and of other objects, by what they print."""
+    """Return a hash of arrays, by their bytes, and of other objects, by their representation."""
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, np.ndarray):
@@ -37,63 +35,91 @@ def fingerprint(parts: Iterable[Any]) -> str:
     return digest.hexdigest()
 
 
+def _content(arrays: Mapping[str, np.ndarray]) -> str:
+    """Return the fingerprint of named arrays."""
+    return fingerprint(part for name in sorted(arrays) for part in (name, arrays[name]))
+
+
 class Checkpoint:
-    """Files of one run in a folder; those of another run, or damaged ones, count as missing.
+    """Files of one run in a folder; files of another run, and files that are no checkpoints, count as missing.
 
     Parameters
     ----------
     folder
-        Made when the first state is written.
+        Created at once, so that a path that cannot be written is an error before the run.
     identity
-        `fingerprint` of all that decides the run's numbers.
+        `fingerprint` of everything that determines the run's numbers.
+    seconds
+        Least time between two files of one name.
 
     Raises
     ------
     InvalidInput
-        ``folder`` is something else than a folder.
+        ``folder`` is a file or cannot be written.
     """
 
-    def __init__(self, folder: Path, identity: str) -> None:
-        """Keep the arguments."""
+    def __init__(self, folder: Path, identity: str, seconds: float) -> None:
+        """Check that the folder can be written."""
         if folder.exists() and not folder.is_dir():
             raise InvalidInput(f"checkpoint must name a folder, and {str(folder)!r} is a file.")
-        self._folder, self._identity = folder, identity
-        self._began = monotonic()
+        self._folder, self._identity, self._seconds = folder, identity, seconds
+        make_folder(folder)
+        trial = folder / "writable"
+        atomic_write(trial, lambda path: path.write_bytes(b""))
+        trial.unlink()
+        self._started = monotonic()
         self._written: dict[str, float] = {}
 
-    def load(self, name: str) -> Any:
-        """Return the state ``name``, or None."""
+    def load(self, name: str) -> dict[str, np.ndarray] | None:
+        """Return the arrays stored under ``name``, or None."""
         self._written[name] = monotonic()
         path = self._path(name)
-        try:
-            content = path.read_bytes()
-        except OSError:
+        if not path.exists():
             return None
-        head, body = content[: 2 * _HEAD], content[2 * _HEAD :]
-        if head[_HEAD:] != self._identity.encode():
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                # Compressed members, which `save` never writes, could unpack to any size.
+                if any(member.compress_type != zipfile.ZIP_STORED for member in archive.zip.infolist()):
+                    raise ValueError("compressed")
+                arrays = {key: archive[key] for key in archive.files}
+            header = json.loads(str(arrays.pop(_HEADER)[()]))
+            identity, content = header["identity"], header["content"]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, MemoryError, zipfile.BadZipFile):
+            identity, content, arrays = None, None, {}
+        if content is None or content != _content(arrays):
+            logger.warning("%s is damaged or no checkpoint, and is not used", path)
+        elif identity != self._identity:
             logger.warning("%s belongs to another run and is not used", path)
-        elif head[:_HEAD] != hashlib.sha256(body).hexdigest().encode():
-            logger.warning("%s is damaged and is not used", path)
         else:
-            return pickle.loads(body)
+            return arrays
         return None
 
-    def save(self, name: str, state: Any, *, last: bool = False, now: bool = False) -> None:
-        """Write a state unless one was written a moment ago, or it is the ``last`` one but the run is young.
+    def save(
+        self, name: str, state: Callable[[], Mapping[str, np.ndarray]], *, last: bool = False, now: bool = False
+    ) -> None:
+        """Write the arrays that ``state`` returns if enough time has passed since the file was written, or ``now``.
+
+        The ``last`` state is written unless the whole run took less than that time.
 
         Raises
         ------
         InvalidInput
-            It cannot be written.
+            The file cannot be written.
         """
-        since = self._began if last else self._written[name]
-        if not now and monotonic() - since < SECONDS_BETWEEN:
+        since = self._started if last else self._written[name]
+        if not now and monotonic() - since < self._seconds:
             return
-        body = pickle.dumps(state, pickle.HIGHEST_PROTOCOL)
-        head = hashlib.sha256(body).hexdigest().encode() + self._identity.encode()
-        make_folder(self._folder)
-        atomic_write(self._path(name), lambda path: path.write_bytes(head + body))
+        arrays = state()
+        header = json.dumps({"identity": self._identity, "content": _content(arrays)})
+
+        named: dict[str, Any] = {_HEADER: np.array(header), **arrays}
+
+        def write(path: Path) -> None:
+            with path.open("wb") as file:
+                np.savez(file, allow_pickle=False, **named)
+
+        atomic_write(self._path(name), write)
         self._written[name] = monotonic()
 
     def _path(self, name: str) -> Path:
-        return self._folder / f"{name}.state"
+        return self._folder / f"{name}.npz"

@@ -1,22 +1,21 @@
-"""The compiled loop of gradient descent: one trial of every run of a worker per turn.
+"""The compiled loop of gradient descent: in each turn, one trial step of every run of a batch worker.
 
-A worker is a fixed number of slots, all on one problem, each of which holds one run. A turn costs two products with A
+A worker has a fixed number of slots, all on one problem, each of which holds one run. A turn costs two products with A
 for the whole worker. A run whose trial is rejected tries a shorter step in the next turn; a run that has ended stays
-as it is until its slot is given to another. What a turn does depends on the specification only, never on time.
+unchanged until its slot is refilled. The result of a turn depends on its inputs only, never on time.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from polarbias.descent import vector_field
 from polarbias.descent.step_size import StepSize
-from polarbias.descent.vector_field import Data
+from polarbias.descent.vector_field import Field, JaxProblem, field, trailing
 from polarbias.networks import Network
 from polarbias.solution import Status
 
@@ -24,8 +23,8 @@ RUNNING = -1
 """Status of a run that has not ended."""
 
 
-class Limits(NamedTuple):
-    """When a run ends; the arrays have one entry per slot."""
+class Thresholds(NamedTuple):
+    """Values that end a run; scalars, or arrays with one entry per slot."""
 
     max_steps: Any
     loss: Any  # converged below it
@@ -33,19 +32,19 @@ class Limits(NamedTuple):
     stalled_radius: Any  # collapsed at or below it if the line search fails ...
     stalled_loss: Any  # ... at or above this, the loss at X = 0 up to rounding
     rounding: Any  # error of a residual's norm per unit of largest product, see `_noise`
-    entry_a: Any  # largest |A|
-    entry_b: Any  # largest |b|
+    largest_a: Any  # largest |A|
+    largest_b: Any  # largest |b|
 
 
-class Plan(NamedTuple):
-    """What stays fixed while a worker runs."""
+class LoopInputs(NamedTuple):
+    """The constants of the loop."""
 
-    data: Data
+    problem: JaxProblem
     network: Network
     step: StepSize
-    limits: Limits
+    thresholds: Thresholds
     schedule: jax.Array
-    """Trials of a run at which it is recorded; the last ones are more than a run can make."""
+    """Trials of a run at which it is recorded; the last entries exceed the trials that a run can make."""
 
 
 class Records(NamedTuple):
@@ -57,8 +56,8 @@ class Records(NamedTuple):
     x: Any
 
 
-class State(NamedTuple):
-    """What the loop carries; the leading axis of every array is the slot."""
+class LoopState(NamedTuple):
+    """The variables of the loop; the leading axis of every array is the slot."""
 
     theta: Any
     direction: Any
@@ -73,44 +72,38 @@ class State(NamedTuple):
 
 
 def _select(condition: jax.Array, new: Any, old: Any) -> Any:
-    return jax.tree.map(lambda a, b: jnp.where(vector_field.trailing(condition, a, condition.ndim), a, b), new, old)
+    return jax.tree.map(lambda a, b: jnp.where(trailing(condition, a, condition.ndim), a, b), new, old)
 
 
-def _evaluate(data: Data, network: Network, theta: Any) -> tuple[jax.Array, vector_field.Field, jax.Array]:
+def _evaluate(problem: JaxProblem, network: Network, theta: Any) -> tuple[jax.Array, Field, jax.Array]:
     """Return the signal, the vector field and the loss at theta."""
     signal = network.signal(theta)
-    image = vector_field.image(data, signal)
-    residual = image - data.b
+    image = problem.image(signal)
+    residual = image - problem.b
     loss = (residual * residual).sum(-1) / (2 * network.degree)
-    return (
-        signal,
-        vector_field.field(network, theta, vector_field.adjoint(data, residual), (image * residual).sum(-1)),
-        loss,
-    )
+    return signal, field(network, theta, problem.adjoint(residual), (image * residual).sum(-1)), loss
 
 
-def _noise(network: Network, signal: jax.Array, loss: jax.Array, limits: Limits) -> jax.Array:
-    """Return how far rounding in A X - b can lift ``loss``."""
-    largest = limits.entry_a * jnp.abs(signal).sum(-1) + limits.entry_b
-    error = limits.rounding * largest / (2 * network.degree) ** 0.5  # of sqrt(loss)
-    lifted: jax.Array = (2 * loss**0.5 + error) * error
-    return lifted
+def _noise(network: Network, signal: jax.Array, loss: jax.Array, thresholds: Thresholds) -> jax.Array:
+    """Bound the increase of ``loss`` by rounding in A X - b."""
+    largest = thresholds.largest_a * jnp.abs(signal).sum(-1) + thresholds.largest_b
+    error = thresholds.rounding * largest / (2 * network.degree) ** 0.5  # of sqrt(loss)
+    increase: jax.Array = (2 * loss**0.5 + error) * error
+    return increase
 
 
-def _turn(plan: Plan, state: State) -> State:
+def _turn(inputs: LoopInputs, state: LoopState) -> LoopState:
     """Try one step of every running run."""
-    data, network, step, limits, _ = plan
+    problem, network, step, thresholds, _ = inputs
     running = state.status == RUNNING
     trial = jax.tree.map(
-        lambda leaf, move: leaf + vector_field.trailing(state.dt, leaf, running.ndim) * move,
-        state.theta,
-        state.direction,
+        lambda leaf, move: leaf + trailing(state.dt, leaf, running.ndim) * move, state.theta, state.direction
     )
     trial = network.retract(trial, state.theta)
-    signal, (direction, slope), loss = _evaluate(data, network, trial)
+    signal, (direction, slope), loss = _evaluate(problem, network, trial)
 
     finite = jnp.isfinite(loss)
-    good = step.sufficient(state.loss, loss, state.dt * state.slope, _noise(network, signal, state.loss, limits))
+    good = step.sufficient(state.loss, loss, state.dt * state.slope, _noise(network, signal, state.loss, thresholds))
     good = good & finite & network.admissible(trial)
     accepted = running & good
     steps = state.steps + accepted
@@ -118,16 +111,16 @@ def _turn(plan: Plan, state: State) -> State:
 
     failure = Status.LINE_SEARCH_FAILED if step.max_rejections else jnp.where(finite, Status.UNSTABLE, Status.DIVERGED)
     if network.collapses() and step.max_rejections:
-        # The loss no longer feels X long before r is at its floor, so the search fails on the way down.
-        stalled = (network.radius(state.theta) <= limits.stalled_radius) & (state.loss >= limits.stalled_loss)
+        # The loss stops changing (to rounding) before r reaches its floor, so the search fails during a collapse.
+        stalled = (network.radius(state.theta) <= thresholds.stalled_radius) & (state.loss >= thresholds.stalled_loss)
         failure = jnp.where(stalled, Status.COLLAPSED, failure)
     status = jnp.where(rejections > step.max_rejections, failure, RUNNING)
-    status = jnp.where(good & (steps >= limits.max_steps), Status.MAX_STEPS, status)
+    status = jnp.where(good & (steps >= thresholds.max_steps), Status.MAX_STEPS, status)
     if network.collapses():
-        status = jnp.where(good & (network.radius(trial) <= limits.radius), Status.COLLAPSED, status)
-    status = jnp.where(good & (loss < limits.loss), Status.CONVERGED, status)
+        status = jnp.where(good & (network.radius(trial) <= thresholds.radius), Status.COLLAPSED, status)
+    status = jnp.where(good & (loss < thresholds.loss), Status.CONVERGED, status)
 
-    return State(
+    return LoopState(
         theta=_select(accepted, trial, state.theta),
         direction=_select(accepted, direction, state.direction),
         slope=jnp.where(accepted, slope, state.slope),
@@ -142,18 +135,18 @@ def _turn(plan: Plan, state: State) -> State:
 
 
 def _values(network: Network, theta: Any, signal: jax.Array, loss: jax.Array) -> jax.Array:
-    """Return what is recorded of each run besides its steps and signal."""
+    """Return the loss, r and the l1 norm of each run, stacked."""
     radius = jnp.broadcast_to(jnp.asarray(network.radius(theta), loss.dtype), loss.shape)
     return jnp.stack([loss, radius, jnp.abs(signal).sum(-1)], -1)
 
 
-def _record(plan: Plan, state: State) -> Records:
-    """Write the present state of those runs that are due as their next record."""
+def _record(inputs: LoopInputs, state: LoopState) -> Records:
+    """Append the present state of the runs that are due to their records."""
     old = state.records
-    signal = plan.network.signal(state.theta)
-    due = state.trials == plan.schedule[old.count]
+    signal = inputs.network.signal(state.theta)
+    due = state.trials == inputs.schedule[old.count]
     slots = jnp.arange(due.size)
-    row = jnp.where(due, old.count, plan.schedule.size)  # rows past the end are dropped
+    row = jnp.where(due, old.count, inputs.schedule.size)  # rows past the end are dropped
 
     def put(values: Any, entries: Any) -> Any:
         return values.at[slots, row].set(entries, mode="drop")
@@ -161,22 +154,22 @@ def _record(plan: Plan, state: State) -> Records:
     return Records(
         count=old.count + due,
         step=put(old.step, state.steps),
-        values=put(old.values, _values(plan.network, state.theta, signal, state.loss)),
+        values=put(old.values, _values(inputs.network, state.theta, signal, state.loss)),
         x=None if old.x is None else put(old.x, signal),
     )
 
 
-@eqx.filter_jit
-def begin(plan: Plan, keep_x: bool, theta: Any) -> State:
-    """Return the state before the first turn, with its record, the first of the schedule, and room for the others."""
-    _, network, step, limits, schedule = plan
-    signal, (direction, slope), loss = _evaluate(plan.data, network, theta)
+@partial(jax.jit, static_argnames="keep_x")
+def initial_state(inputs: LoopInputs, keep_x: bool, theta: Any) -> LoopState:
+    """Return the state before the first turn, with its first record and space for the others."""
+    problem, network, step, thresholds, schedule = inputs
+    signal, (direction, slope), loss = _evaluate(problem, network, theta)
     zeros = jnp.zeros(loss.shape, int)
     rows = (*loss.shape, schedule.size)
     values = jnp.zeros((*rows, 3), loss.dtype).at[:, 0].set(_values(network, theta, signal, loss))
     x = jnp.zeros((*rows, signal.shape[-1]), loss.dtype).at[:, 0].set(signal) if keep_x else None
     status = jnp.where(jnp.isfinite(loss), RUNNING, Status.DIVERGED)
-    return State(
+    return LoopState(
         theta=theta,
         direction=direction,
         slope=slope,
@@ -185,30 +178,30 @@ def begin(plan: Plan, keep_x: bool, theta: Any) -> State:
         steps=zeros,
         trials=zeros,
         rejections=zeros,
-        status=jnp.where(loss < limits.loss, Status.CONVERGED, status),
+        status=jnp.where(loss < thresholds.loss, Status.CONVERGED, status),
         records=Records(zeros + 1, jnp.zeros(rows, int), values, x),
     )
 
 
-@eqx.filter_jit
-def advance(plan: Plan, turns: jax.Array, low: jax.Array, state: State) -> tuple[jax.Array, State]:
-    """Make at most ``turns`` turns, but stop once no more than ``low`` runs run; return how many were made."""
+@jax.jit
+def advance(inputs: LoopInputs, turns: jax.Array, target: jax.Array, state: LoopState) -> tuple[jax.Array, LoopState]:
+    """Make at most ``turns`` turns, fewer if at most ``target`` runs are left; return the number of turns as well."""
 
-    def busy(state: State) -> Any:
-        return (state.status == RUNNING).sum() > low
+    def busy(state: LoopState) -> Any:
+        return (state.status == RUNNING).sum() > target
 
-    def to_next_record(carry: tuple[Any, State]) -> tuple[Any, State]:
+    def to_next_record(carry: tuple[Any, LoopState]) -> tuple[Any, LoopState]:
         done, state = carry
-        waits = plan.schedule[state.records.count] - state.trials
+        waits = inputs.schedule[state.records.count] - state.trials
         end = jnp.minimum(done + jnp.where(state.status == RUNNING, waits, turns).min(), turns)
 
-        def once(carry: tuple[Any, State]) -> tuple[Any, State]:
-            return carry[0] + 1, _turn(plan, carry[1])
+        def once(carry: tuple[Any, LoopState]) -> tuple[Any, LoopState]:
+            return carry[0] + 1, _turn(inputs, carry[1])
 
         done, state = lax.while_loop(lambda carry: (carry[0] < end) & busy(carry[1]), once, (done, state))
-        return done, state._replace(records=_record(plan, state))
+        return done, state._replace(records=_record(inputs, state))
 
-    made: tuple[jax.Array, State] = lax.while_loop(
+    result: tuple[jax.Array, LoopState] = lax.while_loop(
         lambda carry: (carry[0] < turns) & busy(carry[1]), to_next_record, (jnp.zeros((), int), state)
     )
-    return made
+    return result

@@ -1,4 +1,4 @@
-"""Runs workers on as many threads as there are cores, and listens for callbacks and Ctrl-C meanwhile."""
+"""Execution of batch workers on as many threads as cores, with callbacks and Ctrl-C in the calling thread."""
 
 from __future__ import annotations
 
@@ -14,122 +14,133 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from polarbias.descent.batching import BatchWorker, Ended, Job, Snapshot
+from polarbias.descent.batching import BatchWorker, DescentBatch
 from polarbias.descent.checkpoint import Checkpoint
 from polarbias.descent.compiled_loop import RUNNING
 from polarbias.descent.device import default_device
+from polarbias.descent.worker_state import RunState, WorkerState
 from polarbias.runtime.interrupts import noticing_interrupts
 
 logger = logging.getLogger(__name__)
 
-SECONDS_BETWEEN_CALLBACKS = 0.4
-
 Progress = Callable[[np.ndarray, np.ndarray, np.ndarray], object]
-"""Called with steps, losses and status of all runs, shape ``(runs,)``; a true value ends the run."""
+"""Callback of steps, losses and status of all runs, shape ``(runs,)``; a true return value ends the call."""
 
 
-class _News(NamedTuple):
-    """What a worker tells of its runs after a call of the compiled loop; see `Snapshot.told`."""
+class _Report(NamedTuple):
+    """Progress of a worker's runs after a call of the compiled loop, see `WorkerState.progress`."""
 
     rows: list[tuple[int, int, float, int, int]]
-    heard: Event
+    handled: Event
 
 
-class _Watch:
-    """Where workers, each in its thread, tell the caller's thread how far they are, and learn that it is enough."""
+class _ProgressMonitor:
+    """Progress of all runs: workers report from their threads, and the calling thread calls the callback."""
 
-    def __init__(self, runs: int, progress: Progress | None) -> None:
-        self.enough = Event()
+    def __init__(self, runs: int, callback: Progress | None, seconds: float) -> None:
+        self.stop = Event()
         self.turns = 0
-        self._progress = progress
+        self._callback, self._seconds = callback, seconds
         self._called = -np.inf
-        self._news: SimpleQueue[_News | None] = SimpleQueue()  # None: a worker has come to its end
+        self._reports: SimpleQueue[_Report | None] = SimpleQueue()  # None: a worker has ended
         self._steps, self._loss = np.zeros(runs, np.int64), np.full(runs, np.nan)
         self._status = np.full(runs, RUNNING)
 
     @property
     def running(self) -> int:
-        """Number of runs that have not ended, as far as is known."""
+        """Number of runs not reported as ended."""
         return int((self._status == RUNNING).sum())
 
-    def tell(self, worker: Snapshot) -> None:
-        """Tell the state of a worker; if somebody listens, wait: who ends the run has then seen its last state."""
-        news = _News(worker.told(), Event())
-        self._news.put(news)
-        while self._progress is not None and not (news.heard.wait(0.1) or self.enough.is_set()):
+    def report(self, worker: WorkerState) -> None:
+        """Report a worker's progress; with a callback wait for it, so that it has received the last state."""
+        report = _Report(worker.progress(), Event())
+        self._reports.put(report)
+        while self._callback is not None and not (report.handled.wait(0.1) or self.stop.is_set()):
             pass
 
-    def listen(self, futures: Sequence[Future[Any]], interrupted: Callable[[], bool]) -> None:
-        """Return when all workers have come to their ends, one has failed, or the caller has seen enough."""
+    def wait(self, futures: Sequence[Future[Any]], interrupted: Callable[[], bool]) -> None:
+        """Return when all workers have ended, one has failed, or the callback has returned a true value."""
         for future in futures:
-            future.add_done_callback(lambda _: self._news.put(None))
-        while not (all(future.done() for future in futures) and self._news.empty()):
+            future.add_done_callback(lambda _: self._reports.put(None))
+        while not (all(future.done() for future in futures) and self._reports.empty()):
             if interrupted():
                 raise KeyboardInterrupt
             if any(future.done() and future.exception() for future in futures):
                 return
             with suppress(Empty):
-                news = self._news.get(timeout=0.2)
-                if news is not None and self._note(news):
+                report = self._reports.get(timeout=0.2)
+                if report is not None and self._handle(report):
                     return
 
-    def _note(self, news: _News) -> bool:
-        """Take over the news and now and then call the callback; return whether that has seen enough."""
-        runs, steps, loss, status, trials = map(list, zip(*news.rows, strict=True))
+    def _handle(self, report: _Report) -> bool:
+        """Store a report and call the callback if it is due; return True if that returns a true value."""
+        runs, steps, loss, status, trials = map(list, zip(*report.rows, strict=True))
         self._steps[runs], self._loss[runs], self._status[runs] = steps, loss, status
         self.turns = max(self.turns, *trials)
-        logger.debug(
-            "turn %d: %d runs run, largest loss %.3g", self.turns, self.running, np.nanmax(self._loss, initial=0)
-        )
-        enough: object = False
-        due = not self.running or monotonic() - self._called > SECONDS_BETWEEN_CALLBACKS
-        if self._progress is not None and due:
+        logger.debug("turn %d: %d runs, largest loss %.3g", self.turns, self.running, np.nanmax(self._loss, initial=0))
+        stop: object = False
+        due = not self.running or monotonic() - self._called > self._seconds
+        if self._callback is not None and due:
             self._called = monotonic()
-            enough = self._progress(self._steps.copy(), self._loss.copy(), self._status.copy())
-        news.heard.set()
-        return bool(enough)
+            stop = self._callback(self._steps.copy(), self._loss.copy(), self._status.copy())
+        report.handled.set()
+        return bool(stop)
+
+
+def _restored(worker: BatchWorker, checkpoint: Checkpoint | None, name: str) -> WorkerState | None:
+    arrays = None if checkpoint is None else checkpoint.load(name)
+    if arrays is None:
+        return None
+    try:
+        return worker.restore(arrays)
+    except ValueError as reason:
+        logger.warning("checkpoint %s is not used: %s", name, reason)
+        return None
 
 
 def run_workers(
-    job: Job, workers: Sequence[tuple[int, np.ndarray]], progress: Progress | None, kept: Checkpoint | None
-) -> dict[int, Ended]:
-    """Run all workers; return how each run ended, or, after an interruption, where it was, with status running.
+    batch: DescentBatch,
+    workers: Sequence[tuple[int, np.ndarray]],
+    callback: Progress | None,
+    checkpoint: Checkpoint | None,
+) -> dict[int, RunState]:
+    """Run all workers and return the final state of each run; after an interruption some have status running.
 
     Raises
     ------
     KeyboardInterrupt
-        Ctrl-C when no run is left whose status could tell the caller.
+        Ctrl-C after the last run has ended, so that no status could report it.
     """
-    watch = _Watch(sum(len(own) for _, own in workers), progress)
+    monitor = _ProgressMonitor(sum(len(own) for _, own in workers), callback, batch.options.seconds_between_callbacks)
     device = default_device()
 
-    def one(index: int) -> dict[int, Ended]:
+    def run_worker(index: int) -> dict[int, RunState]:
         name = f"worker{index:04d}"
 
-        def after_call(worker: Snapshot) -> None:
-            if kept is not None:
-                kept.save(name, worker, last=worker.over, now=watch.enough.is_set())
-            watch.tell(worker)
+        def after_call(state: WorkerState) -> None:
+            if checkpoint is not None:
+                checkpoint.save(name, state.to_arrays, last=state.finished, now=monitor.stop.is_set())
+            monitor.report(state)
 
         with jax.enable_x64(True), jax.default_device(device), jax.default_matmul_precision("highest"):
-            worker = BatchWorker(job, *workers[index])
-            end = worker.run(None if kept is None else kept.load(name), after_call, watch.enough.is_set)
-            logger.debug("worker %d: runs used %d of %d turns of its slots", index, end.worked, end.offered)
-            return worker.ends(end)
+            worker = BatchWorker(batch, *workers[index])
+            end = worker.run(_restored(worker, checkpoint, name), after_call, monitor.stop.is_set)
+            logger.debug("worker %d: %d trials in %d turns of its slots", index, end.trials, end.capacity)
+            return worker.final_states(end)
 
-    pool = ThreadPoolExecutor(min(job.threads, len(workers)), thread_name_prefix="worker")
+    pool = ThreadPoolExecutor(min(batch.threads, len(workers)), thread_name_prefix="worker")
     try:
         with noticing_interrupts() as interrupted:
-            futures = [pool.submit(one, index) for index in range(len(workers))]
+            futures = [pool.submit(run_worker, index) for index in range(len(workers))]
             try:
-                watch.listen(futures, interrupted)
+                monitor.wait(futures, interrupted)
             except KeyboardInterrupt:
-                if not watch.running:
+                if not monitor.running:
                     raise
-                logger.warning("interrupted at turn %d; returning the state so far", watch.turns)
+                logger.warning("interrupted at turn %d; returning the state so far", monitor.turns)
             finally:
-                watch.enough.set()
+                monitor.stop.set()
             return {run: end for future in futures for run, end in future.result().items()}
     finally:
-        watch.enough.set()
+        monitor.stop.set()
         pool.shutdown(cancel_futures=True)

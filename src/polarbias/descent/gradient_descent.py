@@ -20,13 +20,15 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import DTypeLike
 
-from polarbias.descent.batching import Ended, Job, split
+from polarbias.descent.batching import DescentBatch, assign_runs
 from polarbias.descent.checkpoint import Checkpoint, fingerprint
-from polarbias.descent.compiled_loop import RUNNING, Limits
-from polarbias.descent.device import CORES, processor
+from polarbias.descent.compiled_loop import RUNNING, Thresholds
+from polarbias.descent.device import device_shape
 from polarbias.descent.executor import run_workers
+from polarbias.descent.options import CORES, OPTIONS, DescentOptions
 from polarbias.descent.step_size import Armijo, StepSize
-from polarbias.descent.vector_field import Data, field, prepare, spread
+from polarbias.descent.vector_field import JaxProblem, field, jax_problem, sharded_problem
+from polarbias.descent.worker_state import RunState
 from polarbias.errors import InvalidInput
 from polarbias.networks import FactorNetwork, Network
 from polarbias.networks.parameters import admitted, cast, working_dtype
@@ -34,25 +36,13 @@ from polarbias.problems.linear import LinearProblem, require_dense
 from polarbias.runtime.batch_axes import over_runs
 from polarbias.solution import Solution, Status, Trajectory
 
-RECORDS = 900
-"""Records of a run in which every turn is a step; rejected trials add up to about a hundred."""
-
-SLOTS = 256
-"""Room for records is made in multiples of this."""
-
 MOST_STEPS = 10**15
 """Largest max_steps; the turns of a run must fit an integer."""
-
-COLLAPSE_FLOOR = 1e-10
-"""A run has collapsed when r is at or below this fraction of its start."""
-
-STALLED_FLOOR = 1e-3
-"""So has one at or below this fraction where the line search fails at the loss of X = 0."""
 
 
 @dataclass(frozen=True)
 class DescentProgress:
-    """What a callback sees while descent runs.
+    """State of all runs for a callback.
 
     Attributes
     ----------
@@ -156,33 +146,35 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
         raise InvalidInput(f"devices must be a sequence of JAX devices such as jax.devices(), got {devices!r}.")
     network = cast(network, dtype)
 
-    problems, runs, works_on = prod(problem.batch_shape), prod(batch_shape), processor(*devices[:1])
-    limits = _limits(problem, network, theta0, batch_shape, dtype, (max_steps, tol, rtol))
+    problems, runs, options = prod(problem.batch_shape), prod(batch_shape), OPTIONS
+    shape = device_shape(devices[0] if devices else None, options)
     with jax.enable_x64(True):
         _check_broadcasting(network, step, theta0, (*batch_shape, problem.n), dtype)
-    job = Job(
-        data=_shared(problem, dtype, devices),
+    batch = DescentBatch(
+        problem=_converted(problem, dtype, devices),
         network=network,
         step=step,
-        limits=limits,
-        schedule=_schedule(max_steps, step.max_rejections),
+        thresholds=_thresholds(problem, network, theta0, batch_shape, dtype, (max_steps, tol, rtol)),
+        schedule=_schedule(max_steps, step.max_rejections, options),
         theta0=jax.tree.map(lambda leaf: leaf.reshape((runs, *leaf.shape[len(batch_shape) :])), theta0),
         batch_shape=batch_shape,
         keep_x=keep_x,
-        processor=works_on,
-        threads=1 if devices else works_on.at_a_time,  # sums over devices have to come in one order everywhere
+        shape=shape,
+        threads=1 if devices else shape.concurrent,  # sums over devices need one order everywhere
+        options=options,
     )
-    kept = None
+    states = None
     if checkpoint is not None:
-        kept = Checkpoint(Path(checkpoint), _identity(problem, job, devices))
+        identity = _identity(problem, batch, devices)
+        states = Checkpoint(Path(checkpoint), identity, options.seconds_between_checkpoints)
 
     def progress(*state: np.ndarray) -> object:
         assert callback is not None
         steps, loss, status = (values.reshape(batch_shape) for values in state)
         return callback(DescentProgress(steps, loss, status, max_steps))
 
-    ended = run_workers(job, split(works_on, problems, runs), None if callback is None else progress, kept)
-    return _solution(problem, network, ended, batch_shape)
+    ends = run_workers(batch, assign_runs(shape, problems, runs), None if callback is None else progress, states)
+    return _solution(problem, network, [ends[run] for run in range(runs)], batch_shape)
 
 
 def _check_options(step: object, max_steps: object, tol: float, rtol: float, callback: object) -> None:
@@ -198,7 +190,7 @@ def _check_options(step: object, max_steps: object, tol: float, rtol: float, cal
 
 
 def _check_broadcasting(network: Network, step: StepSize, theta: Any, signals: tuple[int, ...], dtype: Any) -> None:
-    """Catch ratios, rates or steps whose axes do not fit the batch, which would silently enlarge it."""
+    """Check that the axes of ratios, rates and steps fit the batch, which they would silently enlarge."""
     batch_shape = signals[:-1]
     runs = jax.ShapeDtypeStruct(batch_shape, dtype)
     first = jax.eval_shape(step.first, runs, runs)
@@ -221,27 +213,27 @@ def _check_broadcasting(network: Network, step: StepSize, theta: Any, signals: t
         raise InvalidInput(advice)
 
 
-def _schedule(max_steps: int, max_rejections: int) -> np.ndarray:
+def _schedule(max_steps: int, max_rejections: int, options: DescentOptions) -> np.ndarray:
     """Return the log-spaced turns at which records are written, up to the last turn that can happen."""
     last = max_steps * (max_rejections + 1) + max_rejections
-    ratio = (max_steps + 1) ** (1 / RECORDS)
+    ratio = (max_steps + 1) ** (1 / options.records)
     turns = np.unique(np.rint(ratio ** np.arange(np.ceil(np.log(last + 1) / np.log(ratio)) + 1)).astype(np.int64))
     turns = np.concatenate([[0], turns[turns <= last]])
-    # `last + 1` is never reached, so that a next record exists at every turn; filling up with it to one of few
-    # lengths keeps the loop compiled when only the number of steps changes.
-    return np.pad(turns, (0, SLOTS - len(turns) % SLOTS), constant_values=last + 1)
+    # `last + 1` is never reached, so that a next record exists at every turn.
+    room = options.records_multiple
+    return np.pad(turns, (0, room - len(turns) % room), constant_values=last + 1)
 
 
-def _limits(
+def _thresholds(
     problem: LinearProblem,
     network: Network,
     theta0: Any,
     batch_shape: tuple[int, ...],
     dtype: np.dtype[Any],
     criteria: tuple[int, float, float],
-) -> Limits:
+) -> Thresholds:
     max_steps, tol, rtol = criteria
-    problem_ndim = len(problem.batch_shape)
+    problem_ndim, epsilon = len(problem.batch_shape), np.finfo(dtype).eps
 
     def per_run(per_problem: Any) -> np.ndarray:
         return over_runs(np.asarray(per_problem, dtype), problem_ndim, len(batch_shape) - problem_ndim)
@@ -252,52 +244,53 @@ def _limits(
         with np.errstate(over="ignore"):  # such a start is `diverged`
             radius = network.radius(theta0)
     radius = radius * per_run(np.any(b, axis=-1))  # at b = 0 the run should go to X = 0
-    return Limits(
+    return Thresholds(
         max_steps=np.asarray(max_steps),
         loss=per_run(np.maximum(tol, (rtol * np.linalg.norm(b, axis=-1)) ** 2 / (2 * network.degree))),
-        radius=np.asarray(COLLAPSE_FLOOR * radius, dtype),
-        stalled_radius=np.asarray(STALLED_FLOOR * radius, dtype),
-        stalled_loss=per_run((1 - 1e3 * np.finfo(dtype).eps) * (b**2).sum(-1) / (2 * network.degree)),
-        rounding=np.asarray(4 * np.finfo(dtype).eps * problem.m**0.5, dtype),
-        entry_a=per_run(np.abs(problem.A).max((-2, -1))),
-        entry_b=per_run(np.abs(b).max(-1)),
+        radius=np.asarray(OPTIONS.collapse_threshold * radius, dtype),
+        stalled_radius=np.asarray(OPTIONS.stalled_threshold * radius, dtype),
+        stalled_loss=per_run((1 - 1e3 * epsilon) * (b**2).sum(-1) / (2 * network.degree)),
+        rounding=np.asarray(4 * epsilon * problem.m**0.5, dtype),
+        largest_a=per_run(np.abs(problem.A).max((-2, -1))),
+        largest_b=per_run(np.abs(b).max(-1)),
     )
 
 
-def _shared(problem: LinearProblem, dtype: np.dtype[Any], devices: Sequence[jax.Device]) -> Callable[[int], Data]:
-    """Return a function that lays out one of the problems; workers that follow each other share what it returns."""
+def _converted(
+    problem: LinearProblem, dtype: np.dtype[Any], devices: Sequence[jax.Device]
+) -> Callable[[int], JaxProblem]:
+    """Return a function that converts one of the problems, with a cache for the workers that share a problem."""
 
     @lru_cache(maxsize=CORES + 1)
-    def laid_out(number: int) -> Data:
-        at = np.unravel_index(number, problem.batch_shape)
-        one = problem[at] if at else problem
-        return spread(one, dtype, devices) if devices else prepare(one, (1,), dtype)
+    def convert(number: int) -> JaxProblem:
+        index = np.unravel_index(number, problem.batch_shape)
+        one = problem[index] if index else problem
+        return sharded_problem(one, dtype, devices) if devices else jax_problem(one, (1,), dtype)
 
-    return laid_out
+    return convert
 
 
-def _identity(problem: LinearProblem, job: Job, devices: Sequence[jax.Device]) -> str:
-    """Return what a checkpoint must agree with: all that decides the numbers, and what computes them."""
-    leaves = jax.tree.leaves((problem.A, problem.b, job.theta0, job.limits))
+def _identity(problem: LinearProblem, batch: DescentBatch, devices: Sequence[jax.Device]) -> str:
+    """Return the fingerprint of everything that determines the numbers, with the versions of the libraries."""
+    leaves = jax.tree.leaves((problem.A, problem.b, batch.theta0, batch.thresholds))
     versions = [version(name) for name in ("polarbias", "jax", "jaxlib", "numpy")]
     named = (
-        type(job.network).__qualname__,
-        job.network,
-        job.step,
-        job.batch_shape,
-        job.keep_x,
-        job.processor,
+        type(batch.network).__qualname__,
+        batch.network,
+        batch.step,
+        batch.batch_shape,
+        batch.keep_x,
+        batch.options,
+        batch.shape.kind,
         len(devices),
         *versions,
     )
-    return fingerprint([*map(np.asarray, leaves), job.schedule, *named])
+    return fingerprint([*map(np.asarray, leaves), batch.schedule, *named])
 
 
 def _solution(
-    problem: LinearProblem, network: Network, ended: dict[int, Ended], batch_shape: tuple[int, ...]
+    problem: LinearProblem, network: Network, ends: Sequence[RunState], batch_shape: tuple[int, ...]
 ) -> Solution:
-    ends = [ended[run] for run in range(len(ended))]
-
     def batched(values: Any) -> np.ndarray:
         stacked = np.asarray(values)
         return stacked.reshape((*batch_shape, *stacked.shape[1:]))
@@ -325,8 +318,8 @@ def _solution(
     )
 
 
-def _trajectory(ends: Sequence[Ended], r: np.ndarray, x: np.ndarray) -> Trajectory:
-    """Lay the records of all runs out side by side: only those that moved on, and the end."""
+def _trajectory(ends: Sequence[RunState], r: np.ndarray, x: np.ndarray) -> Trajectory:
+    """Return the padded records of all runs, without records that repeat a step, and with the final states."""
     batch_shape = r.shape
     last = zip(ends, r.ravel(), x.reshape((-1, x.shape[-1])), strict=True)
     runs: list[tuple[np.ndarray | None, ...]] = []

@@ -1,4 +1,4 @@
-r"""The vector field that all roads in time follow, plain and weight-normalized through the same lines.
+r"""The vector field of gradient flow and descent on any network.
 
 .. math:: \theta' = -\mathrm{rates}(\theta)\, \nabla_\theta \frac{1}{2L} \lVert A X(\theta) - b \rVert_2^2 .
 
@@ -23,24 +23,45 @@ from polarbias.problems.linear import LinearProblem, require_dense
 from polarbias.runtime.batch_axes import over_runs
 
 
-class Data(NamedTuple):
-    """The problem as the loops want it; T problems, flat."""
+class JaxProblem(NamedTuple):
+    """T problems, flat, as JAX arrays."""
 
     A: jax.Array  # (T, M, N)
     A_transposed: jax.Array  # (T, N, M), contiguous: the faster operand of A X for several runs
     b: jax.Array  # problem batch, then 1 for every extra axis of the runs, then M
 
+    def image(self, x: jax.Array) -> jax.Array:
+        """Return ``A x``, shape ``(..., M)``, for signals of shape ``(..., N)``."""
+        problems, m, n = self.A.shape
+        runs = prod(x.shape[:-1]) // problems
+        flat = x.reshape((problems, runs, n))
+        if runs == 1:  # a matrix-vector product reads A fastest row by row
+            product = jnp.einsum("tcn,tmn->tcm", flat, self.A)
+        else:
+            product = jnp.einsum("tcn,tnm->tcm", flat, self.A_transposed)
+        return product.reshape((*x.shape[:-1], m))
 
-def prepare(problem: LinearProblem, batch_shape: tuple[int, ...], dtype: np.dtype[Any]) -> Data:
-    """Lay the problem out for runs of ``batch_shape``."""
+    def residual(self, x: jax.Array) -> jax.Array:
+        """Return ``A x - b``, shape ``(..., M)``, for signals of shape ``(..., N)``."""
+        return self.image(x) - self.b
+
+    def adjoint(self, r: jax.Array) -> jax.Array:
+        """Return ``A^T r``, shape ``(..., N)``, for residuals of shape ``(..., M)``."""
+        problems, m, n = self.A.shape
+        flat = r.reshape((problems, prod(r.shape[:-1]) // problems, m))
+        return jnp.einsum("tcm,tmn->tcn", flat, self.A).reshape((*r.shape[:-1], n))
+
+
+def jax_problem(problem: LinearProblem, batch_shape: tuple[int, ...], dtype: np.dtype[Any]) -> JaxProblem:
+    """Convert the problem for runs of ``batch_shape``."""
     A = np.asarray(problem.A, dtype).reshape((-1, problem.m, problem.n))
     problem_ndim = len(problem.batch_shape)
     b = over_runs(np.asarray(problem.b, dtype), problem_ndim, len(batch_shape) - problem_ndim)
-    return Data(jnp.asarray(A), jnp.asarray(np.ascontiguousarray(np.swapaxes(A, -1, -2))), jnp.asarray(b))
+    return JaxProblem(jnp.asarray(A), jnp.asarray(np.ascontiguousarray(np.swapaxes(A, -1, -2))), jnp.asarray(b))
 
 
-def spread(problem: LinearProblem, dtype: np.dtype[Any], devices: Sequence[jax.Device]) -> Data:
-    """Lay one problem out for runs of shape ``(C,)`` with its rows spread over devices.
+def sharded_problem(problem: LinearProblem, dtype: np.dtype[Any], devices: Sequence[jax.Device]) -> JaxProblem:
+    """Convert one problem for runs of shape ``(C,)`` with its rows sharded over devices.
 
     Rows of zeros, which change nothing, make their number a multiple of that of the devices.
     """
@@ -53,35 +74,11 @@ def spread(problem: LinearProblem, dtype: np.dtype[Any], devices: Sequence[jax.D
         placed: jax.Array = jax.device_put(values, NamedSharding(mesh, PartitionSpec(*axes)))
         return placed
 
-    return Data(
+    return JaxProblem(
         put(A[None], None, "rows", None),
         put(np.ascontiguousarray(A.T)[None], None, None, "rows"),
         put(b[None], None, "rows"),
     )
-
-
-def image(data: Data, x: jax.Array) -> jax.Array:
-    """Return ``A x``, shape ``(..., M)``, for signals of shape ``(..., N)``."""
-    problems, m, n = data.A.shape
-    runs = prod(x.shape[:-1]) // problems
-    flat = x.reshape((problems, runs, n))
-    if runs == 1:  # a matrix-vector product reads A fastest row by row
-        product = jnp.einsum("tcn,tmn->tcm", flat, data.A)
-    else:
-        product = jnp.einsum("tcn,tnm->tcm", flat, data.A_transposed)
-    return product.reshape((*x.shape[:-1], m))
-
-
-def residual(data: Data, x: jax.Array) -> jax.Array:
-    """Return ``A x - b``, shape ``(..., M)``, for signals of shape ``(..., N)``."""
-    return image(data, x) - data.b
-
-
-def adjoint(data: Data, r: jax.Array) -> jax.Array:
-    """Return ``A^T r``, shape ``(..., N)``, for residuals of shape ``(..., M)``."""
-    problems, m, n = data.A.shape
-    flat = r.reshape((problems, prod(r.shape[:-1]) // problems, m))
-    return jnp.einsum("tcm,tmn->tcn", flat, data.A).reshape((*r.shape[:-1], n))
 
 
 def trailing(values: Any, leaf: jax.Array, batch_ndim: int) -> Any:
@@ -100,16 +97,16 @@ def per_run_sum(tree: Any, batch_ndim: int) -> jax.Array:
 
 
 class Field(NamedTuple):
-    """The vector field at theta, in its own structure, and the rate at which the loss falls along it."""
+    """The vector field at theta and the rate at which the loss falls along it."""
 
-    direction: Any
+    direction: Any  # of theta's structure
     slope: jax.Array  # sum of rates |grad|^2
 
 
 def field(network: Network, theta: Any, cotangent: jax.Array, product: jax.Array | None = None) -> Field:
     """Return the vector field at theta.
 
-    ``cotangent`` is A^T R, shape ``(..., N)``, and ``product`` its inner product with the signal where that is known.
+    ``cotangent`` is A^T R, shape ``(..., N)``, and ``product`` its inner product with the signal if that is known.
     """
     batch_ndim = cotangent.ndim - 1
     if product is None:
@@ -160,7 +157,7 @@ def vector_field(problem: LinearProblem, network: Network, theta: Any) -> Any:
     theta, batch_shape = admitted(problem, network, theta, np.dtype(np.float64))
     require_dense(problem, "vector_field")
     with jax.enable_x64(True):
-        data = prepare(problem, batch_shape, np.dtype(np.float64))
+        converted = jax_problem(problem, batch_shape, np.dtype(np.float64))
         traced = jax.tree.map(jnp.asarray, theta)
-        moved = field(network, traced, adjoint(data, residual(data, network.signal(traced)))).direction
-        return jax.tree.map(np.asarray, moved)
+        residual = converted.residual(network.signal(traced))
+        return jax.tree.map(np.asarray, field(network, traced, converted.adjoint(residual)).direction)

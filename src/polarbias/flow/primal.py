@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from polarbias.descent.vector_field import Data, adjoint, field, residual
+from polarbias.descent.vector_field import JaxProblem, field
 from polarbias.errors import InvalidInput
 from polarbias.flow.steps import FOREVER, DenseOutputSegment, Integrator, Watch
 from polarbias.flow.trajectory import FlowState
@@ -53,15 +53,15 @@ def _like(theta: Any, flat: Any) -> Any:
 
 
 @eqx.filter_jit
-def _velocity(network: Network, data: Data, start: Any, flat: Any, rates: Any) -> Any:
+def _velocity(network: Network, data: JaxProblem, start: Any, flat: Any, rates: Any) -> Any:
     theta = _like(start, flat)
-    back = adjoint(data, residual(data, network.signal(theta)))
+    back = data.adjoint(data.residual(network.signal(theta)))
     moved = field(network, theta, back)[0] if rates is None else _scheduled(network, theta, back, rates)
     return jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(moved)])
 
 
 @eqx.filter_jit
-def _jacobian(network: Network, data: Data, start: Any, flat: Any, rates: Any) -> Any:
+def _jacobian(network: Network, data: JaxProblem, start: Any, flat: Any, rates: Any) -> Any:
     return jax.jacfwd(lambda y: _velocity(network, data, start, y, rates))(flat)
 
 
@@ -86,7 +86,7 @@ class Equations:
         self.problem, self.network, self.schedule = problem, network, schedule
         with jax.enable_x64(True):
             A = np.asarray(problem.A, np.float64)
-            self._data = Data(
+            self._data = JaxProblem(
                 jnp.asarray(A[None]), jnp.asarray(np.ascontiguousarray(A.T)[None]), jnp.asarray(problem.b)
             )
             self._theta0 = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), theta0)

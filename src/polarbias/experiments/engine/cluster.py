@@ -11,7 +11,7 @@ from itertools import islice
 from queue import Empty, SimpleQueue
 from uuid import uuid4
 
-from polarbias.descent.device import on
+from polarbias.descent.device import use_device
 from polarbias.descent.gradient_descent import DescentProgress
 from polarbias.errors import ClusterError
 from polarbias.experiments.engine.compute import TaskResult, compute_task, environment
@@ -191,7 +191,7 @@ class _CancellationObserver:
 def _compute(task: Task, profile: Profile, device: str, topic: str, name: str) -> TaskResult:
     worker = get_worker()
     worker.log_event(topic, task.key)
-    with on(device):
+    with use_device(device):
         return compute_task(task, profile, _CancellationObserver(worker, name))
 
 

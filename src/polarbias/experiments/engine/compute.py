@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from polarbias import __version__
-from polarbias.descent.device import processor
+from polarbias.descent.device import device_shape
 from polarbias.descent.gradient_descent import DescentProgress, gradient_descent
 from polarbias.descent.step_size import Armijo, ConstantStep, StepSize
 from polarbias.errors import InvalidInput
@@ -230,7 +230,7 @@ def environment() -> dict[str, Any]:
     return {
         "host": platform.node(),
         "machine": platform.machine(),
-        "device": processor().kind,
+        "device": device_shape().kind,
         "python": platform.python_version(),
         "versions": {**_versions()},
     }
@@ -239,5 +239,5 @@ def environment() -> dict[str, Any]:
 @cache
 def _versions() -> dict[str, str]:
     # A lookup takes milliseconds, as long as a small task.
-    packages = ("numpy", "scipy", "jax", "jaxlib", "equinox", "pandas", "pyarrow")
+    packages = ("numpy", "scipy", "jax", "jaxlib", "pandas", "pyarrow")
     return {"polarbias": __version__, **{name: version(name) for name in packages}}

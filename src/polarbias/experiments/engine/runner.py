@@ -14,8 +14,9 @@ from typing import Any, Protocol
 import jax
 import pandas as pd
 
-from polarbias.descent.device import CORES, default_device
+from polarbias.descent.device import default_device
 from polarbias.descent.gradient_descent import DescentProgress
+from polarbias.descent.options import CORES
 from polarbias.experiments.engine.compute import Interrupted, TaskObserver, TaskResult, compute_task
 from polarbias.experiments.engine.spec import Profile, Task
 from polarbias.experiments.engine.store import Store

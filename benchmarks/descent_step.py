@@ -1,6 +1,6 @@
 """Time of a step of descent over the time of the products with A that it needs, and against loops of one's own.
 
-    python benchmarks/chain_step.py [--trials 10] [--repetitions 5]
+    python benchmarks/descent_step.py [--trials 10] [--repetitions 5]
 
 The batch is the paper's: 10 trials x 34 runs (17 r0, plain and with weight normalization), M = 150, N = 1000,
 float64. The floor of a step is X -> A X -> A^T (A X) for the whole batch, by whichever is fastest: NumPy, JAX on all

@@ -1,13 +1,13 @@
-"""Time of a step of descent over the time of the products with A that it needs, and against loops of one's own.
+"""Time of a step of descent, relative to its products with A and to hand-written loops.
 
     python benchmarks/descent_step.py [--trials 10] [--repetitions 5]
 
 The batch is the paper's: 10 trials x 34 runs (17 r0, plain and with weight normalization), M = 150, N = 1000,
-float64. The floor of a step is X -> A X -> A^T (A X) for the whole batch, by whichever is fastest: NumPy, JAX on all
-problems at once, or JAX on one problem in each of as many threads as there are cores. A constant step makes two
-products; a line search one more for every rejected trial, counted from accepted steps and trials; its runs start
-from 34 r0 up to 1, all with weight normalization, because others have converged within this time. Steps are timed as
-the difference of a long and a short run, which removes compilation and set-up.
+float64. The floor of a step is X -> A X -> A^T (A X) for the whole batch, by the fastest of NumPy, JAX on all problems
+at once, and JAX on one problem per thread and core. A constant step makes two products, a line search one more per
+rejected trial, counted from accepted steps and trials; its runs start from 34 r0 up to 1, all with weight
+normalization, because others would converge too soon. The time of a step is the difference of a long and a short run,
+which removes compilation and set-up.
 
 The loops run one run with weight normalization and a constant step: NumPy with preallocated arrays, the faster of one
 and two BLAS threads and of both forms of the second product; PyTorch with autograd, if it is installed. Repetitions of
@@ -183,14 +183,14 @@ def parts(problem, directions, trials):
         "constant step": constant,
         "Armijo trial": searched,
         "constant step, one run alone": single,
-        "NumPy loop of one's own": lambda: (best_numpy(one.A, one.b, u), 2.0),
+        "hand-written NumPy loop": lambda: (best_numpy(one.A, one.b, u), 2.0),
     }
     try:
         import torch  # noqa: F401
     except ModuleNotFoundError:
         print("PyTorch is not installed and not measured")
     else:
-        measured["PyTorch loop of one's own"] = lambda: (loop_torch(one.A, one.b, u), 2.0)
+        measured["hand-written PyTorch loop"] = lambda: (loop_torch(one.A, one.b, u), 2.0)
     return measured
 
 

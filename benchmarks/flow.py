@@ -5,8 +5,8 @@
 The problem is `gaussian_problem(0, 150, 1000)`, the start has r0 = 1, the ratios are 10, 1 and .1; float64, one BLAS
 thread. `gradient_flow` keeps its trajectory. BDF and Radau run on a plain transcription of the 150 equations for the
 mirror variable at depth 2 with their exact Jacobian, tolerances 1e-8, no dense output, and stop after 20,000 steps.
-Descent with Armijo steps runs to the same loss, from the same start, after a call that compiles it; `flow_limit` finds
-the end alone. The first call of `gradient_flow` in the process is reported on its own; times are medians.
+Descent with Armijo steps runs to the same loss from the same start, after a call that compiles it; `flow_limit`
+computes the limit only. The first call of `gradient_flow` in the process has its own line; times are medians.
 """
 
 import argparse

@@ -1,12 +1,12 @@
-"""Time, memory, compilation and idle slots of a whole reproduction, and the floor of the products that it made.
+"""Time, memory, compilation and idle slots of a whole reproduction, against the time of its products with A.
 
     python benchmarks/full_run.py [OPTIONS OF polarbias reproduce, such as --profile paper --out DIR]
 
-Runs the command itself and counts, at the door of the compiled loop, trials and slots of workers of every shape. The
-floor is the time of the products with A: one for every trial and a second for every accepted step, at the speed of the
-bare products of 34 runs on a problem per core (see `descent_step.py`), the best of several, before the run and after
-it. It holds for workers of few runs too, although their products are slower: what small workers lose counts as ours.
-Tasks that the folder already holds are not counted. Ctrl-C and SIGTERM end the run, and its report is of what was done.
+The script runs the command and counts trials and slots at each call of the compiled loop, for every shape of A. The
+floor is the time of the products with A: one per trial and a second one per accepted step, at the best speed of the
+bare products of 34 runs on one problem per core (see `descent_step.py`), measured before and after the run. The same floor
+applies to workers of few runs, whose products are slower. Tasks that the folder already holds are not counted. After
+Ctrl-C or SIGTERM the report covers the work done so far.
 """
 
 import json
@@ -33,7 +33,7 @@ TRACED = "/jax/core/compile/jaxpr_trace_duration", "/jax/core/compile/jaxpr_to_m
 
 
 class Counts:
-    """What the compiled loop did: per shape of A, trials, accepted steps and slots times turns."""
+    """Work of the compiled loop per shape of A: trials, accepted steps, and slots times turns."""
 
     def __init__(self):
         self.lock, self.loop = Lock(), compiled_loop.advance

@@ -2,9 +2,9 @@
 
     python benchmarks/limit.py [--seed 0] [--repetitions 5]
 
-M = 150, N = 1000, constant ratio, Gaussian and sparse truths, every cell of r0 in {.1, 1, 3, 10} and eta in
+M = 150, N = 1000, constant ratio, Gaussian and sparse truths, all pairs of r0 in {.1, 1, 3, 10} and eta in
 {10, 1, .1, .01}: the median of the repetitions after one warm call, one BLAS thread. HiGHS solves the minimal l1
-problem of the same data, linprog(method="highs") with defaults, once for each repetition, in turns with the limits.
+problem of the same data, linprog(method="highs") with defaults, once per repetition, alternating with the limits.
 The grid is 17 r0 from .01 to 100 by 7 eta from 10 to .01, in one batched call.
 """
 
@@ -38,8 +38,8 @@ def highs(problem):
     return linprog(np.ones(N), A_eq=problem.A, b_eq=problem.b, method="highs")
 
 
-def cells(problem, direction, repetitions):
-    """Return seconds of each cell, seconds of HiGHS, and the last solution of each cell."""
+def limits(problem, direction, repetitions):
+    """Return seconds of each pair, seconds of HiGHS, and the last solution of each pair."""
     samples, peer, solutions = {}, [], {}
     inputs = {}
     for eta in RATIOS:
@@ -50,11 +50,11 @@ def cells(problem, direction, repetitions):
         seconds, _ = timed(highs, problem)
         if repetition:
             peer.append(seconds)
-        for cell, arguments in inputs.items():
-            seconds, solutions[cell] = timed(pb.flow_limit, *arguments)
+        for pair, arguments in inputs.items():
+            seconds, solutions[pair] = timed(pb.flow_limit, *arguments)
             if repetition:  # the first call is the warm-up
-                samples.setdefault(cell, []).append(seconds)
-    return {cell: median(times) for cell, times in samples.items()}, median(peer), solutions
+                samples.setdefault(pair, []).append(seconds)
+    return {pair: median(times) for pair, times in samples.items()}, median(peer), solutions
 
 
 def grid(problem, direction, repetitions):
@@ -70,7 +70,7 @@ def relative(problem, solution):
 
 
 def report(truth, problem, direction, repetitions):
-    times, peer, solutions = cells(problem, direction, repetitions)
+    times, peer, solutions = limits(problem, direction, repetitions)
     print(f"\n{truth} truth; ms (relative residual), Newton steps")
     print("r0 \\ eta" + "".join(f"{eta:>26g}" for eta in RATIOS))
     for r0 in SCALES:
@@ -85,15 +85,15 @@ def report(truth, problem, direction, repetitions):
     seconds, batch = grid(problem, direction, repetitions)
     middle, worst = median(times.values()), max(times.values())
     # A limit that is X = 0, because the flow collapses there, has the residual 1.
-    cells_off = max(relative(problem, s) for s in solutions.values() if s.status != pb.Status.COLLAPSED)
+    pairs_off = max(relative(problem, s) for s in solutions.values() if s.status != pb.Status.COLLAPSED)
     live = batch.status != pb.Status.COLLAPSED
     grid_off = relative(problem, batch)[live].max()
     table = [
-        ("median over cells", 1e3 * middle, "ms", 25.0),
-        ("worst cell", 1e3 * worst, "ms", 100.0),
+        ("median over pairs", 1e3 * middle, "ms", 25.0),
+        ("worst pair", 1e3 * worst, "ms", 100.0),
         ("HiGHS, median", 1e3 * peer, "ms", None),
         ("median over HiGHS", middle / peer, "", 0.25),
-        ("worst relative residual", cells_off, "", 1e-10),
+        ("worst relative residual", pairs_off, "", 1e-10),
         ("17 x 7 grid, one call", seconds, "s", 1.0),
         ("worst relative residual in the grid", grid_off, "", 1e-10),
     ]
@@ -104,7 +104,7 @@ def report(truth, problem, direction, repetitions):
             met &= value <= target
             verdict = f"target {target:g}: {'met' if value <= target else 'MISSED'}"
         print(f"{name:36} {value:10.3g} {unit:3} {verdict}")
-    for where, statuses in (("cells", [s.status for s in solutions.values()]), ("grid", batch.status)):
+    for where, statuses in (("pairs", [s.status for s in solutions.values()]), ("grid", batch.status)):
         values, counts = np.unique(statuses, return_counts=True)
         print(where, ", ".join(f"{n} {pb.Status(int(v)).name.lower()}" for v, n in zip(values, counts, strict=True)))
     return met

@@ -4,13 +4,13 @@
 
 Random problems: b = A z, z > 0, M in 1..20, N in M..60, depths 1, 2, 3, 4, 6; constant, harmonic, c r^2 and plain laws
 (and c r^k, k in {0.5, 1}); r0 from 1e-3 to 1e2, ratios from 1e-3 to 1e2. A limit
-succeeds if its relative residual is at most 1e-10 (or what rounding X alone makes of it, where X is far larger than b)
-and the optimality conditions, evaluated in mpmath, hold to 1e-8; a reported collapse succeeds if the integrated flow
-collapses. Where the integrated flow reaches a residual of 1e-10, both signals are compared. The laws
-c r^3, for which E is bounded and theory promises no limit, are listed on a line of their own.
+succeeds if its relative residual is at most 1e-10 (or the effect of rounding X, if X is far larger than b) and the
+optimality conditions, evaluated in mpmath, hold to 1e-8; a reported collapse succeeds if the integrated flow
+collapses. If the integrated flow reaches a residual of 1e-10, both signals are compared. The laws c r^3, for which E is
+bounded and theory guarantees no limit, have a line of their own.
 
 Collapse: A = [1, -1], b = 1 around its exact threshold, and sparse starts of the paper's size, eta = 0.1, r0 in
-{1e-3, .01, .03, .1}, against flows that are integrated until they can no longer collapse, or have.
+{1e-3, .01, .03, .1}, against flows that are integrated until they collapse or provably cannot.
 
 The oracles are those of the tests. The exit status is 1 if a target is missed.
 """
@@ -46,7 +46,7 @@ def described(case):
 
 
 def judged(seed, number):
-    """One random problem: (seed, group, verdict, description, numbers)."""
+    """Return the record of one random problem: group, verdict, description and numbers."""
     case = random_problem(np.random.default_rng([seed, number]))
     group = "bounded E" if case.law.k > 2 else "main"
     record = {"number": number, "group": group, "case": described(case), "depth": case.depth}
@@ -57,7 +57,7 @@ def judged(seed, number):
         return record | {"verdict": "exception", "detail": traceback.format_exc(limit=-1).strip().splitlines()[-1]}
     record["time"] = perf_counter() - began
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # integrators warn where they give up
+        warnings.simplefilter("ignore")  # integrators warn when they stop early
         end = reference(case, patient=True)
     record |= {"status": pb.Status(int(solution.status)).name, "flow": end.status}
     record["detail"] = f"flow {end.status} (residual {end.residual:.1e})"
@@ -86,7 +86,7 @@ def judged(seed, number):
 
 
 def counted(results, number, what):
-    """Return the results as a list, and say every hundred of them how far that is."""
+    """Return the results as a list and print the progress after every hundred."""
     found = []
     for result in results:
         found.append(result)

@@ -1,11 +1,11 @@
-"""How the time of an exact limit grows with the problem, dense and matrix-free, and the operator route's memory.
+"""Growth of the time of an exact limit with the problem's size, dense and matrix-free, and of the operator's memory.
 
     python benchmarks/limit_scaling.py scaling.png [--seed 0] [--repetitions 3] [--largest 18]
 
 Depth 2, eta = 0.1, r0 = 1, sparse truths with s = M / 15, one BLAS thread, the median of the repetitions after a warm
 call. Three series: N from 250 to 4000 at M = 0.15 N; M from 25 to 400 at N = 2000; and a partial discrete cosine
-transform as a SciPy LinearOperator, M = N / 8, N = 2^10 up to 2^18, of which no entry is ever formed. The exponents
-are slopes of least-squares lines through the logarithms. Peak memory is what tracemalloc sees during one call.
+transform as a SciPy LinearOperator, M = N / 8, N = 2^10 up to 2^18, without any entry formed. The exponents are
+slopes of least-squares lines through the logarithms. tracemalloc measures peak memory during one call.
 """
 
 import argparse
@@ -123,10 +123,10 @@ def main():
         left.loglog(sizes, seconds, "o-", label=f"{name}: exponent {slope:.2f}")
     sizes, _, peak = curves["partial DCT, N at M = N / 8"]
     slope = exponent(sizes, peak)
-    print(f"{'operator route, peak memory':32} ~ N^{slope:.2f}")
+    print(f"{'operator, peak memory':32} ~ N^{slope:.2f}")
     right.loglog(sizes, peak / 2**20, "o-", label=f"exponent {slope:.2f}")
     left.set(xlabel="N or M", ylabel="seconds for one limit")
-    right.set(xlabel="N", ylabel="peak MiB, operator route")
+    right.set(xlabel="N", ylabel="peak MiB, operator")
     left.legend()
     right.legend()
     figure.savefig(options.output, dpi=150)

@@ -1,10 +1,10 @@
-"""Time of a step early and late in a long run, when most entries of the signal have left the range of floats.
+"""Time of a step early and late in a long run, after most entries of the signal have underflowed.
 
     python benchmarks/underflow.py [--steps 200000]
 
-A sparse truth at the paper's size, 17 runs with weight normalization. Entries off the support fall for as long as
-descent runs: their squares first become denormal numbers, on which processors can be many times slower, then zero. The
-last lines put all entries but a hundred where X is normal, denormal and zero, and time the same steps.
+The problem has a sparse truth and the paper's size; 17 runs use weight normalization. Entries off the support
+decrease throughout a run: their squares become denormal numbers, with which processors can be many times slower, and
+then zero. The last lines time the same steps with all entries of X but a hundred normal, denormal and zero.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Workers: runs that share slots, follow each other, and go on with fewer slots, do what each does alone."""
+"""Batches: runs that share slots, follow each other and continue in fewer slots equal runs on their own."""
 
 import logging
 from dataclasses import replace
@@ -6,28 +6,50 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 import polarbias as pb
-from polarbias.cli import main
-from polarbias.descent import batching, device
+from polarbias.descent import compiled_loop, gradient_descent
+from polarbias.descent.batching import assign_runs
+from polarbias.descent.options import OPTIONS
 
-M, N = 5, 12
+M, N = 6, 20
+RATIOS = np.array([0.05, 0.3, 2.0])
+# Wide enough that products with one and with several runs take different code paths.
+NETWORKS = {
+    "plain": lambda ratio: pb.HadamardPower(2),
+    "polar": lambda ratio: pb.WeightNormalization(pb.HadamardPower(2), ratio),
+    "joint_harmonic": lambda ratio: pb.WeightNormalization(pb.HadamardDifference(3), pb.HarmonicRatio(ratio)),
+    "separate": lambda ratio: pb.Difference(pb.WeightNormalization(pb.HadamardPower(2), ratio)),
+}
 
 
 @pytest.fixture(scope="module")
-def problem():
-    rng = np.random.default_rng(11)
-    A = rng.standard_normal((M, N)) / np.sqrt(M)
-    return pb.LinearProblem(A, A @ np.abs(rng.standard_normal(N)))
+def problems():
+    rng = np.random.default_rng(2)
+    A = rng.standard_normal((2, M, N)) / np.sqrt(M)
+    return pb.LinearProblem(A, np.einsum("tmn,tn->tm", A, np.abs(rng.standard_normal((2, N)))))
 
 
-def starts(count):
-    return np.abs(np.random.default_rng(5).standard_normal((count, N))) + 0.05
+@pytest.fixture
+def set_options(monkeypatch):
+    """Return a function that replaces tuning constants; those of `DeviceShape` apply to the CPU."""
+
+    def set_options(shape=OPTIONS.cpu, work=OPTIONS.cpu.work, **options):
+        monkeypatch.setattr(gradient_descent, "OPTIONS", replace(OPTIONS, cpu=replace(shape, work=work), **options))
+
+    return set_options
+
+
+def starts(*shape):
+    return np.abs(np.random.default_rng(4).standard_normal((*shape, N))) + 0.05
 
 
 def euler(problem, r, u, eta, dt, steps):
-    """The paper's descent of one run at depth 2, written out."""
+    """Descent of one run at depth 2 by the paper's formulas; plain without r and eta."""
+    if r is None:
+        for _ in range(steps):
+            u = u - dt * u * (problem.A.T @ (problem.A @ u**2 - problem.b))
+        return u**2
     u = u / np.linalg.norm(u)
     for _ in range(steps):
         length = np.linalg.norm(u)
@@ -38,12 +60,103 @@ def euler(problem, r, u, eta, dt, steps):
     return (r * u / np.linalg.norm(u)) ** 2
 
 
-@pytest.mark.parametrize("lasting", [0, 10**6])
-def test_chains_of_many_lengths_that_follow_each_other(problem, monkeypatch, caplog, lasting):
-    """More runs than slots, each with a ratio, a scale and a step of its own, some of which end soon."""
-    monkeypatch.setattr(batching, "LASTING", lasting)
-    monkeypatch.setattr(device, "CPU", replace(device.CPU, work=1e8))
-    count, steps = 70, 3000
+def take(theta, index):
+    return jax.tree.map(lambda leaf: leaf[index], theta)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_run_alone_and_in_a_batch_after_500_constant_steps(problems, name):
+    network = NETWORKS[name](RATIOS)
+    theta = network.init([0.3, 1.0, 2.0], np.tile(starts(2, 3), 2 if network.signed else 1))
+    dts = np.array([[0.01, 0.005, 0.002], [0.004, 0.01, 0.001]])
+    together = pb.gradient_descent(problems, network, theta, step=pb.ConstantStep(dts), max_steps=500, tol=0.0)
+    assert (together.steps == 500).all()
+    for t, c in [(0, 0), (1, 1), (0, 2), (1, 2)]:
+        alone = pb.gradient_descent(
+            problems[t], NETWORKS[name](RATIOS[c]), take(theta, (t, c)), step=dts[t, c], max_steps=500, tol=0.0
+        )
+        assert alone.batch_shape == ()
+        np.testing.assert_allclose(together.x[t, c], alone.x, rtol=1e-10, atol=1e-14)
+        np.testing.assert_allclose(together.loss[t, c], alone.loss, rtol=1e-10)
+        leaves = [jax.tree.leaves(tree) for tree in (take(together.theta, (t, c)), alone.theta)]
+        for mine, theirs in zip(*leaves, strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=1e-10)
+        np.testing.assert_array_equal(together[t, c].trajectory.step, alone.trajectory.step)
+
+
+def test_a_line_search_alone_and_in_a_batch(problems):
+    """Searches branch on rounding, so only the error that the figures show is compared."""
+    theta = NETWORKS["polar"](RATIOS).init([0.3, 1.0, 2.0], starts(2, 3))
+    together = pb.gradient_descent(problems, NETWORKS["polar"](RATIOS), theta)
+    assert together.converged.all()
+    for t, c in [(0, 1), (1, 1), (1, 2)]:
+        minimum = pb.minimal_l1(problems[t], nonnegative=True).value
+        alone = pb.gradient_descent(problems[t], NETWORKS["polar"](RATIOS[c]), take(theta, (t, c)))
+        errors = [np.abs(run).sum() - minimum for run in (together.x[t, c], alone.x)]
+        assert errors[1] > 1e-3  # far above the loss at the end, or the comparison is void
+        np.testing.assert_allclose(errors[0], errors[1], rtol=1e-3)
+
+
+def test_slow_runs_do_not_change_the_others(problems):
+    network = NETWORKS["polar"](RATIOS[1])
+    theta = network.init(1.0, starts(2, 3))
+    fast = pb.gradient_descent(problems, network, theta, step=0.01, max_steps=20_000, tol=1e-8)
+    dts = np.full((2, 3), 0.01)
+    dts[0, 0] = 1e-5
+    mixed = pb.gradient_descent(problems, network, theta, step=pb.ConstantStep(dts), max_steps=20_000, tol=1e-8)
+    assert mixed.steps[0, 0] == 20_000
+    np.testing.assert_array_equal(mixed.steps.ravel()[1:], fast.steps.ravel()[1:])
+    np.testing.assert_array_equal(mixed.x.reshape(6, N)[1:], fast.x.reshape(6, N)[1:])
+
+
+def test_equal_calls_give_equal_bits(problems):
+    """A callback changes the times at which the compiled loop returns, not the results."""
+    theta = NETWORKS["polar"](RATIOS).init([0.3, 1.0, 2.0], starts(2, 3))
+    runs = [
+        pb.gradient_descent(problems, NETWORKS["polar"](RATIOS), theta, callback=callback)
+        for callback in (None, lambda state: False)
+    ]
+    np.testing.assert_array_equal(runs[0].x, runs[1].x)
+    np.testing.assert_array_equal(runs[0].stats["trials"], runs[1].stats["trials"])
+    np.testing.assert_array_equal(runs[0].trajectory.loss, runs[1].trajectory.loss)
+
+
+@pytest.mark.parametrize("shape", [(2,), (2, 3), (2, 3, 2)])
+def test_batch_axes_of_starts(problems, shape):
+    """The first axis is that of the problems; a swap of the problems swaps the results."""
+    theta = pb.HadamardPower(2).init(1.0, starts(*shape))
+    options = {"step": 0.01, "max_steps": 100, "tol": 0.0}
+    run = pb.gradient_descent(problems, pb.HadamardPower(2), theta, **options)
+    assert run.batch_shape == shape
+    last = tuple(size - 1 for size in shape)
+    np.testing.assert_allclose(run.x[last], euler(problems[1], None, theta.x[last], None, 0.01, 100), rtol=1e-11)
+    swapped = pb.gradient_descent(
+        pb.stack([problems[1], problems[0]]), pb.HadamardPower(2), pb.Factor(theta.x[::-1]), **options
+    )
+    np.testing.assert_array_equal(swapped.x[::-1], run.x)
+
+
+def test_many_starts_on_one_problem(problems):
+    theta = pb.HadamardPower(2).init(1.0, starts(3, 2))
+    run = pb.gradient_descent(problems[0], pb.HadamardPower(2), theta, step=0.01, max_steps=100, tol=0.0)
+    np.testing.assert_allclose(run.x[2, 1], euler(problems[0], None, theta.x[2, 1], None, 0.01, 100), rtol=1e-11)
+
+
+def test_every_run_belongs_to_one_worker():
+    for shape in (OPTIONS.cpu, OPTIONS.gpu):
+        for problems, each in ((1, 1), (1, 400), (3, 25), (10, 1)):
+            workers = assign_runs(shape, problems, problems * each)
+            assert sorted(run for _, runs in workers for run in runs) == list(range(problems * each))
+            assert all((runs // each == problem).all() for problem, runs in workers)
+    assert len(assign_runs(OPTIONS.cpu, 1, 34)) == 2
+    assert len(assign_runs(OPTIONS.cpu, 1, 400)) == OPTIONS.cpu.workers
+
+
+@pytest.mark.parametrize("calls", [0, 10**6])
+def test_runs_of_many_lengths_that_follow_each_other(problems, set_options, caplog, calls):
+    """More runs than slots, each with its own ratio, scale and step, some of which end soon."""
+    set_options(work=1e8, calls_before_shrinking=calls)
+    problem, count, steps = problems[0], 70, 3000
     rng = np.random.default_rng(6)
     r0, eta, dt = 10 ** rng.uniform(-0.5, 0.3, count), 10 ** rng.uniform(-1, 0, count), 10 ** rng.uniform(-3, -2, count)
     dt[::7] = 1e3  # unstable at once
@@ -51,7 +164,7 @@ def test_chains_of_many_lengths_that_follow_each_other(problem, monkeypatch, cap
     theta = network.init(r0, starts(count))
     with caplog.at_level(logging.DEBUG, logger="polarbias.descent.batching"):
         run = pb.gradient_descent(problem, network, theta, step=pb.ConstantStep(dt), max_steps=steps, tol=1e-3)
-    assert ("goes on with" in caplog.text) == (lasting == 0)
+    assert ("shrinks to" in caplog.text) == (calls == 0)
     assert set(run.status[::7]) == {pb.Status.UNSTABLE}
     others = np.delete(np.arange(count), np.s_[::7])
     assert len(set(run.steps[others])) > 5
@@ -68,73 +181,40 @@ def test_chains_of_many_lengths_that_follow_each_other(problem, monkeypatch, cap
         np.testing.assert_allclose(record.l1[len(record) // 2], x.sum(), rtol=1e-9)
 
 
-def test_most_slots_work_until_the_last_chains(problem, monkeypatch, caplog):
-    monkeypatch.setattr(batching, "LASTING", 0)
-    monkeypatch.setattr(device, "CPU", replace(device.CPU, work=3e8))
-    network = pb.HadamardPower(2)
-    count = 120
+def test_most_slots_work_until_the_last_runs(problems, set_options, monkeypatch, caplog):
+    """Fails if the sizes of workers, the refill share or the turns of a call change."""
+    set_options(work=3e8, calls_before_shrinking=0)
+    calls, advance, count = [], compiled_loop.advance, 120
+    monkeypatch.setattr(compiled_loop, "advance", lambda *given: calls.append(len(given[3].loss)) or advance(*given))
     # Step sizes decide how long runs last: some take thirty times as many steps as the others.
     dt = np.where(np.arange(count) % 10 == 0, 3e-4, 1e-2)
-    theta = network.init(1.0, starts(count))
+    theta = pb.HadamardPower(2).init(1.0, starts(count))
     with caplog.at_level(logging.DEBUG, logger="polarbias.descent.executor"):
-        run = pb.gradient_descent(problem, network, theta, step=pb.ConstantStep(dt), max_steps=100_000, tol=1e-3)
+        run = pb.gradient_descent(problems[0], pb.HadamardPower(2), theta, step=pb.ConstantStep(dt), tol=1e-3)
     assert run.steps.max() > 10 * np.median(run.steps)
     ends = [record.args for record in caplog.records if "turns of its slots" in record.msg]
-    assert len(ends) == min(device.CPU.workers, -(-count // device.CPU.slots))
-    worked, offered = sum(args[1] for args in ends), sum(args[2] for args in ends)
-    assert worked == run.stats["trials"].sum()
-    assert worked >= 0.8 * offered
+    assert len(ends) == -(-count // OPTIONS.cpu.slots)
+    trials, capacity = sum(args[1] for args in ends), sum(args[2] for args in ends)
+    assert trials == run.stats["trials"].sum()
+    assert trials >= 0.8 * capacity
+    assert (len(calls), sum(calls)) == (0, 0)
 
 
-def test_problems_with_chains_of_their_own(problem):
-    """Runs are numbered through the batch, and each belongs to its problem."""
-    rng = np.random.default_rng(8)
-    A = rng.standard_normal((3, M, N)) / np.sqrt(M)
-    problems = pb.LinearProblem(A, np.einsum("tmn,tn->tm", A, rng.random((3, N))))
-    eta = np.array([[0.1], [0.3], [1.0]])
+def test_problems_with_runs_of_their_own(problems):
+    eta, scale = np.array([[0.1], [1.0]]), np.geomspace(0.3, 1.5, 25)
     network = pb.WeightNormalization(pb.HadamardPower(2), eta)
-    scale = np.geomspace(0.3, 1.5, 25)
-    theta = network.init(np.tile(scale, (3, 1)), np.ones((3, 25, N)))
-    run = pb.gradient_descent(problems, network, theta, step=pb.ConstantStep(1e-3), max_steps=300, tol=0)
-    for t, c in [(0, 0), (1, 24), (2, 13)]:
-        one = pb.LinearProblem(problems.A[t], problems.b[t])
-        np.testing.assert_allclose(
-            run.x[t, c], euler(one, scale[c], np.ones(N), eta[t, 0], 1e-3, 300), rtol=1e-10, atol=1e-14
-        )
+    theta = network.init(np.tile(scale, (2, 1)), np.ones((2, 25, N)))
+    run = pb.gradient_descent(problems, network, theta, step=1e-3, max_steps=300, tol=0)
+    for t, c in [(0, 0), (0, 24), (1, 13)]:
+        x = euler(problems[t], scale[c], np.ones(N), eta[t, 0], 1e-3, 300)
+        np.testing.assert_allclose(run.x[t, c], x, rtol=1e-10, atol=1e-14)
 
 
-class Powers(pb.Network):
-    """A user's network with a parameter for each item."""
-
-    gain: np.ndarray
-
-    def signal(self, theta):
-        return self.gain[..., None] * theta**2
-
-    def of_runs(self, select):
-        return Powers(select(self.gain))
-
-
-def test_a_network_of_ones_own_passes_on_what_belongs_to_a_chain(problem):
-    gain = np.linspace(0.5, 1.5, 45)
-    run = pb.gradient_descent(
-        problem, Powers(gain), starts(45), step=pb.ConstantStep(1e-3), max_steps=50, tol=0, rtol=0
-    )
-    for item in (0, 21, 44):
-        theta = starts(45)[item]
-        for _ in range(50):
-            residual = problem.A @ (gain[item] * theta**2) - problem.b
-            theta = theta - 1e-3 * 2 * gain[item] * theta * (problem.A.T @ residual)
-        np.testing.assert_allclose(run.theta[item], theta, rtol=1e-11)
-
-
-def test_an_interruption_returns_chains_that_wait_as_they_were(problem, monkeypatch):
-    monkeypatch.setattr(device, "CPU", replace(device.CPU, work=1e7))
-    network = pb.HadamardPower(2)
-    theta = network.init(1.0, starts(400))
-    run = pb.gradient_descent(
-        problem, network, theta, step=pb.ConstantStep(1e-9), max_steps=10**6, tol=0, callback=lambda state: True
-    )
+def test_an_interruption_returns_waiting_runs_at_their_starts(problems, set_options):
+    set_options(work=1e7)
+    theta = pb.HadamardPower(2).init(1.0, starts(400))
+    options = {"step": 1e-9, "max_steps": 10**6, "tol": 0, "callback": lambda state: True}
+    run = pb.gradient_descent(problems[0], pb.HadamardPower(2), theta, **options)
     assert (run.status == pb.Status.INTERRUPTED).all()
     waited = run.steps == 0
     assert waited.any()
@@ -143,39 +223,18 @@ def test_an_interruption_returns_chains_that_wait_as_they_were(problem, monkeypa
     assert (run.trajectory.step[waited, 0] == 0).all()
 
 
-def test_sizes_keep_four_of_five_slots_at_work():
-    for runs in range(1, device.CPU.slots + 1):
-        size = device.CPU.size_for(runs)
-        assert 0.8 * size <= runs <= size
-
-
-def test_lanes_of_a_gpus_shape_do_the_same(problem, monkeypatch):
-    """Their products are of another size, so rounding differs; no GPU is needed to try them."""
+def test_workers_of_a_gpus_shape_give_the_same_results(problems, set_options):
+    """Their products have another size, so rounding differs; the test needs no GPU."""
     network = pb.WeightNormalization(pb.HadamardPower(2), np.geomspace(0.1, 1, 600))
     theta = network.init(np.geomspace(0.3, 1.5, 600), starts(600))
 
     def run():
-        return pb.gradient_descent(problem, network, theta, step=pb.ConstantStep(0.01), max_steps=1500, tol=1e-3)
+        return pb.gradient_descent(problems[0], network, theta, step=0.01, max_steps=1500, tol=1e-3)
 
-    wanted = run()
-    monkeypatch.setattr(device, "CPU", replace(device.GPU, work=1e11))
+    expected = run()
+    set_options(OPTIONS.gpu, work=1e11)
     found = run()
-    assert len(set(wanted.steps)) > 10
-    np.testing.assert_array_equal(found.steps, wanted.steps)
-    np.testing.assert_allclose(found.x, wanted.x, rtol=1e-10, atol=1e-15)
-    np.testing.assert_allclose(found.trajectory.loss, wanted.trajectory.loss, rtol=1e-10)
-
-
-def test_a_device_that_is_missing_is_named(tmp_path):
-    if jax.default_backend() != "cpu":
-        pytest.skip("there is a GPU")
-    command = ["reproduce", "--device", "gpu", "--out", str(tmp_path / "none")]
-    outcome = CliRunner().invoke(main, command)
-    assert outcome.exit_code != 0
-    assert "JAX finds no GPU here" in str(outcome.exception) + outcome.output
-    assert not (tmp_path / "none").exists()
-    with pytest.raises(pb.InvalidInput, match="JAX finds no GPU here"), device.on("gpu"):
-        pass
-    with device.on("cpu"):
-        assert device.processor().kind == "cpu"
-        assert device.default_device().platform == "cpu"
+    assert len(set(expected.steps)) > 10
+    np.testing.assert_array_equal(found.steps, expected.steps)
+    np.testing.assert_allclose(found.x, expected.x, rtol=1e-10, atol=1e-15)
+    np.testing.assert_allclose(found.trajectory.loss, expected.trajectory.loss, rtol=1e-10)

@@ -1,5 +1,6 @@
-"""Intermediate states on disk: a run that was killed goes on to the same bits; what is damaged is not used."""
+"""Checkpoints: a killed run continues to the same bits; damaged, foreign and forged files are not used."""
 
+import io
 import logging
 import os
 import pickle
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +17,9 @@ import numpy as np
 import pytest
 
 import polarbias as pb
-from polarbias.descent import batching, checkpoint, device
+from polarbias.descent import compiled_loop, gradient_descent
+from polarbias.descent.checkpoint import Checkpoint, fingerprint
+from polarbias.descent.options import OPTIONS
 
 N = 9
 SCRIPT = """
@@ -23,10 +27,11 @@ SCRIPT = """
     from dataclasses import replace
     import numpy as np
     import polarbias as pb
-    from polarbias.descent import checkpoint, batching, device
+    from polarbias.descent import gradient_descent
 
-    checkpoint.SECONDS_BETWEEN = 0.05
-    device.CPU, batching.LASTING = replace(device.CPU, work=1e9), 2
+    options = gradient_descent.OPTIONS
+    gradient_descent.OPTIONS = replace(options, cpu=replace(options.cpu, work=1e9), calls_before_shrinking=2,
+                                       seconds_between_checkpoints=0.05)
     rng = np.random.default_rng(3)
     A = rng.standard_normal((4, 9))
     problem = pb.LinearProblem(A, A @ rng.random(9))
@@ -34,8 +39,9 @@ SCRIPT = """
     theta0 = network.init(0.5, rng.random((50, 9)) + 0.1)
     print("begins", flush=True)
     run = pb.gradient_descent(problem, network, theta0, max_steps=60_000, tol=1e-13, checkpoint=sys.argv[1] or None)
+    record = run.trajectory
     with open(sys.argv[2], "wb") as file:
-        pickle.dump((run.x, run.steps, run.status, run.stats, run.trajectory), file)
+        pickle.dump([run.x, run.steps, run.status, run.stats["trials"], record.step, record.loss, record.r], file)
 """
 
 
@@ -44,138 +50,171 @@ def start(folder, result):
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
-def assert_same(left, right):
-    for mine, theirs in zip(left[:3], right[:3], strict=True):
-        np.testing.assert_array_equal(mine, theirs)
-    np.testing.assert_array_equal(left[3]["trials"], right[3]["trials"])
-    for name in ("step", "loss", "r", "l1"):
-        np.testing.assert_array_equal(getattr(left[4], name), getattr(right[4], name))
-
-
 @pytest.mark.parametrize("kills", [3, pytest.param(30, marks=pytest.mark.full)])
 def test_kills_at_random_moments_change_no_bit(tmp_path, kills):
     with start("", tmp_path / "whole") as process:
         assert process.wait(timeout=300) == 0
-    whole = pickle.loads((tmp_path / "whole").read_bytes())
     rng, folder = np.random.default_rng(os.getpid()), tmp_path / "states"
     for kill in range(kills):
         with start(str(folder), tmp_path / "resumed") as process:
             process.stdout.readline()
-            while not kill and not list(folder.glob("*.state")):  # one kill at least leaves something to go on from
+            while not kill and not list(folder.glob("*.npz")):  # one kill at least leaves a file to continue from
                 assert process.poll() is None
                 time.sleep(0.01)
             time.sleep(rng.uniform(0, 2))
             process.send_signal(signal.SIGKILL)
     with start(str(folder), tmp_path / "resumed") as process:
         assert process.wait(timeout=300) == 0
-    assert_same(whole, pickle.loads((tmp_path / "resumed").read_bytes()))
+    whole, resumed = (pickle.loads((tmp_path / name).read_bytes()) for name in ("whole", "resumed"))
+    for mine, theirs in zip(whole, resumed, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
-    """A run in four workers that ends by itself or at a callback's wish."""
-    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 0.0)
+def set_options(monkeypatch):
+    def set_options(work=OPTIONS.cpu.work):
+        options = replace(OPTIONS, cpu=replace(OPTIONS.cpu, work=work), seconds_between_checkpoints=0.0)
+        monkeypatch.setattr(gradient_descent, "OPTIONS", options)
+
+    set_options()
+    return set_options
+
+
+@pytest.fixture
+def run(tmp_path, set_options):
+    """Return a function that runs four workers to the end or to the callback's stop."""
     rng = np.random.default_rng(4)
     A = rng.standard_normal((4, N))
     problem = pb.LinearProblem(A, A @ rng.random(N))
-    network = pb.HadamardPower(2)
-    theta0 = network.init(1.0, rng.random((70, N)) + 0.1)
+    theta0 = pb.HadamardPower(2).init(1.0, rng.random((70, N)) + 0.1)
 
-    def go(callback=None, max_steps=3000):
-        return pb.gradient_descent(
-            problem,
-            network,
-            theta0,
-            step=pb.ConstantStep(1e-4),
-            max_steps=max_steps,
-            tol=0,
-            callback=callback,
-            checkpoint=tmp_path / "states",
-        )
+    def run(**options):
+        options = {"step": 1e-4, "max_steps": 3000, "tol": 0, "checkpoint": tmp_path / "states"} | options
+        return pb.gradient_descent(problem, pb.HadamardPower(2), theta0, **options)
 
-    return go
+    return run
 
 
-def states(tmp_path):
+def files(tmp_path):
     return sorted((tmp_path / "states").iterdir())
 
 
-def test_an_interrupted_run_goes_on_where_it_was(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(device, "CPU", replace(device.CPU, work=1e8))
-    first = run(lambda state: state.steps.max() > 500)
+@pytest.mark.parametrize("keep_x", [False, True])
+def test_an_interrupted_run_continues(run, tmp_path, monkeypatch, set_options, keep_x):
+    set_options(work=1e8)
+    first = run(callback=lambda state: state.steps.max() > 500, keep_x=keep_x)
     assert (first.status == pb.Status.INTERRUPTED).any()
-    calls = []
-    advance = batching.descent_loop.advance
-    monkeypatch.setattr(batching.descent_loop, "advance", lambda *given: calls.append(0) or advance(*given))
-    second, resumed = run(), len(calls)
-    for path in states(tmp_path):
+    calls, advance = [], compiled_loop.advance
+    monkeypatch.setattr(compiled_loop, "advance", lambda *given: calls.append(0) or advance(*given))
+    second, resumed = run(keep_x=keep_x), len(calls)
+    for path in files(tmp_path):
         path.unlink()
-    third = run()
+    third = run(keep_x=keep_x)
     assert 0 < resumed < len(calls) - resumed
     np.testing.assert_array_equal(second.x, third.x)
-    np.testing.assert_array_equal(second.trajectory.loss, third.trajectory.loss)
+    for name in ("step", "loss", "x") if keep_x else ("step", "loss"):
+        np.testing.assert_array_equal(getattr(second.trajectory, name), getattr(third.trajectory, name))
 
 
-def test_a_finished_run_is_found_finished(run, tmp_path, monkeypatch):
+def test_a_finished_run_makes_no_turn(run, tmp_path, monkeypatch):
     first = run()
-    assert len(states(tmp_path)) == 4
-    monkeypatch.setattr(batching.descent_loop, "advance", None)
+    assert [path.name for path in files(tmp_path)] == [f"worker{k:04d}.npz" for k in range(4)]
+    monkeypatch.setattr(compiled_loop, "advance", None)
     np.testing.assert_array_equal(run().x, first.x)
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "emptied"])
-def test_a_damaged_state_is_noticed_and_not_used(run, tmp_path, caplog, damage):
+class Exploit:
+    """A pickle that would create a file when it is loaded."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def damaged(content, kind, trap):
+    flipped = bytearray(content)
+    flipped[len(content) // 2] ^= 1
+    objects, bomb = io.BytesIO(), io.BytesIO()
+    np.savez(objects, header=np.array(Exploit(trap), object))
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("header.npy", b"\0" * 10**6)
+    forged = {"pickle": pickle.dumps(Exploit(trap)), "objects": objects.getvalue(), "bomb": bomb.getvalue()}
+    return {"cut": content[:-100], "flipped": bytes(flipped), "empty": b"", **forged}[kind]
+
+
+@pytest.mark.parametrize("kind", ["cut", "flipped", "empty", "pickle", "objects", "bomb"])
+def test_damaged_and_forged_files_are_named_and_not_used(run, tmp_path, caplog, kind):
     first = run()
-    path = states(tmp_path)[1]
-    content = bytearray(path.read_bytes())
-    if damage == "flipped":
-        content[len(content) // 2] ^= 1
-    path.write_bytes({"cut": content[:-100], "flipped": content, "emptied": b""}[damage])
+    path, trap = files(tmp_path)[1], tmp_path / "executed"
+    path.write_bytes(damaged(path.read_bytes(), kind, trap))
     with caplog.at_level(logging.WARNING, logger="polarbias"):
         again = run()
-    assert str(path) in caplog.text
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{path} is damaged or no checkpoint, and is not used"
+    ]
+    assert not trap.exists()
     np.testing.assert_array_equal(again.x, first.x)
 
 
-def test_a_state_of_another_run_is_noticed_and_not_used(run, tmp_path, caplog):
+def test_files_of_another_run_are_named_and_not_used(run, caplog):
     run()
-    other = run(max_steps=200)
+    assert (run(max_steps=200).steps == 200).all()
     assert "belongs to another run" in caplog.text
-    assert (other.steps == 200).all()
 
 
-def test_a_folder_that_cannot_be_one_is_refused_before_any_work(run, tmp_path):
+def test_a_folder_that_cannot_be_written_is_an_error_before_the_run(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(compiled_loop, "advance", None)
     (tmp_path / "states").write_text("")
     with pytest.raises(pb.InvalidInput, match="is a file"):
         run()
+    with pytest.raises(pb.InvalidInput, match="cannot write"):
+        run(checkpoint=tmp_path / "states" / "below")
 
-
-def test_a_full_disk_ends_the_run_with_a_clear_error(run, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(pb.InvalidInput, match=r"cannot write.*lane0000.*No space left"):
+    with pytest.raises(pb.InvalidInput, match="cannot write.*No space left"):
+        run(checkpoint=tmp_path / "other")
+
+
+def test_a_disk_that_fills_up_ends_the_run_with_a_clear_error(run, monkeypatch):
+    replace = Path.replace
+
+    def full(path, target):
+        if "worker" in path.name:
+            raise OSError(28, "No space left on device")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(pb.InvalidInput, match=r"cannot write.*worker000.*No space left"):
         run()
 
 
-def test_states_are_written_now_and_then_and_at_the_end(tmp_path, monkeypatch):
-    states = checkpoint.Checkpoint(tmp_path / "some" / "where", "identity" * 8)
-    assert states.load("one") is None
-    states.save("one", [1])
-    states.save("one", [1], last=True)
-    assert states.load("one") is None
-    states.save("one", [2], now=True)
-    assert states.load("one") == [2]
-    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 0.0)
-    states.save("one", [3])
-    assert states.load("one") == [3]
-    assert [path.name for path in (tmp_path / "some" / "where").iterdir()] == ["one.state"]
+def test_times_of_writing(tmp_path):
+    folder = tmp_path / "some" / "where"
+
+    def state(number):
+        return lambda: {"a": np.array(number)}
+
+    for seconds in (1e9, 0.0):
+        states = Checkpoint(folder, "identity", seconds)
+        assert (states.load("one") is None) == (seconds > 0)
+        states.save("one", state(1))
+        states.save("one", state(2), last=True)
+        assert (states.load("one") is None) == (seconds > 0)
+        states.save("one", state(3), now=True)
+        assert states.load("one") == {"a": 3}
+    states.save("one", state(4))
+    assert states.load("one") == {"a": 4}
+    assert [path.name for path in folder.iterdir()] == ["one.npz"]
 
 
-def test_fingerprints_tell_apart_what_differs():
+def test_fingerprints_differ():
     same = [np.arange(3.0), "a", 2]
-    assert checkpoint.fingerprint(same) == checkpoint.fingerprint([np.arange(3.0), "a", 2])
+    assert fingerprint(same) == fingerprint([np.arange(3.0), "a", 2])
     others = [
         [np.arange(3), "a", 2],
         [np.arange(3.0)[None], "a", 2],
@@ -183,4 +222,4 @@ def test_fingerprints_tell_apart_what_differs():
         [np.arange(3.0), "a2"],
         [np.array([0.0, 1.0, np.nextafter(2, 3)]), "a", 2],
     ]
-    assert len({checkpoint.fingerprint(other) for other in [same, *others]}) == 6
+    assert len({fingerprint(other) for other in [same, *others]}) == 6

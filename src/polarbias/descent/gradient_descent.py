@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from math import prod
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +24,19 @@ from polarbias.descent.checkpoint import Checkpoint, fingerprint
 from polarbias.descent.compiled_loop import RUNNING, Thresholds
 from polarbias.descent.device import device_shape
 from polarbias.descent.executor import run_workers
-from polarbias.descent.options import CORES, OPTIONS, DescentOptions
-from polarbias.descent.step_size import Armijo, StepSize
+from polarbias.descent.options import CORES, OPTIONS
+from polarbias.descent.records import log_spaced_schedule, padded_trajectory
+from polarbias.descent.step_size import StepSize, as_step_size
 from polarbias.descent.vector_field import JaxProblem, field, jax_problem, sharded_problem
 from polarbias.descent.worker_state import RunState
 from polarbias.errors import InvalidInput
 from polarbias.networks import FactorNetwork, Network
 from polarbias.networks.parameters import admitted, cast, working_dtype
+from polarbias.problems.certificate import farkas_certificates
 from polarbias.problems.linear import LinearProblem, require_dense
 from polarbias.runtime.batch_axes import over_runs
-from polarbias.solution import Solution, Status, Trajectory
-
-MOST_STEPS = 10**15
-"""Largest max_steps; the turns of a run must fit an integer."""
+from polarbias.runtime.options import flag, optional_callback, step_limit, tolerance
+from polarbias.solution import Solution, Status
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
     network: Network,
     theta0: Any,
     *,
-    step: StepSize | None = None,
+    step: float | StepSize | None = None,
     max_steps: int = 100_000,
     tol: float = 1e-12,
     rtol: float = 0.0,
@@ -88,9 +87,9 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
         Start, as from ``network.init``. The batch axes of its leaves begin with those of the problem, (T,), and may
         go on with axes of starts or configurations, (T, C); A is not repeated over these.
     step
-        `Armijo` (default) or `ConstantStep`.
+        A positive number (a constant step), `ConstantStep` or `Armijo` (default).
     max_steps
-        Accepted steps after which a run ends, from 1 to 1e15.
+        Accepted steps after which a run ends, 1 to 1e15.
     tol
         A run has converged when its loss is below this (absolute, as in the paper); 0 never stops a run for its
         loss (a line search then ends where rounding hides every decrease).
@@ -99,13 +98,13 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
     keep_x
         Keep the signal at every record of the trajectory (about 1,000 N numbers per run).
     callback
-        Called about twice a second with a `DescentProgress`; a true return value ends the run.
+        Function of a `DescentProgress`, called about twice a second; a true return value ends the run.
     checkpoint
-        A folder for intermediate states, written every 15 s or so. The same call with the same folder goes on from
-        there after a crash, to the same bits; after the run the folder can be deleted.
+        Folder for intermediate states, written about every 15 s. After a crash, the same call with the same folder
+        continues from there and gives the same bits; the folder can be deleted after the run.
     devices
-        JAX devices over which the rows of A are spread, for a problem too large for one; products are summed over
-        them. By default JAX's default device holds all.
+        JAX devices over which the rows of A are sharded, for a problem too large for one device; products are summed
+        over them. By default JAX's default device holds all rows.
     dtype
         ``float64``, or ``float32`` to run in single precision (the loss then stalls near 1e-10). ``x``, theta and the
         trajectory come back in this precision; ``loss`` and ``residual`` are recomputed in that of the problem.
@@ -114,14 +113,16 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
     -------
     Solution
         With ``status`` per run: converged, max_steps, diverged, unstable, line_search_failed, collapsed (depth 2
-        and above: r at or below 1e-10 of its start, or 1e-3 if there the line search fails at the loss of X = 0) or
-        interrupted (callback or Ctrl-C), ``stats["trials"]`` and a ``trajectory`` of at most about 1,000 log-spaced
-        records per run.
+        and above: r at or below 1e-10 of its start, or 1e-3 if there the line search fails at the loss of X = 0),
+        infeasible (instead of these failures, if a ``farkas`` vector proves that no signal of the network's kind
+        solves A X = b; the state is the last one) or interrupted (callback or Ctrl-C); ``stats["trials"]``; and a
+        ``trajectory`` of at most about 1,000 log-spaced records per run.
 
     Raises
     ------
     InvalidInput
-        Shapes that do not fit, a start that the network does not allow, options outside their range.
+        Shapes that do not fit, a start that the network does not allow, options outside their range, a checkpoint
+        folder that cannot be written.
 
     References
     ----------
@@ -137,8 +138,9 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
     array([0., 1.])
     """
     dtype = working_dtype(dtype)
-    step = Armijo() if step is None else step
-    _check_options(step, max_steps, tol, rtol, callback)
+    step, max_steps = as_step_size(step), step_limit("max_steps", max_steps)
+    tol, rtol, keep_x = tolerance("tol", tol), tolerance("rtol", rtol), flag("keep_x", keep_x)
+    callback = optional_callback("callback", callback)
     theta0, batch_shape = admitted(problem, network, theta0, dtype, jax.eval_shape)
     require_dense(problem, "gradient_descent")
     devices = tuple(devices)
@@ -155,7 +157,7 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
         network=network,
         step=step,
         thresholds=_thresholds(problem, network, theta0, batch_shape, dtype, (max_steps, tol, rtol)),
-        schedule=_schedule(max_steps, step.max_rejections, options),
+        schedule=log_spaced_schedule(max_steps, step.max_rejections, options),
         theta0=jax.tree.map(lambda leaf: leaf.reshape((runs, *leaf.shape[len(batch_shape) :])), theta0),
         batch_shape=batch_shape,
         keep_x=keep_x,
@@ -175,18 +177,6 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
 
     ends = run_workers(batch, assign_runs(shape, problems, runs), None if callback is None else progress, states)
     return _solution(problem, network, [ends[run] for run in range(runs)], batch_shape)
-
-
-def _check_options(step: object, max_steps: object, tol: float, rtol: float, callback: object) -> None:
-    if not isinstance(step, StepSize):
-        raise InvalidInput(f"step must be Armijo(...) or ConstantStep(dt), got {step!r}.")
-    if isinstance(max_steps, bool) or not isinstance(max_steps, int | np.integer) or not 1 <= max_steps <= MOST_STEPS:
-        raise InvalidInput(f"max_steps must be an integer from 1 to {MOST_STEPS:.0e}, got {max_steps!r}.")
-    for name, value in (("tol", tol), ("rtol", rtol)):
-        if not (isinstance(value, Real) and np.isfinite(value) and value >= 0):
-            raise InvalidInput(f"{name} must be a finite number of at least 0, got {value!r}.")
-    if callback is not None and not callable(callback):
-        raise InvalidInput(f"callback must be a function of one argument, got {callback!r}.")
 
 
 def _check_broadcasting(network: Network, step: StepSize, theta: Any, signals: tuple[int, ...], dtype: Any) -> None:
@@ -211,17 +201,6 @@ def _check_broadcasting(network: Network, step: StepSize, theta: Any, signals: t
         raise InvalidInput(f"{advice} ({mismatch})") from mismatch
     if moved != jax.tree.map(jnp.shape, theta):
         raise InvalidInput(advice)
-
-
-def _schedule(max_steps: int, max_rejections: int, options: DescentOptions) -> np.ndarray:
-    """Return the log-spaced turns at which records are written, up to the last turn that can happen."""
-    last = max_steps * (max_rejections + 1) + max_rejections
-    ratio = (max_steps + 1) ** (1 / options.records)
-    turns = np.unique(np.rint(ratio ** np.arange(np.ceil(np.log(last + 1) / np.log(ratio)) + 1)).astype(np.int64))
-    turns = np.concatenate([[0], turns[turns <= last]])
-    # `last + 1` is never reached, so that a next record exists at every turn.
-    room = options.records_multiple
-    return np.pad(turns, (0, room - len(turns) % room), constant_values=last + 1)
 
 
 def _thresholds(
@@ -297,6 +276,12 @@ def _solution(
 
     theta = jax.tree.map(lambda *leaves: batched(np.stack(leaves)), *(end.theta for end in ends))
     status = batched([end.status for end in ends])
+    status = np.where(status == RUNNING, Status.INTERRUPTED, status)
+    failed = ~np.isin(status, (Status.CONVERGED, Status.INTERRUPTED))
+    nonnegative = isinstance(network, FactorNetwork) and not network.signed
+    farkas = farkas_certificates(problem, nonnegative, failed)
+    if farkas is not None:
+        status = np.where(np.isfinite(farkas[..., 0]), Status.INFEASIBLE, status)
     with jax.enable_x64(True):
         traced = jax.tree.map(jnp.asarray, theta)
         x, r = np.asarray(network.signal(traced)), np.asarray(network.radius(traced))
@@ -312,37 +297,8 @@ def _solution(
         loss=loss,
         residual=residual,
         steps=batched([end.steps for end in ends]),
-        status=np.where(status == RUNNING, Status.INTERRUPTED, status),
+        status=status,
+        farkas=farkas,
         stats={"trials": batched([end.trials for end in ends])},
-        trajectory=_trajectory(ends, r, x),
+        trajectory=padded_trajectory(ends, r, x),
     )
-
-
-def _trajectory(ends: Sequence[RunState], r: np.ndarray, x: np.ndarray) -> Trajectory:
-    """Return the padded records of all runs, without records that repeat a step, and with the final states."""
-    batch_shape = r.shape
-    last = zip(ends, r.ravel(), x.reshape((-1, x.shape[-1])), strict=True)
-    runs: list[tuple[np.ndarray | None, ...]] = []
-    for end, radius, signal in last:
-        rows = end.records
-        final = (end.steps, end.loss, radius, np.abs(signal).sum(), signal)
-        columns = (rows.step, *rows.values.T, rows.x)
-        new = np.append(np.diff(rows.step, prepend=-1) > 0, end.steps > rows.step[-1])
-        runs.append(
-            tuple(
-                None if old is None else np.append(old, np.asarray(value, old.dtype)[None], axis=0)[new]
-                for old, value in zip(columns, final, strict=True)
-            )
-        )
-    most = max(len(run[0]) for run in runs)  # type: ignore[arg-type]
-
-    def padded(index: int, padding: float) -> np.ndarray | None:
-        columns = [run[index] for run in runs]
-        if columns[0] is None:
-            return None
-        whole = np.full((len(columns), most, *columns[0].shape[1:]), padding, columns[0].dtype)
-        for row, column in zip(whole, columns, strict=True):
-            row[: len(column)] = column  # type: ignore[arg-type]
-        return whole.reshape((*batch_shape, *whole.shape[1:]))
-
-    return Trajectory(padded(0, -1), *(padded(index, np.nan) for index in range(1, 5)))  # type: ignore[arg-type]

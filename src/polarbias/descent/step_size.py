@@ -53,6 +53,23 @@ class StepSize(PyTree):
         """Rejections in a row after which a run ends; 0 if a rejected trial ends it at once as unstable."""
 
 
+def as_step_size(step: object) -> StepSize:
+    """Return the `StepSize` of a ``step`` option: `Armijo` for None, `ConstantStep` for a number.
+
+    Raises
+    ------
+    InvalidInput
+        Anything else than None, a `StepSize` or a positive number.
+    """
+    if step is None:
+        return Armijo()
+    if isinstance(step, StepSize):
+        return step
+    if isinstance(step, Real):
+        return ConstantStep(positive_number("step", step))
+    raise InvalidInput(f"step must be a positive number, Armijo(...) or ConstantStep(dt), got {step!r}.")
+
+
 class ConstantStep(StepSize):
     """Explicit Euler with the step ``dt``.
 

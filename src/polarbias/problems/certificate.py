@@ -248,6 +248,21 @@ def farkas_certificate(
     return None
 
 
+def farkas_certificates(problem: LinearProblem, nonnegative: bool, failed: np.ndarray) -> np.ndarray | None:
+    """Return `farkas_certificate` for the ``failed`` runs of a batch, computed once per problem.
+
+    The batch axes of ``failed``, shape ``(...)``, begin with those of the problems. The result has shape ``(..., M)``
+    and NaN in runs without a proof; it is None if no run has one.
+    """
+    farkas = np.full((*failed.shape, problem.m), np.nan)
+    for index in np.ndindex(problem.batch_shape):
+        if failed[index].any():
+            y = farkas_certificate(problem[index] if index else problem, nonnegative)
+            if y is not None:
+                farkas[index][failed[index]] = y
+    return farkas if np.isfinite(farkas).any() else None
+
+
 def verify_farkas(
     problem: LinearProblem,
     y: np.ndarray,

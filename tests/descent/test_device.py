@@ -1,4 +1,4 @@
-"""Descent with the rows of A spread over several devices does what it does on one."""
+"""Devices: selection, the shape of workers, and rows of A sharded over several devices."""
 
 import os
 import socket
@@ -6,14 +6,40 @@ import subprocess
 import sys
 import textwrap
 
+import jax
 import pytest
+from click.testing import CliRunner
 
 import polarbias as pb
+from polarbias.cli import main
+from polarbias.descent import device
+from polarbias.descent.options import OPTIONS
 
-SCRIPT = """
+
+def test_the_device_of_a_block():
+    assert device.default_device() is None
+    with device.use_device("cpu"):
+        assert device.default_device().platform == "cpu"
+        assert device.device_shape() is OPTIONS.cpu
+    assert device.device_shape("cuda") is OPTIONS.gpu
+    assert device.device_shape(jax.devices("cpu")[0]) is OPTIONS.cpu
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="there is a GPU")
+def test_a_missing_device_is_an_error_before_any_work(tmp_path):
+    result = CliRunner().invoke(main, ["reproduce", "--device", "gpu", "--out", str(tmp_path / "none")])
+    assert result.exit_code != 0
+    assert "JAX finds no GPU here" in str(result.exception) + result.output
+    assert not (tmp_path / "none").exists()
+    with pytest.raises(pb.InvalidInput, match="JAX finds no GPU here"), device.use_device("gpu"):
+        pass
+
+
+SHARDED = """
     import jax
     import numpy as np
     import polarbias as pb
+    from polarbias.descent.vector_field import sharded_problem
 
     devices = jax.devices()
     assert len(devices) == 4
@@ -23,23 +49,22 @@ SCRIPT = """
     eta = np.array([0.1, 0.3, 1.0])
     network = pb.WeightNormalization(pb.HadamardPower(2), eta)
     theta0 = network.init([0.3, 1.0, 2.0], np.abs(rng.standard_normal((3, 60))) + 0.05)
-    for start in (theta0, pb.Polar(theta0.r[1], theta0.u[1])):
-        chosen = network if np.ndim(start.r) else pb.WeightNormalization(pb.HadamardPower(2), eta[1])
-        options = {"step": pb.ConstantStep(0.001), "max_steps": 1000, "tol": 0}
-        one = pb.gradient_descent(problem, chosen, start, **options)
-        spread = pb.gradient_descent(problem, chosen, start, devices=devices, **options)
-        np.testing.assert_allclose(spread.x, one.x, rtol=1e-9, atol=1e-14)
-        np.testing.assert_allclose(spread.trajectory.loss, one.trajectory.loss, rtol=1e-9)
-        assert (spread.steps == 1000).all()
-    from polarbias.descent.vector_field import spread
-    data = spread(problem, np.dtype(float), devices)
+    single = pb.WeightNormalization(pb.HadamardPower(2), eta[1]), pb.Polar(theta0.r[1], theta0.u[1])
+    for network, start in ((network, theta0), single):
+        options = {"step": 0.001, "max_steps": 1000, "tol": 0}
+        one = pb.gradient_descent(problem, network, start, **options)
+        sharded = pb.gradient_descent(problem, network, start, devices=devices, **options)
+        np.testing.assert_allclose(sharded.x, one.x, rtol=1e-9, atol=1e-14)
+        np.testing.assert_allclose(sharded.trajectory.loss, one.trajectory.loss, rtol=1e-9)
+        assert (sharded.steps == 1000).all()
+    data = sharded_problem(problem, np.dtype(float), devices)
     assert {shard.data.shape for shard in data.A.addressable_shards} == {(1, 6, 60)}
     assert len({shard.device for shard in data.A_transposed.addressable_shards}) == 4
 """
 
 
 def test_rows_over_four_devices():
-    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(SCRIPT)]
+    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(SHARDED)]
     environment = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_ENABLE_X64": "1"}
     done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -61,15 +86,15 @@ HOSTS = """
     network = pb.WeightNormalization(pb.HadamardPower(2), 0.3)
     theta0 = network.init(np.geomspace(0.1, 2, 50), np.ones(60))
     options = {"step": pb.ConstantStep(0.001), "max_steps": 1000, "tol": 0}
-    spread = pb.gradient_descent(problem, network, theta0, devices=jax.devices(), **options)
+    sharded = pb.gradient_descent(problem, network, theta0, devices=jax.devices(), **options)
     one = pb.gradient_descent(problem, network, theta0, **options)
     assert len(jax.devices()) == 2 * len(jax.local_devices())
-    np.testing.assert_allclose(spread.x, one.x, rtol=1e-9, atol=1e-14)
+    np.testing.assert_allclose(sharded.x, one.x, rtol=1e-9, atol=1e-14)
 """
 
 
 def test_rows_over_two_hosts():
-    """Two processes that know each other, as on two hosts; several workers, whose sums must not mix."""
+    """Two processes stand for two hosts; there are several workers, whose sums must not mix."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -81,10 +106,3 @@ def test_rows_over_two_hosts():
         for host in hosts:
             host.kill()
     assert [host.returncode for host in hosts] == [0, 0], errors
-
-
-def test_what_is_no_device_is_refused():
-    network = pb.HadamardPower(2)
-    problem = pb.LinearProblem([[1.0, 2.0]], [2.0])
-    with pytest.raises(pb.InvalidInput, match="devices must be a sequence of JAX devices"):
-        pb.gradient_descent(problem, network, network.init(1.0, [1.0, 1.0]), devices=[0, 1])

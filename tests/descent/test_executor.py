@@ -1,4 +1,4 @@
-"""Runs that are ended from outside: callbacks and Ctrl-C get the state so far."""
+"""Callbacks and Ctrl-C: both end a call with the state so far."""
 
 import signal
 import subprocess
@@ -11,11 +11,17 @@ import pytest
 
 import polarbias as pb
 from polarbias import Status
+from polarbias.descent import executor
 
 N = 6
 
 
-def test_a_callback_sees_the_run_and_can_end_it(problem, network):
+def descend(problem, network, callback, **options):
+    theta = network.init(1.0, np.ones(N))
+    return pb.gradient_descent(problem, network, theta, **{"tol": 0.0, "callback": callback} | options)
+
+
+def test_a_callback_receives_the_state_and_can_end_the_call(problem, network):
     theta = network.init(np.ones(2), np.ones(N))
     seen = []
 
@@ -37,25 +43,27 @@ def test_a_callback_sees_the_run_and_can_end_it(problem, network):
     assert np.isfinite(run[0].x).all()
 
 
-def test_a_callback_that_raises_keyboard_interrupt_gets_the_state_so_far(problem, network):
+def test_errors_of_a_callback(problem, network):
+    def fails(error):
+        def callback(state):
+            raise error
 
-    def callback(state):
-        raise KeyboardInterrupt
+        return callback
 
-    run = pb.gradient_descent(
-        problem, network, network.init(1.0, np.ones(N)), step=pb.ConstantStep(1e-4), tol=0.0, callback=callback
-    )
+    run = descend(problem, network, fails(KeyboardInterrupt()), step=1e-4)
     assert run.status == Status.INTERRUPTED
     assert 0 < run.steps < 100_000
-
-
-def test_other_errors_of_a_callback_reach_the_caller(problem, network):
-
-    def callback(state):
-        raise RuntimeError("from the callback")
-
     with pytest.raises(RuntimeError, match="from the callback"):
-        pb.gradient_descent(problem, network, network.init(1.0, np.ones(N)), callback=callback)
+        descend(problem, network, fails(RuntimeError("from the callback")))
+
+
+def test_errors_of_a_worker_reach_the_caller(problem, network, monkeypatch):
+    def run(*_):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(executor.BatchWorker, "run", run)
+    with pytest.raises(MemoryError, match="no room"):
+        descend(problem, network, None)
 
 
 def test_ctrl_c_returns_the_state_so_far():
@@ -91,7 +99,7 @@ def test_ctrl_c_returns_the_state_so_far():
 
 
 def test_an_interrupt_that_python_drops_still_ends_the_run(problem, network, monkeypatch):
-    """An exception that comes up in a destructor never reaches the code around it."""
+    """Python drops an exception that is raised in a destructor."""
     dropped = []
     monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: dropped.append(unraisable.exc_type))
 
@@ -105,15 +113,7 @@ def test_an_interrupt_that_python_drops_still_ends_the_run(problem, network, mon
 
     ignored = signal.signal(signal.SIGINT, signal.default_int_handler)  # test workers ignore Ctrl-C
     try:
-        run = pb.gradient_descent(
-            problem,
-            network,
-            network.init(1.0, np.ones(N)),
-            step=pb.ConstantStep(1e-9),
-            max_steps=10**7,
-            tol=0.0,
-            callback=callback,
-        )
+        run = descend(problem, network, callback, step=1e-9, max_steps=10**7)
     finally:
         after = signal.signal(signal.SIGINT, ignored)
     assert dropped == [KeyboardInterrupt]

@@ -1,4 +1,4 @@
-"""Whole trajectories of gradient descent against loops over one run, written from the paper's formulas."""
+"""Whole trajectories of the compiled loop against loops over one run, written from the paper's formulas."""
 
 import numpy as np
 import pytest
@@ -114,7 +114,7 @@ def flat(theta):
 
 
 def check(network, model, *, signed=False, armijo=None, direction_norm=1.0):
-    """Compare a run with its loop; ``armijo`` is True or the options of a line search."""
+    """Compare a run with the loop of its model; ``armijo`` is True or the options of a line search."""
     A, b, scale, dt, steps = model.A, model.b, 1.5, 1e-2, SEARCHES if armijo else STEPS
     search = armijo if isinstance(armijo, dict) else {}
     n = 2 * N if signed else N
@@ -149,77 +149,60 @@ def check(network, model, *, signed=False, armijo=None, direction_norm=1.0):
         np.testing.assert_allclose(leaf, naive, **tolerance)
 
 
+P, D, WN = pb.HadamardPower, pb.HadamardDifference, pb.WeightNormalization
+LAWS = {
+    "square": (pb.PowerRatio(c=0.4, k=2), lambda r: 0.4 * r**2),
+    "inverse_root": (pb.PowerRatio(c=0.4, k=-0.5), lambda r: 0.4 / np.sqrt(r)),
+    "harmonic": (pb.HarmonicRatio(0.7), lambda r: 1 / (1 / r**2 + 1 / 0.7)),
+}
+
+
 @pytest.mark.parametrize(("depth", "armijo"), [(1, False), (2, False), (3, False), (4, False), (2, True), (3, True)])
 def test_plain(depth, armijo):
-    check(pb.HadamardPower(depth), NaiveModel(*matrix_and_rhs(False), depth), armijo=armijo)
+    check(P(depth), NaiveModel(*matrix_and_rhs(False), depth), armijo=armijo)
 
 
 @pytest.mark.parametrize(
     ("depth", "armijo"), [(1, False), (2, False), (3, False), (4, False), (1, True), (2, True), (3, True)]
 )
 def test_weight_normalization(depth, armijo):
-    network = pb.WeightNormalization(pb.HadamardPower(depth), 0.3)
-    model = NaiveModel(*matrix_and_rhs(False), depth, constant(0.3))
-    check(network, model, armijo=armijo)
+    check(WN(P(depth), 0.3), NaiveModel(*matrix_and_rhs(False), depth, constant(0.3)), armijo=armijo)
 
 
 def test_options_of_the_line_search():
-    """A demand so high that it is what most trials fail."""
-    network = pb.WeightNormalization(pb.HadamardPower(2), 0.3)
-    model = NaiveModel(*matrix_and_rhs(False), 2, constant(0.3))
-    check(network, model, armijo={"c1": 0.7, "initial": 3.0, "growth": 1.6, "shrink": 0.3})
-
-
-@pytest.mark.parametrize("depth", [2, 3])
-def test_plain_difference(depth):
-    model = NaiveModel(*matrix_and_rhs(True), depth, halves=2)
-    check(pb.HadamardDifference(depth), model, signed=True)
+    """The demanded decrease is so large that most trials are rejected for it."""
+    armijo = {"c1": 0.7, "initial": 3.0, "growth": 1.6, "shrink": 0.3}
+    check(WN(P(2), 0.3), NaiveModel(*matrix_and_rhs(False), 2, constant(0.3)), armijo=armijo)
 
 
 @pytest.mark.parametrize(("depth", "armijo"), [(1, False), (2, False), (2, True), (3, False), (4, False)])
-def test_difference_with_one_joint_polar_coordinate(depth, armijo):
-    network = pb.WeightNormalization(pb.HadamardDifference(depth), 0.3)
-    model = NaiveModel(*matrix_and_rhs(True), depth, constant(0.3))
-    check(network, model, signed=True, armijo=armijo)
-
-
-@pytest.mark.parametrize(("depth", "armijo"), [(1, False), (2, False), (2, True), (3, False), (4, False)])
-def test_difference_with_separate_polar_coordinates(depth, armijo):
-    network = pb.Difference(pb.WeightNormalization(pb.HadamardPower(depth), 0.3))
-    model = NaiveModel(*matrix_and_rhs(True), depth, constant(0.3), halves=2)
-    check(network, model, signed=True, armijo=armijo)
+def test_differences_plain_with_one_and_with_two_polar_coordinates(depth, armijo):
+    A, b = matrix_and_rhs(True)
+    if depth in (2, 3):
+        check(D(depth), NaiveModel(A, b, depth, halves=2), signed=True, armijo=armijo)
+    check(WN(D(depth), 0.3), NaiveModel(A, b, depth, constant(0.3)), signed=True, armijo=armijo)
+    separate = NaiveModel(A, b, depth, constant(0.3), halves=2)
+    check(pb.Difference(WN(P(depth), 0.3)), separate, signed=True, armijo=armijo)
 
 
 @pytest.mark.parametrize(
-    ("law", "f", "armijo"),
-    [
-        (pb.PowerRatio(c=0.4, k=2), lambda r: 0.4 * r**2, False),
-        (pb.PowerRatio(c=0.4, k=-0.5), lambda r: 0.4 / np.sqrt(r), False),
-        (pb.HarmonicRatio(0.7), lambda r: 1 / (1 / r**2 + 1 / 0.7), False),
-        (pb.HarmonicRatio(0.7), lambda r: 1 / (1 / r**2 + 1 / 0.7), True),
-    ],
-    ids=["square", "inverse_root", "harmonic", "harmonic_armijo"],
+    ("law", "armijo"), [("square", False), ("inverse_root", False), ("harmonic", False), ("harmonic", True)]
 )
-def test_ratio_laws(law, f, armijo):
-    network = pb.WeightNormalization(pb.HadamardPower(2), law)
-    check(network, NaiveModel(*matrix_and_rhs(False), 2, f), armijo=armijo)
+def test_ratio_laws(law, armijo):
+    law, f = LAWS[law]
+    check(WN(P(2), law), NaiveModel(*matrix_and_rhs(False), 2, f), armijo=armijo)
 
 
 def test_direction_rate_and_norm():
-    network = pb.WeightNormalization(pb.HadamardPower(2), 0.3, direction_rate=2.5)
     model = NaiveModel(*matrix_and_rhs(False), 2, constant(0.3), direction_rate=2.5)
-    check(network, model, direction_norm=1.7)
+    check(WN(P(2), 0.3, direction_rate=2.5), model, direction_norm=1.7)
 
 
 @pytest.mark.parametrize("halves", [1, 2])
 def test_renormalized(halves):
-    law = {"ratio": 0.3, "renormalize": True}
-    if halves == 1:
-        network = pb.WeightNormalization(pb.HadamardPower(2), **law)
-    else:
-        network = pb.Difference(pb.WeightNormalization(pb.HadamardPower(2), **law))
+    network = WN(P(2), ratio=0.3, renormalize=True)
     model = NaiveModel(*matrix_and_rhs(halves == 2), 2, constant(0.3), halves=halves, renormalize=True)
-    check(network, model, signed=halves == 2)
+    check(network if halves == 1 else pb.Difference(network), model, signed=halves == 2)
 
 
 def test_batch_of_problems_and_ratios_follows_the_same_loops():
@@ -246,8 +229,8 @@ def test_batch_of_problems_and_ratios_follows_the_same_loops():
 
 
 @pytest.mark.parametrize("algorithm", ["plain", "wn"])
-def test_entries_that_would_leave_the_range_of_floats_stop_nobody(algorithm):
-    """An entry that has shrunk to the edge of float64 neither ends a run nor changes what the others do.
+def test_entries_at_the_edge_of_float64_change_nothing(algorithm):
+    """An entry that has shrunk to the edge of float64 neither ends a run nor changes the other entries.
 
     The oracle computes in extended precision, whose exponents reach far below that edge.
     """

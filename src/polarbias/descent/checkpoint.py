@@ -77,7 +77,7 @@ class Checkpoint:
         if not path.exists():
             return None
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 # Compressed members, which `save` never writes, could unpack to any size.
                 if any(member.compress_type != zipfile.ZIP_STORED for member in archive.zip.infolist()):
                     raise ValueError("compressed")

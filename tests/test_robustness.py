@@ -1,6 +1,9 @@
 """Starts, scales and objects at the edge of what is allowed: each was once answered wrongly."""
 
-import equinox as eqx
+from dataclasses import dataclass
+from functools import partial
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -67,7 +70,9 @@ def test_starts_far_from_one_keep_their_direction(size):
 
 
 def test_parameters_in_a_module_are_indexed_with_their_batch():
-    class Weights(eqx.Module):
+    @partial(jax.tree_util.register_dataclass, data_fields=["w"], meta_fields=[])
+    @dataclass
+    class Weights:
         w: np.ndarray
 
     class Squares(pb.Network):

@@ -22,7 +22,7 @@ from repository import ROOT
 from reproductions import quiet
 
 GENERAL = ["polarbias", "chou2023robust"]
-JAX = ["bradbury2018jax", "kidger2021equinox"]
+JAX = ["bradbury2018jax"]
 ARRAYS = ["harris2020array", "virtanen2020scipy"]
 ARMIJO, MIRROR, LSODA = "armijo1966minimization", "beck2003mirror", "petzold1983automatic"
 HIGHS, MEHROTRA = "huangfu2018parallelizing", "mehrotra1992implementation"
@@ -31,7 +31,7 @@ NOISY += ["rockafellar1976monotone", "friedlander2007exact", "li2018highly"]
 GREEDY = ["donoho2012sparse", "fuchs2004sparse"]
 LEARN, DASK = "pedregosa2011scikit", "rocklin2015dask"
 PACKAGES = {
-    "polarbias": "polarbias", JAX[0]: "jax", JAX[1]: "equinox", ARRAYS[0]: "numpy", ARRAYS[1]: "scipy",
+    "polarbias": "polarbias", JAX[0]: "jax", ARRAYS[0]: "numpy", ARRAYS[1]: "scipy",
     LEARN: "scikit-learn", DASK: "distributed",
 }  # fmt: skip
 

@@ -17,7 +17,6 @@ from polarbias.errors import InvalidInput, StoreMismatch
 _PACKAGES = {
     "polarbias": "polarbias",
     "bradbury2018jax": "jax",
-    "kidger2021equinox": "equinox",
     "harris2020array": "numpy",
     "virtanen2020scipy": "scipy",
     "pedregosa2011scikit": "scikit-learn",
@@ -26,7 +25,7 @@ _PACKAGES = {
 """Distributions whose versions entries state."""
 
 _GENERAL = ("polarbias", "chou2023robust")
-_JAX = ("bradbury2018jax", "kidger2021equinox")
+_JAX = ("bradbury2018jax",)
 _ARRAYS = ("harris2020array", "virtanen2020scipy")
 _ARMIJO, _LSODA, _LEARN = ("armijo1966minimization",), ("petzold1983automatic",), ("pedregosa2011scikit",)
 _LIMIT = (*_ARRAYS, "mehrotra1992implementation")

@@ -3,6 +3,5 @@
 from polarbias.runtime.extras import require
 from polarbias.runtime.pytree import register_pending
 
-for _module in ("jax", "equinox"):
-    require(_module, "descent", "gradient descent")
+require("jax", "descent", "gradient descent")
 register_pending()

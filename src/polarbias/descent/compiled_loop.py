@@ -7,13 +7,13 @@ unchanged until its slot is refilled. The result of a turn depends on its inputs
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from polarbias.descent.jit import jit_arrays
 from polarbias.descent.step_size import StepSize
 from polarbias.descent.vector_field import Field, JaxProblem, field, trailing
 from polarbias.networks import Network
@@ -159,7 +159,7 @@ def _record(inputs: LoopInputs, state: LoopState) -> Records:
     )
 
 
-@partial(jax.jit, static_argnames="keep_x")
+@jit_arrays
 def initial_state(inputs: LoopInputs, keep_x: bool, theta: Any) -> LoopState:
     """Return the state before the first turn, with its first record and space for the others."""
     problem, network, step, thresholds, schedule = inputs
@@ -183,7 +183,7 @@ def initial_state(inputs: LoopInputs, keep_x: bool, theta: Any) -> LoopState:
     )
 
 
-@jax.jit
+@jit_arrays
 def advance(inputs: LoopInputs, turns: jax.Array, target: jax.Array, state: LoopState) -> tuple[jax.Array, LoopState]:
     """Make at most ``turns`` turns, fewer if at most ``target`` runs are left; return the number of turns as well."""
 

@@ -1,12 +1,12 @@
 r"""Step sizes of gradient descent: constant, or by an Armijo line search.
 
-Each trial point of a run is judged alone: a step size says which step comes first, whether a trial is good enough,
-and what the next step is after it was accepted or rejected.
+A `StepSize` gives the first step, accepts or rejects each trial point of a run, and gives the step after that.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from numbers import Real
 from typing import Any
 
 import jax
@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
+from polarbias.descent.options import OPTIONS
 from polarbias.errors import InvalidInput
 from polarbias.networks import FactorNetwork
 from polarbias.networks.parameters import admitted
@@ -26,7 +27,7 @@ from polarbias.runtime.pytree import PyTree, static_field
 
 
 class StepSize(PyTree):
-    """How far a run goes along the vector field; ``dt`` is the time that one step covers."""
+    """Rule for the time dt that a step along the vector field covers."""
 
     @abstractmethod
     def first(self, loss: jax.Array, slope: jax.Array) -> Any:
@@ -37,10 +38,10 @@ class StepSize(PyTree):
 
     @abstractmethod
     def sufficient(self, loss: jax.Array, trial_loss: jax.Array, decrease: jax.Array, noise: jax.Array) -> jax.Array:
-        """Tell which trials are good enough.
+        """Return True for trials to accept.
 
-        ``decrease`` is dt times the rate at which the loss falls along the field, ``noise`` the loss that rounding
-        of the residual alone can produce.
+        ``decrease`` is dt times the rate at which the loss falls along the field, ``noise`` a bound on the increase
+        of the loss by rounding in the residual.
         """
 
     @abstractmethod
@@ -73,8 +74,8 @@ def as_step_size(step: object) -> StepSize:
 class ConstantStep(StepSize):
     """Explicit Euler with the step ``dt``.
 
-    A run whose loss rises, or in which r or an entry of u reaches zero at depth 2 and above, no longer follows the
-    flow: it ends with status ``unstable``.
+    A run ends with status ``unstable`` if its loss rises or, at depth 2 and above, r or an entry of u reaches zero: it
+    no longer follows the flow.
 
     Parameters
     ----------
@@ -113,18 +114,17 @@ class ConstantStep(StepSize):
 
         .. math:: dt = \frac{c}{\lambda_{\max}(A^\top A)\, L\, x_{\max}^{2L-2}\, v(r_{\max})},
 
-        with v = max(r^2, f(r)) under weight normalization and 1 without; for a law that decreases, the larger of
-        v at the start and at rmax. Both maxima are the larger of the start's
-        and twice those of the minimal-l1 solution, which a linear program gives: a step computed from the start
-        alone diverges from small starts.
+        with v = max(r^2, f(r)) under weight normalization and 1 without; for a decreasing law, the larger of v at the
+        start and at rmax. Both maxima are the larger of the start's and twice those of the minimal-l1 solution (a
+        linear program): a step computed from the start alone diverges from small starts.
 
         Parameters
         ----------
         problem, network, theta0
             As for `gradient_descent`; the network must have a factor.
         c
-            Safety factor, positive; explicit Euler is unstable from about 2 on, for a difference, whose matrix is in
-            effect [A, -A], from about 1.
+            Safety factor, positive; explicit Euler is unstable from about 2 on, and from about 1 on for a difference,
+            whose matrix is in effect [A, -A].
 
         Raises
         ------
@@ -159,38 +159,38 @@ class ConstantStep(StepSize):
         return self.dt
 
     def sufficient(self, loss: jax.Array, trial_loss: jax.Array, decrease: jax.Array, noise: jax.Array) -> jax.Array:
-        """Accept a loss that did not rise beyond rounding."""
+        """Accept a loss that does not rise beyond rounding."""
         del decrease
         return trial_loss <= loss * (1 + 1e-12) + noise
 
     def after(self, dt: jax.Array, accepted: jax.Array) -> jax.Array:
-        """Keep dt."""
+        """Return dt."""
         del accepted
         return dt
 
     @property
     def max_rejections(self) -> int:
-        """None: a rejected step ends the run."""
+        """Zero: a rejected step ends the run."""
         return 0
 
 
 class Armijo(StepSize):
-    r"""Backtracking line search along the vector field.
+    r"""Backtracking (Armijo) line search along the vector field.
 
     A trial is accepted if its loss is below :math:`\mathcal L - c_1\, dt\, \sum \mathrm{rates}\, |\nabla \mathcal L|^2`
-    and r and all entries of u are positive (depth 2 and above). A rejected step is multiplied by ``shrink``, the one
-    after an accepted step by ``growth``; 1.05 keeps the number of trials per accepted step near 1.07.
+    and r and all entries of u are positive (depth 2 and above). With the default ``growth`` of 1.05 an accepted step
+    takes about 1.07 trials.
 
     Parameters
     ----------
     c1
         Share of the decrease predicted by the slope that a step must achieve, in (0, 1).
     shrink
-        In (0, 1).
+        Factor of a rejected step, in (0, 1).
     growth
-        At least 1.
+        Factor of an accepted step, at least 1.
     initial
-        First step to try, positive. By default a tenth of loss over slope, whatever the scales of A, b and the start.
+        First trial step, positive; by default a tenth of loss over slope, which scales with A, b and the start.
 
     Raises
     ------
@@ -218,22 +218,22 @@ class Armijo(StepSize):
         self.initial = None if initial is None else positive_number("initial", initial)
 
     def first(self, loss: jax.Array, slope: jax.Array) -> Any:
-        """Return the first guess; by default a step in which the loss, at its first rate, would fall by a tenth."""
+        """Return ``initial``, by default a step in which the loss would fall by a tenth at its initial rate."""
         if self.initial is not None:
             return self.initial
-        tenth = 0.1 * loss / slope
-        return jnp.where(jnp.isfinite(tenth), tenth, 1.0)
+        dt = OPTIONS.initial_decrease * loss / slope
+        return jnp.where(jnp.isfinite(dt), dt, 1.0)
 
     def sufficient(self, loss: jax.Array, trial_loss: jax.Array, decrease: jax.Array, noise: jax.Array) -> jax.Array:
-        """Accept a decrease that is both sufficient and measurable."""
+        """Accept a decrease that is sufficient and at least one rounding unit."""
         del noise
         return (trial_loss <= loss - self.c1 * decrease) & (trial_loss < loss)
 
     def after(self, dt: jax.Array, accepted: jax.Array) -> jax.Array:
-        """Grow or shrink."""
+        """Return the step times ``growth`` or ``shrink``."""
         return dt * jnp.where(accepted, self.growth, self.shrink)
 
     @property
     def max_rejections(self) -> int:
-        """Number of halvings after which the search has failed: a factor of about 1e-30."""
-        return 100
+        """Rejections in a row after which the search fails."""
+        return OPTIONS.max_halvings

@@ -2,7 +2,7 @@
 
 from polarbias.runtime.extras import require
 
-for _extra, _modules in {"descent": ("jax", "equinox"), "paper": ("pandas", "pyarrow", "matplotlib", "rich")}.items():
+for _extra, _modules in {"descent": ("jax",), "paper": ("pandas", "pyarrow", "matplotlib", "rich")}.items():
     for _module in _modules:
         require(_module, _extra, "polarbias.experiments")
 

@@ -128,7 +128,7 @@ def gradient_flow(  # noqa: PLR0913 -- the options of one long run; each is inde
     plain = network.inner if isinstance(network, WeightNormalization) else network
     explicit = is_power(plain) and plain.degree >= 2
     if full or schedule is not None or not explicit:
-        require("equinox", "descent", "gradient_flow of the full equations")
+        require("jax", "descent", "gradient_flow of the full equations")
         from polarbias.flow import primal
 
         if schedule is not None and not primal.has_polar(theta0):

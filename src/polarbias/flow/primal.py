@@ -6,11 +6,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from polarbias.descent.jit import jit_arrays
 from polarbias.descent.vector_field import JaxProblem, field
 from polarbias.errors import InvalidInput
 from polarbias.flow.steps import FOREVER, DenseOutputSegment, Integrator, Watch
@@ -52,7 +52,7 @@ def _like(theta: Any, flat: Any) -> Any:
     return jax.tree.unflatten(treedef, parts)
 
 
-@eqx.filter_jit
+@jit_arrays
 def _velocity(network: Network, data: JaxProblem, start: Any, flat: Any, rates: Any) -> Any:
     theta = _like(start, flat)
     back = data.adjoint(data.residual(network.signal(theta)))
@@ -60,7 +60,7 @@ def _velocity(network: Network, data: JaxProblem, start: Any, flat: Any, rates: 
     return jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(moved)])
 
 
-@eqx.filter_jit
+@jit_arrays
 def _jacobian(network: Network, data: JaxProblem, start: Any, flat: Any, rates: Any) -> Any:
     return jax.jacfwd(lambda y: _velocity(network, data, start, y, rates))(flat)
 

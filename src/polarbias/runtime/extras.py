@@ -7,7 +7,7 @@ from typing import Any
 
 from polarbias.errors import MissingExtra
 
-_PROJECTS = {"jax": "JAX", "equinox": "Equinox", "sklearn": "scikit-learn", "distributed": "Dask", "panel": "Panel"}
+_PROJECTS = {"jax": "JAX", "sklearn": "scikit-learn", "distributed": "Dask", "panel": "Panel"}
 
 
 def require(module: str, extra: str, purpose: str = "this") -> Any:

@@ -4,9 +4,9 @@
 
 The script runs the command and counts trials and slots at each call of the compiled loop, for every shape of A. The
 floor is the time of the products with A: one per trial and a second one per accepted step, at the best speed of the
-bare products of 34 runs on one problem per core (see `descent_step.py`), measured before and after the run. The same floor
-applies to workers of few runs, whose products are slower. Tasks that the folder already holds are not counted. After
-Ctrl-C or SIGTERM the report covers the work done so far.
+bare products of 34 runs on one problem per core (see `descent_step.py`), measured before and after the run. The same
+floor applies to workers of few runs, whose products are slower. Tasks that the folder already holds are not counted.
+After Ctrl-C or SIGTERM the report covers the work done so far.
 """
 
 import json

@@ -176,7 +176,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_before_the_run(run, tmp_pat
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(pb.InvalidInput, match="cannot write.*No space left"):
+    with pytest.raises(pb.InvalidInput, match=r"cannot write.*No space left"):
         run(checkpoint=tmp_path / "other")
 
 

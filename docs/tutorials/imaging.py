@@ -8,15 +8,15 @@
 # %% [markdown]
 # # An image from few measurements
 #
-# Most natural signals are sparse in some basis. If they are, few measurements determine them: of all signals that agree
-# with the measurements, the one of minimal $l_1$ norm is the signal itself, or near to it. First the signal is an image
-# that is sparse in the cosine basis, and a measurement is a pixel. Then it is the other way round, at a size at which
-# the matrix of measurements is never formed. Every answer comes with a proof that can be checked.
+# Most natural signals are sparse in some basis. Few measurements then determine the signal: among all signals that
+# agree with the measurements, the one of minimal $l_1$ norm equals or approximates it. The first example is an image
+# that is sparse in the cosine basis, measured in single pixels. The second is the reverse, at a size at which the
+# measurement matrix is never formed. Every result has a certificate.
 
 # %% [markdown]
 # ## A fifth of the pixels
 #
-# A smooth image, of which one pixel in five is kept, chosen at random:
+# A smooth image, with one in five pixels kept at random:
 
 # %%
 import matplotlib.pyplot as plt
@@ -30,14 +30,14 @@ rng, size = np.random.default_rng(0), 48
 rows, columns = np.mgrid[:size, :size] / size
 image = np.zeros((size, size))
 for _ in range(6):
-    centre, width, height = rng.random(2), rng.uniform(0.12, 0.35, 2), rng.uniform(0.4, 1.0)
-    image += height * np.exp(-(((rows - centre[0]) / width[0]) ** 2) - ((columns - centre[1]) / width[1]) ** 2)
+    center, width, height = rng.random(2), rng.uniform(0.12, 0.35, 2), rng.uniform(0.4, 1.0)
+    image += height * np.exp(-(((rows - center[0]) / width[0]) ** 2) - ((columns - center[1]) / width[1]) ** 2)
 kept = np.sort(rng.permutation(image.size)[: image.size // 5])
 pixels = image.ravel()[kept]
 
 # %% [markdown]
-# Column $n$ of $A$ holds what pattern $n$ of the basis shows in the kept pixels, so that $A x$ = pixels says that the
-# image with coefficients $x$ agrees with them. There are five times as many unknowns as equations:
+# Column $n$ of $A$ contains pattern $n$ of the basis at the kept pixels, so $A x = b$ holds for the coefficients $x$ of
+# every image that agrees with these pixels $b$. There are five times as many unknowns as equations:
 
 # %%
 patterns = fft.idctn(np.eye(image.size).reshape(-1, size, size), axes=(1, 2), norm="ortho")
@@ -66,8 +66,9 @@ print(f"relative error {error_of(recovered, image):.4f}")
 assert error_of(recovered, image) < 0.05
 
 # %% [markdown]
-# *Optimal* is no opinion of the solver: no image that agrees with these pixels has a smaller norm, because `found.dual`
-# is a vector $y$ with $|A^\top y| \le 1$ whose $b^\top y$ is that norm. Anyone can check it, with products only:
+# The status *optimal* is certified: no image that agrees with these pixels has a smaller norm, because `found.dual`
+# is a vector $y$ with $|A^\top y| \le 1$ and $b^\top y$ equals that norm. Its verification needs only products with
+# $A$:
 
 # %%
 proof = pb.certify(A, pixels, found.x, found.dual)
@@ -75,8 +76,8 @@ print(f"norm {proof.value:.9f}, lower bound for all images {proof.bound:.9f}, re
 assert proof.within(1e-9)
 
 # %% [markdown]
-# A pair that is not optimal does not pass. Here is the dual vector with another image that agrees with the pixels: what
-# minimal energy gives, least squares. Its norm is larger, and the lower bound is the same.
+# A pair that is not optimal fails. Here is the same dual vector with the image of minimal energy (least squares),
+# which also agrees with the pixels. Its norm is larger than the lower bound:
 
 # %%
 least_squares = A.T @ np.linalg.solve(A @ A.T, pixels)
@@ -95,7 +96,7 @@ shown = np.full(image.size, np.nan)
 shown[kept] = pixels
 panels = {
     "image": image,
-    "what is measured": shown.reshape(size, size),
+    "kept pixels": shown.reshape(size, size),
     "minimal energy": energy,
     "minimal $l_1$ norm": recovered,
 }
@@ -108,12 +109,12 @@ axes[4].set(title="error of minimal $l_1$", xticks=[], yticks=[])
 bar = figure.colorbar(drawn, ax=axes[4])
 
 # %% [markdown]
-# Minimal energy leaves every pixel that was not kept at 0, because the patterns are orthonormal.
+# Minimal energy sets every missing pixel to 0, because the patterns are orthonormal.
 
 # %% [markdown]
-# ## How many pixels are needed?
+# ## Number of pixels
 #
-# The same image from other shares of its pixels. The error falls steeply until the coefficients that matter are found,
+# The same image from other fractions of its pixels. The error falls steeply until the large coefficients are found,
 # and then slowly with the many small ones: the image is compressible, not exactly sparse.
 
 # %%
@@ -135,9 +136,9 @@ ax.grid(alpha=0.25)
 # %% [markdown]
 # ## Noise
 #
-# Measured pixels are noisy, and an image that agrees with all of them is not wanted any more.
-# `basis_pursuit(A, b, sigma)` asks for $\lVert A x - b \rVert \le \sigma$. The natural $\sigma$ is the norm of the
-# noise; who does not know it has to estimate it. How much does that matter?
+# With noisy pixels an exact fit is not desirable. `basis_pursuit_denoise` relaxes the constraint to $\lVert A x - b
+# \rVert \le \sigma$. The natural $\sigma$ is the norm of the noise, which usually has to be estimated. The next cell
+# varies it:
 
 # %%
 noise = 0.05 * rng.standard_normal(pixels.size)
@@ -167,16 +168,16 @@ assert noisy[1.0].support.size < noisy[0.0].support.size
 assert error_of(image_of(noisy[0.5].x), image) < error_of(image_of(noisy[2.0].x), image)
 
 # %% [markdown]
-# With $\sigma = 0$ the noise is fitted, with many entries that mean nothing. Too large a $\sigma$ wipes out what is
-# there. In between the error is flat, so that an estimate will do, and one that is too small costs less than one that
-# is as much too large.
+# With $\sigma = 0$ the image fits the noise, with many meaningless entries. A large $\sigma$ removes parts of the
+# image. In between the error is flat, so an estimate is enough, and a value that is too small costs less than one
+# that is too large by the same factor.
 
 # %% [markdown]
-# ## A night sky from its cosines, without a matrix
+# ## A night sky from its cosine transform, without a matrix
 #
-# Now the image itself is sparse: a dark sky with stars. A measurement is a number that depends on all pixels, a
-# coefficient of the cosine transform, as in interferometry or magnetic resonance. One coefficient in sixteen is kept,
-# at random. As a matrix this would fill gigabytes:
+# Now the image itself is sparse: a dark sky with stars. A measurement is a coefficient of the cosine transform, which
+# depends on all pixels, as in interferometry or magnetic resonance imaging. One in sixteen coefficients is kept at
+# random. The matrix would fill gigabytes:
 
 # %%
 side, stars = 256, 300
@@ -187,8 +188,8 @@ print(f"{frequencies.size:,} x {sky.size:,} numbers, {frequencies.size * sky.siz
 assert frequencies.size * sky.size * 8 > 2**30
 
 # %% [markdown]
-# A linear operator needs two functions instead, $x \mapsto A x$ and $y \mapsto A^\top y$. Here both are a fast
-# transform. The second has to be the exact transpose of the first, which is worth a test:
+# A linear operator needs two functions instead, $x \mapsto A x$ and $y \mapsto A^\top y$. Here both are fast
+# transforms. The second must be the exact transpose of the first; check this:
 
 
 # %%
@@ -208,8 +209,8 @@ print("<A x, y> - <x, A^T y> =", (operator @ x) @ y - x @ (operator.rmatvec(y)))
 assert np.isclose((operator @ x) @ y, x @ operator.rmatvec(y))
 
 # %% [markdown]
-# The solver takes it in place of a matrix, and so does `certify`. Stars do not shine negatively, which is worth
-# telling.
+# The solver and `certify` accept the operator in place of a matrix. Brightness is nonnegative, which the solver can
+# use:
 
 # %%
 coefficients = operator @ sky.ravel()
@@ -223,11 +224,11 @@ assert found.support.size == stars
 assert error_of(found.x, sky.ravel()) < 1e-9
 
 # %% [markdown]
-# All stars are found, to rounding. That so few coefficients suffice has a reason: every one of them sees every star.
-# Had we measured single pixels of this sky, nearly all would have been black.
+# All stars are found, to rounding accuracy. Few coefficients suffice because each of them depends on every star. Of
+# single pixels of this sky, nearly all would be black.
 #
-# With noise in the coefficients the sky comes back with an error, and the proof that no sky within $\sigma$ has a
-# smaller norm is still exact:
+# With noise in the coefficients the sky has an error, and the certificate that no sky within $\sigma$ has a smaller
+# norm is still exact:
 
 # %%
 noise = 0.01 * rng.standard_normal(frequencies.size)
@@ -239,8 +240,8 @@ proof = pb.certify(operator, coefficients + noise, noisy.x, noisy.dual, nonnegat
 assert proof.within(1e-9)
 
 # %% [markdown]
-# The answer is a little darker than the sky, because it pays for brightness: every star loses about the same amount,
-# and the faintest are lost. Whoever needs the brightness solves least squares on the entries found to be bright:
+# The result is darker than the true sky, because brightness is penalized: every star loses about the same amount, and
+# the faintest vanish. Least squares on the bright entries corrects this:
 
 # %%
 bright = np.flatnonzero(noisy.x > 0.1)
@@ -278,5 +279,5 @@ axes[1].grid(alpha=0.25)
 legend = axes[1].legend(loc="upper left")
 
 # %% [markdown]
-# Other transforms, blurs and compositions are operators in the same way, of SciPy or of PyLops. `flow_limit` takes
-# them, too, and [basis pursuit](../basis_pursuit.md) says how the solver works, and when another one is better.
+# Other transforms, blurs and compositions are operators in the same way, from SciPy or PyLops. `flow_limit` accepts
+# them, too. [Basis pursuit](../basis_pursuit.md) describes the solver, and cases in which others are better.

@@ -6,11 +6,11 @@
 # ---
 
 # %% [markdown]
-# # Your own network
+# # Custom networks
 #
-# A network is a map from parameters to a signal $X$. The map decides which of the many solutions of $A X = b$ gradient
-# descent finds. This page goes from the networks that are there, with other depths and signs, to a ratio law and to
-# networks of your own, and checks every new piece against something that is known.
+# A network is a map from parameters to a signal $X$. It determines to which of the many solutions of $A X = b$ gradient
+# descent converges. This page covers depths and signs of the built-in networks, a custom ratio law and custom networks,
+# and checks each against a known result.
 
 # %%
 from dataclasses import field
@@ -31,13 +31,13 @@ print(problem, best)
 # %% [markdown]
 # ## Depth
 #
-# `HadamardPower(L)` is $X = x^L$, entry by entry. From depth 2 on, small starts lead to sparse solutions, and deeper
-# networks get there from larger ones. `flow_limit` gives the end of gradient flow without taking a step:
+# `HadamardPower(L)` is $X = x^L$, entrywise. From depth 2 on, small initializations lead to sparse solutions; deeper
+# networks reach them from larger ones. `flow_limit` computes the limit of gradient flow without taking a step:
 
 
 # %%
 def excess(x):
-    """Return how far the l1 norm of x is above the minimal one."""
+    """Return the excess of the l1 norm of x over the minimal one."""
     return np.abs(x).sum(-1) - best.value
 
 
@@ -50,11 +50,11 @@ for depth in (1, 2, 3, 4):
 assert (np.diff(reached, axis=0) < 0).all()
 
 # %% [markdown]
-# Depth 1 is linear regression. It has no such preference: its limit is the solution that is nearest to the start.
+# Depth 1 is linear regression, without such a preference: its limit is the solution nearest to the initialization.
 #
-# Depth has a catch. Above depth 2 the norm that small starts minimise is weighted, with weights $u_0^{2 - L}$ from the
-# direction of the start. From a uniform direction, as above, they are equal. From a random one, entries that start
-# small are expensive, and the solution is sparse in another sense:
+# Above depth 2, small initializations minimize a *weighted* norm, with weights $u_0^{2 - L}$ from the initial
+# direction $u_0$. The uniform direction above makes them equal. A random direction makes entries with small $u_0$
+# expensive, and the solution is sparse in another sense:
 
 # %%
 direction = pb.folded_gaussian_direction(seed=1, n=problem.n)
@@ -70,9 +70,8 @@ assert excess(limit.x) > 1
 # %% [markdown]
 # ## Signs
 #
-# A power is never negative. `HadamardDifference(L)` is $X = u^L - v^L$; its starts have twice as many entries, first
-# those of $u$, then those of $v$. Equal halves start at $X = 0$. Inside `WeightNormalization` both halves share one
-# radius.
+# A power is never negative. `HadamardDifference(L)` is $X = u^L - v^L$; its initialization has twice as many entries,
+# first $u$, then $v$. Equal halves give $X = 0$. `WeightNormalization` uses one radius for both halves.
 
 # %%
 signed = pb.gaussian_problem(seed=0, m=40, n=100, truth="signed", s=4)
@@ -84,18 +83,17 @@ for network in (pb.HadamardDifference(2), pb.WeightNormalization(pb.HadamardDiff
 assert error < 1e-6
 
 # %% [markdown]
-# ## A ratio law of your own
+# ## A custom ratio law
 #
-# Under weight normalization the radius moves $f(r)$ times as fast as the direction. A law is three functions:
+# Under weight normalization the radius moves $f(r)$ times as fast as the direction. A law defines three functions:
 #
-# - $f(r) > 0$ itself,
-# - $E(r)$ with $E'(r) = r / f(r)$, which is all that the limit depends on,
+# - $f(r) > 0$,
+# - $E(r)$ with $E'(r) = r / f(r)$, which alone determines the limit,
 # - the inverse of $E$.
 #
-# Say that the radius should be slow while it is small, when the direction still has to turn, and faster later, when it
-# only has to arrive: $f(r) = \eta \sqrt{1 + r^2}$. Then $E(r) = (\sqrt{1 + r^2} - 1) / \eta$, up to a constant that we
-# may choose. `self.cast(r)` returns the array library that fits `r`, NumPy or JAX, so that the same lines serve
-# `flow_limit` and compiled descent.
+# Here the radius is slow while it is small, as long as the direction still turns, and faster afterwards:
+# $f(r) = \eta \sqrt{1 + r^2}$. Then $E(r) = (\sqrt{1 + r^2} - 1) / \eta$, up to a constant. `self.cast(r)` returns the
+# array library of `r`, NumPy or JAX, so that the same code serves `flow_limit` and compiled descent.
 
 
 # %%
@@ -116,8 +114,8 @@ class RisingRatio(pb.RatioLaw):
 
 
 # %% [markdown]
-# Nothing checks the three functions against each other, and a wrong $E$ gives wrong limits without an error. So check
-# it: the derivative of $E$ by differences, and the inverse.
+# polarbias does not check the three functions against each other, and a wrong $E$ gives wrong limits without an error.
+# Compare $E'$ with finite differences, and check the inverse:
 
 # %%
 law, r, h = RisingRatio(0.3), np.geomspace(0.01, 30, 200), 1e-4
@@ -128,9 +126,9 @@ assert np.allclose(slope, r / law.f(r), rtol=1e-6)
 assert np.allclose(law.E_inverse(law.E(r)), r, rtol=1e-12)
 
 # %% [markdown]
-# With any law the flow from $x_0$ ends where the plain flow from $x_0 / \rho$ ends; the law only decides how large the
-# magnification $\rho$ is. So all limits lie on one curve, and a law of one's own has to lie on it as well. This is a
-# good test, as the plain limits know nothing of the law.
+# For every law, the flow from $x_0$ converges to the limit of the plain flow from $x_0 / \rho$; the law only affects
+# the magnification $\rho$. All limits therefore lie on one curve, independent of the law. This is a strong test of a
+# custom law:
 
 # %%
 eta = np.geomspace(0.1, 10, 9)
@@ -155,8 +153,8 @@ ax.grid(alpha=0.25)
 legend = ax.legend(loc="lower right")
 
 # %% [markdown]
-# No law leads to better points, then. What differs is the way there. To compare fairly, choose the coefficient with
-# which the new law has the limit of the constant one, and let descent run to the same loss:
+# So no law leads to better limits; laws differ in speed. For a fair comparison, choose the coefficient with which the
+# new law has the same limit as the constant one, and run descent to the same loss:
 
 
 # %%
@@ -182,17 +180,17 @@ for law in (constant, RisingRatio(coefficient)):
 assert steps["RisingRatio"] < steps["ConstantRatio"]
 
 # %% [markdown]
-# The idea was sound, and the gain is modest. Descent ends above both limits; [the paper in ten minutes](paper.py) says
-# what steps of finite length lose.
+# The new law needs fewer steps, though not many fewer. Descent ends above both limits; [the paper](paper.py) explains
+# the effect of finite steps.
 
 # %% [markdown]
-# ## A network of your own
+# ## A custom network
 #
-# Any smooth map will do. A subclass of `Network` defines `signal`, in `jax.numpy`, and gradients come from automatic
-# differentiation. `degree` is the $L$ in the loss $\lVert A X - b \rVert^2 / (2 L)$ and scales time only. Parameters
-# can be an array, or a named tuple of arrays.
+# Any smooth map defines a network. A subclass of `Network` implements `signal` in `jax.numpy`; JAX computes the
+# gradients. `degree` is the $L$ in the loss $\lVert A X - b \rVert^2 / (2 L)$ and scales time only. Parameters are an
+# array or a named tuple of arrays.
 #
-# A product of two vectors, $X = u\, v$, reaches both signs without a difference:
+# A product of two vectors, $X = u\, v$, has both signs without a difference:
 
 
 # %%
@@ -218,9 +216,9 @@ print("flow   ", flow, f"l1 error {np.abs(flow.x - signed.x_true).sum():.3f}")
 assert flow.converged
 
 # %% [markdown]
-# Descent ends elsewhere than the flow, more on this below. `gradient_flow` integrates any network. `flow_limit` does
-# not know this one, but we can: as $u v = ((u + v) / 2)^2 - ((u - v) / 2)^2$, it is `HadamardDifference(2)` in other
-# coordinates, at another pace, and both flows have to end at the same point.
+# Descent and flow converge to different solutions, as explained below. `gradient_flow` integrates any network.
+# `flow_limit` does not support this one, but its limit is known: since $u v = ((u + v) / 2)^2 - ((u - v) / 2)^2$, it is
+# `HadamardDifference(2)` in other coordinates and at another speed, and both flows have the same limit.
 
 # %%
 difference = pb.HadamardDifference(2)
@@ -230,11 +228,11 @@ print(f"the flow ends {np.abs(flow.x - limit.x).max():.1e} from the limit of Had
 assert np.abs(flow.x - limit.x).max() < 1e-4
 
 # %% [markdown]
-# ## A prior of your own
+# ## A structural prior
 #
-# Why write one's own network? Because it can know something. Suppose that entries come in groups of five, and few
-# groups are active. $X_g = s_g^2\, v_g$, a scalar times a vector for each group, makes a group small by one small
-# scalar. The depth of the scalar is what favours few groups.
+# A custom network can encode structure. Suppose that entries form groups of five, and few groups are active. In $X_g
+# = s_g^2\, v_g$, a scalar times a vector for each group, one small scalar makes the whole group small. The depth of
+# the scalar favors few groups.
 
 
 # %%
@@ -292,18 +290,18 @@ legend = axes[0].legend(loc="upper right", ncols=2)
 label = axes[-1].set_xlabel("entry $n$")
 
 # %% [markdown]
-# The network that knows of groups recovers the signal from measurements that are too few for the $l_1$ norm. But only
-# the flow, and steps short enough to follow it, do. Armijo's line search first takes the longest step that lowers the
-# loss, and here such steps leave the neighbourhood of 0 in which the network prefers few groups. Where the bias is what
-# you are after, compare with short steps or with `gradient_flow` before you trust a line search.
+# The group network recovers the signal from measurements that are too few for the $l_1$ norm, but only by the flow or
+# by steps that are short enough to follow it. Armijo's line search starts with the longest step that decreases the
+# loss, and such steps leave the neighborhood of 0 in which the network prefers few groups. If the bias matters,
+# compare with short steps or with `gradient_flow` before relying on a line search.
 
 # %% [markdown]
-# ## Weight normalization for a network of your own
+# ## Weight normalization of a custom network
 #
 # Polar coordinates need a network that depends on its parameters through one vector, the factor. Such a network is a
-# subclass of `FactorNetwork`, which asks for more: the signal of a factor, its transposed derivative, how factor and
-# parameters are related, and what is known of signs. In return it gets `init`, and fits into `WeightNormalization`. A
-# power that is no integer, $X = x^p$, is a depth between two depths:
+# subclass of `FactorNetwork`, which also defines the signal of a factor, its transposed derivative, the relation of
+# factor and parameters, and the signs. It inherits `init` and works inside `WeightNormalization`. A power with a
+# noninteger exponent, $X = x^p$, has a depth between two integers:
 
 
 # %%
@@ -346,7 +344,7 @@ print(f"descent, p = 2.5: {run}, above the minimal norm {excess(run.x):.1e}")
 assert run.converged
 
 # %% [markdown]
-# At the whole numbers the limits are known, which checks the class:
+# For integer exponents the limits are known, which checks the class:
 
 # %%
 for depth in (2, 3):
@@ -356,5 +354,5 @@ for depth in (2, 3):
     assert np.abs(ends[depth].x - limit.x).max() < 1e-3
 
 # %% [markdown]
-# Below $p = 2$ entries of the factor can reach 0 in finite time. `positive` would not be true then, and with it goes
-# the theory, which begins at depth 2.
+# Below $p = 2$, entries of the factor can reach 0 in finite time. Then `positive` would be false, and the theory, which
+# assumes depth 2 or more, does not apply.

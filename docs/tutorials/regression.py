@@ -8,10 +8,10 @@
 # %% [markdown]
 # # Sparse regression
 #
-# The estimators of `polarbias.estimator` follow scikit-learn's conventions, so that they go into pipelines, grid
-# searches and cross-validation. This page sets them beside least squares and the Lasso on real data, in which most
-# columns are noise that we add. They are not made for this: they come from problems in which $A x = b$ holds. It shows
-# what each is good for, and where the Lasso is the better choice.
+# The estimators of `polarbias.estimator` follow scikit-learn's conventions and work in pipelines, grid searches and
+# cross-validation. This page compares them with least squares and the Lasso on real data with many added noise
+# columns. The estimators target problems with an exact solution of $A x = b$; the comparison shows their uses, and
+# cases in which the Lasso is better.
 
 # %%
 import matplotlib.pyplot as plt
@@ -29,9 +29,9 @@ from polarbias.estimator import BasisPursuit, BasisPursuitDenoise, DiagonalLinea
 # %% [markdown]
 # ## Two data sets
 #
-# The diabetes data that come with scikit-learn: a measure of progression, and ten features of each patient. The *tall*
-# set has nearly all patients and 100 columns of noise beside the ten features. The *wide* set has more columns than
-# rows: some of the patients, the features and all products of two of them, and 200 columns of noise.
+# The diabetes data of scikit-learn contain a measure of progression and ten features for each patient. The *tall* set
+# has nearly all patients, and 100 noise columns beside the ten features. The *wide* set has more columns than rows:
+# some of the patients, the features with all products of two of them, and 200 noise columns.
 
 # %%
 features, target = load_diabetes(return_X_y=True, scaled=False)
@@ -49,20 +49,21 @@ for name, (X, y, real) in sets.items():
 # %% [markdown]
 # ## The models
 #
-# Those that interpolate, or come as near to it as the rows allow:
+# Models that interpolate, or fit as well as the rows allow:
 #
-# - `LinearRegression`, least squares; where columns outnumber rows, with the smallest $l_2$ norm.
-# - `BasisPursuit`, the same error with the smallest $l_1$ norm. Where the least squares solution is unique, it is that.
-# - `DiagonalLinearRegressor`, the point at which gradient flow with weight normalization ends.
+# - `LinearRegression`: least squares; with more columns than rows, the solution of smallest $l_2$ norm.
+# - `BasisPursuit`: the same residual with the smallest $l_1$ norm. A unique least-squares solution is also its
+#   solution.
+# - `DiagonalLinearRegressor`: the limit of gradient flow with weight normalization.
 #
-# Those that stop before:
+# Models that stop earlier:
 #
-# - `LassoCV`, which chooses its penalty by cross-validation along a whole path.
-# - `BasisPursuitDenoise`, the smallest $l_1$ norm with a root mean square error of at most `sigma`.
-# - `DiagonalLinearRegressor(method="descent")`, which stops early: at the step that predicts a tenth of the samples
-#   best that was kept aside (`"validation"`), or at a root mean square error.
+# - `LassoCV`, which chooses its penalty by cross-validation along a path.
+# - `BasisPursuitDenoise`: the smallest $l_1$ norm with a root mean square error of at most `sigma`.
+# - `DiagonalLinearRegressor(method="descent")`, which stops at the step with the best prediction of a tenth of the
+#   samples, set aside for this purpose (`"validation"`), or at a given root mean square error.
 #
-# An error to stop at is a parameter that has to be chosen, here by a grid search over the same four values for both.
+# The error level is a parameter; a grid search chooses it from the same four values for both models.
 
 # %%
 levels = [45.0, 50.0, 55.0, 60.0]
@@ -86,11 +87,11 @@ models = {
 # %% [markdown]
 # ## The comparison
 #
-# Five folds, the same for all models; columns are scaled inside the pipeline, from the training rows only. `error` is
-# the root mean square error on the rows left out, `to Lasso` the mean difference to `LassoCV` on the same rows and `+-`
-# its standard error. `columns` counts coefficients above 1% of the largest, `noise` those of them that belong to noise.
-# `time` is the median of five fits in seconds, all choices of parameters included. `first` is the longest: the first
-# descent at each number of rows is compiled.
+# All models use the same five folds; the pipeline scales columns with the training rows. `error` is the root mean
+# square error on the rows left out, `to Lasso` the mean difference to `LassoCV` on the same rows, and `+-` its
+# standard error. `columns` counts coefficients above 1% of the largest, `noise` those of noise columns. `time` is the
+# median of five fits in seconds, including all parameter choices. `first` is the longest fit: JAX compiles descent
+# once for each number of rows.
 
 
 # %%
@@ -143,32 +144,28 @@ assert (tables["wide"].loc[chosen, "to Lasso"] < 0).all()
 assert np.isclose(tables["tall"].loc["BasisPursuit", "error"], tables["tall"].loc["least squares", "error"])
 
 # %% [markdown]
-# What the tables say:
+# Results:
 #
-# - *Whatever interpolates predicts badly.* Its error is not far from the standard deviation of the target, which is
-#   what a constant would have. The target is noisy, and to fit it exactly, or as well as the columns allow, is to fit
-#   the noise. A small $l_1$ norm does not help. In the tall set the three models are even the same, because least
-#   squares has one solution, and nothing is left for a bias to choose.
-# - *Whatever stops at a chosen error is about as good as the Lasso.* In the wide set both are ahead of it. But the four
-#   values of the grid are a favour: they surround the error that can be reached on these data, while `LassoCV` begins
-#   with nothing. `BasisPursuitDenoise`, which is the Lasso in other words, gains from the same favour.
-# - `BasisPursuitDenoise` has the Lasso's solutions, with a bound in place of a penalty: to each `sigma` there is a
-#   penalty with the same solution. What differs is how the parameter is chosen. `LassoCV` follows a path of a hundred
-#   penalties, each from the solution before, and a grid search solves every problem from scratch, so that each value
-#   costs much more. For prediction take `LassoCV`. Take `BasisPursuitDenoise` if the level of the noise is known, or if
-#   a proof of optimality is wanted (`dual_`, `gap_`).
-# - The coefficients of the network with early stopping are all different from 0, and the count above depends on where
-#   one draws the line; those of the Lasso are exact zeros. `"validation"` needs no grid, but gives up a tenth of the
-#   rows and trusts so few that its error varies most from fold to fold. Compilation comes on top of the time, once for
-#   each number of rows.
+# - *Interpolation predicts badly.* Its error is close to the standard deviation of the target, the error of a
+#   constant. The target is noisy, and an exact fit fits the noise. A small $l_1$ norm does not help. On the tall set
+#   the three models coincide, because least squares has one solution.
+# - *Early stopping at a chosen error is about as good as the Lasso.* On the wide set both models are better. But the
+#   four grid values give them an advantage, because they surround the attainable error, while `LassoCV` starts
+#   without such information. `BasisPursuitDenoise`, an equivalent form of the Lasso, has the same advantage.
+# - `BasisPursuitDenoise` has the Lasso's solutions with a bound in place of a penalty: each `sigma` corresponds to a
+#   penalty. The parameter choice differs. `LassoCV` follows a path of a hundred penalties with warm starts, and a
+#   grid search solves every problem from scratch, so each value costs much more. For prediction use `LassoCV`; use
+#   `BasisPursuitDenoise` if the noise level is known or a certificate of optimality is required (`dual_`, `gap_`).
+# - All coefficients of the network with early stopping are nonzero, so the counts depend on the threshold; the
+#   Lasso's zeros are exact. `"validation"` needs no grid, but loses a tenth of the rows, and its error varies most
+#   between folds. The first fit for each number of rows also includes compilation.
 
 # %% [markdown]
-# ## One picture
+# ## Paths of models
 #
-# Why are they so similar? Each is a path of models, from zero to interpolation, and along the way passes similar
-# points. Here are the paths on one split of the wide set: the error on test rows against the error on training rows,
-# for the Lasso's penalties, for some values of `sigma`, and for the steps of descent, from the same start with and
-# without weight normalization.
+# Each method defines a path of models from zero to interpolation, and the paths pass similar points. The plot shows
+# them on one split of the wide set, test error against training error: for the Lasso's penalties, for some values of
+# `sigma`, and for the steps of descent with and without weight normalization from the same initialization.
 
 # %%
 X, y, real = sets["wide"]
@@ -225,16 +222,17 @@ assert least["descent, plain"] < least["descent, weight normalization"] < least[
 assert (paths["descent, weight normalization"] != 0)[1:].all()
 
 # %% [markdown]
-# The circles lie on the Lasso's curve, as they must. Descent takes other ways, and its curve is ragged where long steps
-# of the line search overshoot. On this split it dips lower than the Lasso, plain descent lowest; one split of so few
-# rows proves nothing, and the table above has no such gap. What all paths share is the rise on the right. With large
-# noise nobody wants their ends, and the ends are where the bias of the networks is known exactly.
+# The circles lie on the Lasso's curve, since both solve equivalent problems. The curves of descent differ, and are
+# ragged where long steps of the line search overshoot. On this split they reach a lower error than the Lasso, plain
+# descent the lowest; one split of so few rows proves nothing, and the table above shows no such difference. All paths
+# rise on the right. With large noise their ends are useless for prediction, although the bias of the networks is
+# known exactly only there.
 
 # %% [markdown]
-# ## Where interpolation is right
+# ## Interpolation of exact data
 #
-# Data without noise are another matter, when the target is an exact combination of a few of many columns: a law to be
-# found, a signal that was measured well. The same real columns, and a target made of five of them:
+# Exact data are different: the target is a combination of a few of many columns, as in the search for a physical law or
+# with precise measurements. The columns are the same, and five of them form the target:
 
 # %%
 X, _, real = sets["wide"]
@@ -257,5 +255,5 @@ assert np.abs(found["LassoCV"] - weights).max() > 0.01
 assert (np.abs(found["LassoCV"]) > 0.01).sum() > 5
 
 # %% [markdown]
-# `BasisPursuit` finds the five columns to rounding, and has no parameter to choose. The Lasso ends with a penalty above
-# 0, which shrinks what is there and lets a few other columns in.
+# `BasisPursuit` finds the five columns to rounding accuracy, without any parameter. The Lasso ends with a positive
+# penalty, which shrinks these coefficients and selects a few other columns.

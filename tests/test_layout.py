@@ -8,6 +8,7 @@ import inspect
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from enum import Enum
 from importlib import metadata
@@ -114,6 +115,14 @@ def test_version_is_the_same_everywhere():
     released = re.findall(r"^## \[(\d\S*)\] - \d{4}-\d\d-\d\d$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     cited = re.findall(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
     assert cited == released[:1], "CITATION.cff names the last release, if there is one"
+
+
+def test_conda_recipe_has_the_same_requirements():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    recipe = (ROOT / "recipe" / "meta.yaml").read_text()
+    run = re.search(r"  run:\n(.*?)  run_constrained:", recipe, re.DOTALL)[1]
+    found = {line.replace(" ", "") for line in re.findall(r"- (.*)", run)}
+    assert found == {"python" + project["requires-python"], *project["dependencies"]}
 
 
 if __name__ == "__main__" and sys.argv[1:] == ["--write"]:

@@ -136,9 +136,9 @@ ax.grid(alpha=0.25)
 # %% [markdown]
 # ## Noise
 #
-# With noisy pixels an exact fit is not desirable. `basis_pursuit_denoise` relaxes the constraint to $\lVert A x - b
-# \rVert \le \sigma$. The natural $\sigma$ is the norm of the noise, which usually has to be estimated. The next cell
-# varies it:
+# With noisy pixels an exact fit is not desirable. `basis_pursuit(A, b, sigma)` relaxes the constraint to $\lVert A x
+# - b \rVert \le \sigma$. The natural $\sigma$ is the norm of the noise, which usually has to be estimated. The next
+#   cell varies it:
 
 # %%
 noise = 0.05 * rng.standard_normal(pixels.size)
@@ -218,7 +218,7 @@ found = pb.basis_pursuit(operator, coefficients, nonnegative=True)
 print(found)
 print(f"relative error {error_of(found.x, sky.ravel()):.1e}")
 proof = pb.certify(operator, coefficients, found.x, found.dual, nonnegative=True)
-print(f"gap {proof.gap:.1e}, residual {proof.residual:.1e}, excess {proof.excess:.1e}")
+print(f"gap {proof.gap:.1e}, residual {proof.residual:.1e}, dual infeasibility {proof.dual_infeasibility:.1e}")
 assert proof.within(1e-9)
 assert found.support.size == stars
 assert error_of(found.x, sky.ravel()) < 1e-9

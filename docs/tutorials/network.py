@@ -230,9 +230,9 @@ assert np.abs(flow.x - limit.x).max() < 1e-4
 # %% [markdown]
 # ## A structural prior
 #
-# A custom network can encode structure. Suppose that entries form groups of five, and few groups are active. In $X_g
-# = s_g^2\, v_g$, a scalar times a vector for each group, one small scalar makes the whole group small. The depth of
-# the scalar favors few groups.
+# A custom network can encode structure. Suppose that entries form groups of five, and few groups are active. In
+# $X_g = s_g^2\, v_g$, a scalar times a vector for each group, one small scalar makes the whole group small. The depth
+# of the scalar favors few groups.
 
 
 # %%

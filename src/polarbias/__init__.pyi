@@ -11,7 +11,6 @@ from polarbias.errors import Infeasible as Infeasible
 from polarbias.errors import InvalidInput as InvalidInput
 from polarbias.errors import InvalidProblem as InvalidProblem
 from polarbias.errors import MissingExtra as MissingExtra
-from polarbias.errors import NotReachable as NotReachable
 from polarbias.errors import PolarbiasError as PolarbiasError
 from polarbias.flow.gradient_flow import gradient_flow as gradient_flow
 from polarbias.limit.flow_limit import flow_limit as flow_limit

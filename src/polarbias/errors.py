@@ -1,7 +1,5 @@
 """Exceptions of polarbias: every error a caller can act on derives from `PolarbiasError`."""
 
-from typing import Any
-
 
 class PolarbiasError(Exception):
     """Base class of all errors raised on purpose by polarbias."""
@@ -17,21 +15,6 @@ class InvalidProblem(InvalidInput):
 
 class Infeasible(PolarbiasError):
     """No point satisfies the constraints, so the quantity asked for does not exist."""
-
-
-class NotReachable(Infeasible):
-    """No signal of the network's kind solves A X = b; ``separating`` proves it.
-
-    Attributes
-    ----------
-    separating
-        y, shape ``(M,)``, with ``b^T y > 0`` and ``A^T y <= 0`` (``A^T y = 0`` for signed signals), up to rounding.
-    """
-
-    def __init__(self, message: str, separating: Any) -> None:
-        """Keep the vector."""
-        super().__init__(message)
-        self.separating = separating
 
 
 class MissingExtra(PolarbiasError, ImportError):

@@ -93,7 +93,7 @@ def test_a_collapse_is_announced():
 
 
 def test_what_is_out_of_reach_is_an_error():
-    with pytest.raises(pb.NotReachable, match="HadamardDifference"):
+    with pytest.raises(pb.InvalidInput, match="HadamardDifference"):
         views.limits(replace(SMALL, n=24, truth="signed"))
 
 

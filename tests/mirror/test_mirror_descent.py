@@ -1,6 +1,7 @@
 """Mirror descent: its invariant, its guaranteed decrease, and that its limit is the flow's whatever the steps."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -210,7 +211,7 @@ def test_ends(monkeypatch):
     assert set(zero.status) == {pb.Status.CONVERGED}
     import polarbias.mirror.mirror_descent as module
 
-    monkeypatch.setattr(module, "SECONDS_PER_CALL", 0.0)
+    monkeypatch.setattr(module, "OPTIONS", replace(module.OPTIONS, seconds_per_call=0.0))
     run = pb.mirror_descent(problem, network, theta0, callback=lambda progress: progress.steps >= 5)
     assert list(run.status) == [pb.Status.INTERRUPTED] * 2
     assert list(run.steps) == [5, 0]

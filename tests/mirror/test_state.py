@@ -21,7 +21,7 @@ def test_a_tiny_radius_keeps_its_digits():
     # The entries of v sum to .1 e^nu + .9 e^-nu, and s = r0^2 + log of that.
     with mp.workdps(50):
         nu, p = mp.mpf(-3e-19), [mp.exp(2 * mp.mpf(v)) for v in start(problem, network, network.init(
-            1e-9, np.sqrt([0.1, 0.9]))).log_v / 2]  # fmt: skip
+            1e-9, np.sqrt([0.1, 0.9]))).map.log_w / 2]  # fmt: skip
         whole = p[0] + p[1]
         s = mp.mpf(1e-9) ** 2 + mp.log((p[0] * mp.exp(nu) + p[1] * mp.exp(-nu)) / whole)
         np.testing.assert_allclose(state.s, float(s), rtol=1e-12)
@@ -43,7 +43,7 @@ def test_moves_compose_and_match_the_definition(depth, law):
         far = far.moved(move)
     once = state.moved(sum(moves))
     np.testing.assert_allclose(far.log_x, once.log_x, rtol=1e-12)
-    B, r, unit = np.hstack([problem.A, -problem.A]), far.r, np.exp(far.log_pi / 2)
+    B, r, unit = np.hstack([problem.A, -problem.A]), far.r, np.exp(far.map.log_share / 2)
     grown = unit * np.exp(1.9 * float(law.E(r) - law.E(1.4)))
     if depth == 2:
         np.testing.assert_allclose(2 * np.log(grown), 2 * np.log(theta0.u) + B.T @ far.nu, atol=1e-12)
@@ -53,7 +53,7 @@ def test_moves_compose_and_match_the_definition(depth, law):
     x = (r * unit) ** depth
     np.testing.assert_allclose(far.x, x[:5] - x[5:], rtol=1e-11)
     np.testing.assert_allclose(far.residual, problem.A @ far.x - problem.b, atol=1e-12)
-    np.testing.assert_allclose(far.radius.inertia(far.s), float(law.f(r)) / 1.9 / r**2, rtol=1e-12)
+    np.testing.assert_allclose(far.form.inertia(far.s), float(law.f(r)) / 1.9 / r**2, rtol=1e-12)
 
 
 def test_outside():

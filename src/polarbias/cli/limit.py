@@ -40,20 +40,17 @@ def limit(*, threshold: float, output: Path | None, **options: Any) -> None:
     after_interruption("; nothing is stored")
     check_output(output)
     configuration = read_configuration(options)
-    from polarbias.errors import NotReachable
     from polarbias.limit.flow_limit import flow_limit
+    from polarbias.solution import Status
 
     started = perf_counter()
-    try:
-        found = flow_limit(configuration.problem, configuration.network, configuration.theta0)
-    except NotReachable as infeasible:
-        if output is not None:
-            store(output, {"separating": infeasible.separating}, ["separating"])
-        raise
+    found = flow_limit(configuration.problem, configuration.network, configuration.theta0)
     seconds = perf_counter() - started
-    _show(configuration, found, threshold, seconds)
+    infeasible = found.status == Status.INFEASIBLE
+    if not infeasible:
+        _show(configuration, found, threshold, seconds)
     if output is not None:
-        store(output, *_content(found))
+        store(output, *(({"farkas": found.farkas}, ["farkas"]) if infeasible else _content(found)))
         click.echo(f"stored in {output}")
     if not found.converged:
         click.echo(f"polarbias: {found.message}.", err=True)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from polarbias.errors import InvalidInput
 from polarbias.explorer.settings import DECADES, Settings
 from polarbias.limit.flow_limit import flow_limit
 from polarbias.networks import HadamardDifference, HadamardPower, WeightNormalization
@@ -133,13 +134,21 @@ def instance(settings: Settings) -> tuple[LinearProblem, Pursuit]:
     return _instance(settings.problem_only())
 
 
+def _limit(problem: LinearProblem, network: Any, theta0: Any) -> Solution:
+    """Return `flow_limit`, or raise `InvalidInput` if no signal of the network's kind solves A X = b."""
+    found = flow_limit(problem, network, theta0)
+    if found.status == Status.INFEASIBLE:
+        raise InvalidInput("no signal X >= 0 solves A X = b: change b, or allow both signs with HadamardDifference.")
+    return found
+
+
 @lru_cache(maxsize=64)
 def _limits(settings: Settings) -> Limits:
     problem, minimum = instance(settings)
     ends = {}
     for algorithm in ALGORITHMS:
         network = network_of(settings, algorithm)
-        ends[algorithm] = flow_limit(problem, network, network.init(settings.r0, direction_of(settings)))
+        ends[algorithm] = _limit(problem, network, network.init(settings.r0, direction_of(settings)))
     return Limits(problem, minimum, **ends)
 
 
@@ -148,7 +157,7 @@ def limits(settings: Settings) -> Limits:
 
     Raises
     ------
-    NotReachable
+    InvalidInput
         No signal of the network's kind solves A X = b.
     """
     return _limits(settings.random_only())
@@ -304,7 +313,7 @@ def _small(settings: Settings) -> Small:
     for algorithm in ALGORITHMS:
         network = network_of(settings, algorithm)
         theta0 = network.init(settings.r0, np.tile(u0, 1 + settings.signed))
-        ends[algorithm] = flow_limit(problem, network, theta0).x
+        ends[algorithm] = _limit(problem, network, theta0).x
         _, X, table = _flow(problem, network, theta0, float(minimum.value), lambda _: False)
         start = network.signal(theta0)
         coordinates = {f"x{k + 1}": X[:, k] for k in range(A.shape[1])}
@@ -321,7 +330,7 @@ def small(settings: Settings) -> Small:
     ------
     InvalidInput
         See `Settings.small`.
-    NotReachable
+    InvalidInput
         No signal of the network's kind solves A X = b.
     """
     return _small(settings.small_only())

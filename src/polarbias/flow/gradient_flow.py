@@ -8,38 +8,29 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
-from numbers import Real
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from polarbias.errors import InvalidInput
 from polarbias.flow import dual
-from polarbias.flow.steps import FlowProgress, Watch
-from polarbias.flow.trajectory import DenseOutput, FlowState, FlowTrajectory
+from polarbias.flow.steps import FlowProgress, Schedule, StoppingRule
+from polarbias.flow.trajectory import FlowEnd, FlowTrajectory
 from polarbias.linalg.blas_threads import limit_blas_threads
 from polarbias.mirror.reduced_form import reduced_forms
-from polarbias.mirror.state import MirrorState
-from polarbias.networks import Network, WeightNormalization
+from polarbias.networks import FactorNetwork, Network, WeightNormalization
 from polarbias.networks.base import norm
 from polarbias.networks.hadamard import is_power
 from polarbias.networks.parameters import admitted, cast
+from polarbias.problems.certificate import farkas_certificates
 from polarbias.problems.linear import LinearProblem, require_dense
 from polarbias.runtime.extras import require
+from polarbias.runtime.options import flag, number, optional_callback, positive_number, tolerance
 from polarbias.runtime.pytree import tree_map
 from polarbias.solution import Solution, Status
 
-MOST_STEPS = 1_000_000
-Schedule = Callable[[float], tuple[float, float]]
-"""Rates of radius and direction as functions of time."""
-"""Steps after which a run ends."""
-
-
-class _End(NamedTuple):
-    point: FlowState
-    status: Status
-    steps: int
-    dense_output: DenseOutput | None
+MAX_STEPS = 1_000_000
+"""Steps after which a run ends; runs at paper size take 500 to 3,000."""
 
 
 def gradient_flow(  # noqa: PLR0913 -- the options of one long run; each is independent of the others
@@ -122,98 +113,54 @@ def gradient_flow(  # noqa: PLR0913 -- the options of one long run; each is inde
     (array([3.00000e-06, 9.99999e-01]), array([-12.847,  -0.   ]))
     """
     theta0, batch_shape = admitted(problem, network, theta0, np.dtype(np.float64))
-    _check_options(t_end, tol, rtol, accuracy, schedule, callback)
+    t_end = np.inf if t_end is None else positive_number("t_end", t_end)
+    tol, rtol = tolerance("tol", tol), tolerance("rtol", rtol)
+    if t_end == np.inf and tol == rtol == 0:
+        raise InvalidInput("the flow has no end: give t_end, or a positive tol or rtol.")
+    accuracy = number("accuracy", accuracy, least=1e-13, most=1e-2)
+    full, keep = flag("full", full), flag("keep", keep)
+    schedule, callback = optional_callback("schedule", schedule), optional_callback("callback", callback)
     bounds = np.maximum(tol, (rtol * np.linalg.norm(problem.b, axis=-1)) ** 2 / (2 * network.degree))
-    watch = partial(Watch, t_end=np.inf if t_end is None else float(t_end), max_steps=MOST_STEPS, callback=callback)
     plain = network.inner if isinstance(network, WeightNormalization) else network
-    explicit = is_power(plain) and plain.degree >= 2
-    if full or schedule is not None or not explicit:
-        require("jax", "descent", "gradient_flow of the full equations")
-        from polarbias.flow import primal
-
-        if schedule is not None and not primal.has_polar(theta0):
-            raise InvalidInput(f"a schedule sets the rates of radius and direction; {network!r} has neither.")
-        require_dense(problem, "gradient_flow of the full equations")
+    if full or schedule is not None or not (is_power(plain) and plain.degree >= 2):
         runs = _primal_runs(problem, network, theta0, batch_shape, schedule)
     else:
         runs = _dual_runs(problem, network, theta0)
-    ends: list[_End] = []
+    ends: list[FlowEnd] = []
     stopped = False
     with warnings.catch_warnings(), limit_blas_threads(problem.m):
-        warnings.simplefilter("ignore", UserWarning)  # the integrator's; its failures are seen by their status
+        warnings.simplefilter("ignore", UserWarning)  # from the integrator, whose status is checked
         for at, integrate in runs:
-            own = watch(index=at, bound=float(np.asarray(bounds)[at[: np.ndim(bounds)]]))
-            own.max_steps = 0 if stopped else own.max_steps
-            end = integrate(own, accuracy, keep)
+            bound = float(np.asarray(bounds)[at[: np.ndim(bounds)]])
+            end = integrate(StoppingRule(at, t_end, bound, 0 if stopped else MAX_STEPS, callback), accuracy, keep)
+            ends.append(end._replace(status=Status.INTERRUPTED) if stopped else end)
             stopped = stopped or end.status == Status.INTERRUPTED
-            ends.append(end._replace(status=Status.INTERRUPTED) if own.max_steps == 0 else end)
     return _solution(problem, network, ends, batch_shape)
 
 
-def _check_options(
-    t_end: float | None, tol: float, rtol: float, accuracy: float, schedule: object, callback: object
-) -> None:
-    for name, value in (("tol", tol), ("rtol", rtol)):
-        if not (isinstance(value, Real) and np.isfinite(value) and value >= 0):
-            raise InvalidInput(f"{name} must be a finite number of at least 0, got {value!r}.")
-    if t_end is None:
-        if tol == rtol == 0:
-            raise InvalidInput("the flow has no end: give t_end, or a positive tol or rtol.")
-    elif not (isinstance(t_end, Real) and np.isfinite(t_end) and t_end > 0):
-        raise InvalidInput(f"t_end must be a positive number or None, got {t_end!r}.")
-    if not (isinstance(accuracy, Real) and 1e-13 <= accuracy <= 1e-2):
-        raise InvalidInput(f"accuracy must be a number from 1e-13 to 1e-2, got {accuracy!r}.")
-    for name, function in (("schedule", schedule), ("callback", callback)):
-        if function is not None and not callable(function):
-            raise InvalidInput(f"{name} must be a function of one argument, got {function!r}.")
-
-
-_Integrate = Callable[[Watch, float, bool], _End]
+_Integrate = Callable[[StoppingRule, float, bool], FlowEnd]
 
 
 def _dual_runs(problem: LinearProblem, network: Any, theta0: Any) -> Iterator[tuple[tuple[int, ...], _Integrate]]:
-    lengths = norm(theta0.u) if isinstance(network, WeightNormalization) else None
-
-    def integrate(one: LinearProblem, form: Any, length: float, watch: Watch, accuracy: float, keep: bool) -> _End:
-        run = dual.run(one, form, watch, accuracy, keep)
-        dense_output = DenseOutput(run.t, partial(_reduced_at, run, length)) if keep else None
-        return _End(_reduced_point(run.state, length), run.status, run.steps, dense_output)
-
-    for at, one, form in reduced_forms(problem, network, theta0)[1]:
-        length = 1.0 if lengths is None else float(np.asarray(lengths)[at])
-        yield at, partial(integrate, one, form, length)
-
-
-def _reduced_at(run: dual.Run, length: float, t: float) -> FlowState:
-    return _reduced_point(run.at(t), length)
-
-
-def _reduced_point(state: MirrorState, length: float) -> FlowState:
-    """Return a state in the network's own parameters, with the length of u that the flow keeps."""
-    form = state.form
-    u = (1.0 if form.plain else length) * np.exp(state.log_pi / 2)
-    x = form.signal(state.log_x)
-    return FlowState(state.parameters(length), state.r, u, x, state.log_x, state.loss, state.nu)
+    batch_shape, runs = reduced_forms(problem, network, theta0)
+    lengths = norm(theta0.u) if isinstance(network, WeightNormalization) else np.ones(batch_shape)
+    for at, one, form in runs:
+        yield at, partial(dual.integrate, one, form, float(np.asarray(lengths)[at]))
 
 
 def _primal_runs(
-    problem: LinearProblem,
-    network: Network,
-    theta0: Any,
-    batch_shape: tuple[int, ...],
-    schedule: Schedule | None,
+    problem: LinearProblem, network: Network, theta0: Any, batch_shape: tuple[int, ...], schedule: Schedule | None
 ) -> Iterator[tuple[tuple[int, ...], _Integrate]]:
+    require("jax", "descent", "gradient_flow of a network's own parameters")
+    from polarbias.flow import primal
+
+    if schedule is not None and not primal.has_polar(theta0):
+        raise InvalidInput(f"a schedule sets the rates of radius and direction; {network!r} has neither.")
+    require_dense(problem, "gradient_flow in a network's own parameters")
     network = cast(network, np.dtype(np.float64))
 
     def own(leaf: Any, at: tuple[int, ...]) -> Any:
         return np.broadcast_to(leaf, batch_shape)[at]
-
-    from polarbias.flow import primal
-
-    def integrate(equations: primal.Equations, watch: Watch, accuracy: float, keep: bool) -> _End:
-        y, status, times, segment = primal.run(equations, watch, accuracy, keep)
-        dense_output = DenseOutput(np.array(times), primal.dense_output(equations, segment)) if keep else None
-        return _End(equations.point(y), status, len(times) - 1, dense_output)
 
     for at in np.ndindex(batch_shape):
         one = problem[at[: len(problem.batch_shape)]] if problem.batch_shape else problem
@@ -225,32 +172,38 @@ def _primal_runs(
                 f"a ratio or rate of the network does not broadcast to the batch of runs {batch_shape}; give theta0"
                 " the batch axes of the ratio, for example init(scale=np.ones(len(ratios)), ...)."
             ) from mismatch
-        yield at, partial(integrate, primal.Equations(one, single, theta, schedule))
+        yield at, partial(primal.integrate, primal.PrimalEquations(one, single, theta, schedule))
 
 
-def _solution(problem: LinearProblem, network: Network, ends: list[_End], batch_shape: tuple[int, ...]) -> Solution:
+def _solution(problem: LinearProblem, network: Network, ends: list[FlowEnd], batch_shape: tuple[int, ...]) -> Solution:
     def stacked(values: list[Any]) -> Any:
         array = np.array(values)
         return array.reshape(batch_shape + array.shape[1:])
 
     def optional(name: str) -> np.ndarray | None:
-        values = [getattr(end.point, name) for end in ends]
+        values = [getattr(end.state, name) for end in ends]
         return None if values[0] is None else np.asarray(stacked(values))
 
-    x = stacked([end.point.x for end in ends])
+    status = stacked([int(end.status) for end in ends])
+    failed = ~np.isin(status, (Status.CONVERGED, Status.INTERRUPTED))
+    farkas = farkas_certificates(problem, isinstance(network, FactorNetwork) and not network.signed, failed)
+    if farkas is not None:
+        status = np.where(np.isfinite(farkas[..., 0]), int(Status.INFEASIBLE), status)
+    x = stacked([end.state.x for end in ends])
     residual = np.linalg.norm(problem.residual(x), axis=-1)
     outputs = None
-    if ends[0].dense_output is not None:
+    if ends[0].output is not None:
         outputs = np.empty(len(ends), object)
-        outputs[:] = [end.dense_output for end in ends]
+        outputs[:] = [end.output for end in ends]
     return Solution(
         method="gradient_flow",
         x=x,
-        theta=tree_map(lambda *leaves: stacked(list(leaves)), *[end.point.theta for end in ends]),
+        theta=tree_map(lambda *leaves: stacked(list(leaves)), *[end.state.theta for end in ends]),
         loss=np.asarray(residual**2 / (2 * network.degree)),
         residual=np.asarray(residual),
         steps=stacked([end.steps for end in ends]),
-        status=stacked([int(end.status) for end in ends]),
+        status=status,
+        farkas=farkas,
         trajectory=None if outputs is None else FlowTrajectory(outputs.reshape(batch_shape)),
         log_x=optional("log_x"),
         mirror_dual=optional("mirror_dual"),

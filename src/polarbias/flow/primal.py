@@ -2,7 +2,6 @@ r"""The flow of any network, by its own equations :math:`\theta' = -\mathrm{rate
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -13,24 +12,21 @@ import numpy as np
 from polarbias.descent.jit import jit_arrays
 from polarbias.descent.vector_field import JaxProblem, field
 from polarbias.errors import InvalidInput
-from polarbias.flow.steps import FOREVER, DenseOutputSegment, Integrator, Watch
-from polarbias.flow.trajectory import FlowState
+from polarbias.flow.steps import OPTIONS, DenseOutputSegment, Integrator, Schedule, StoppingRule
+from polarbias.flow.trajectory import DenseOutput, FlowEnd, FlowState
 from polarbias.networks import FactorNetwork, Network, Polar
 from polarbias.problems.linear import LinearProblem
 from polarbias.solution import Status
 
-COLLAPSE_FLOOR = 1e-10
-"""A run has collapsed when r is at or below this fraction of its start."""
+ACCURACY_SHARE = 1e-4
+"""Absolute tolerance of an entry, relative to the accuracy and the largest entry of theta: entries fall far below 1."""
 
-ABSOLUTE = 1e-4
-"""Absolute tolerance of an entry, relative to the accuracy asked for and the largest entry of theta at the start."""
-
-STANDSTILL = 1e-14
-"""The flow rests where theta would move, in the time passed so far, by less than this fraction of its norm."""
+STATIONARY_TOL = 1e-14
+"""Relative move of theta, at the present speed over the time so far, below which the flow has stopped."""
 
 
 def has_polar(theta: Any) -> bool:
-    """Whether theta holds polar coordinates."""
+    """Return True if theta has polar coordinates."""
     return any(isinstance(leaf, Polar) for leaf in jax.tree.leaves(theta, is_leaf=lambda node: isinstance(node, Polar)))
 
 
@@ -65,7 +61,7 @@ def _jacobian(network: Network, data: JaxProblem, start: Any, flat: Any, rates: 
     return jax.jacfwd(lambda y: _velocity(network, data, start, y, rates))(flat)
 
 
-class Equations:
+class PrimalEquations:
     """The vector field of one run on flat vectors, with its Jacobian by automatic differentiation.
 
     Parameters
@@ -81,7 +77,7 @@ class Equations:
         problem: LinearProblem,
         network: Network,
         theta0: Any,
-        schedule: Callable[[float], tuple[float, float]] | None,
+        schedule: Schedule | None,
     ) -> None:
         self.problem, self.network, self.schedule = problem, network, schedule
         with jax.enable_x64(True):
@@ -112,8 +108,8 @@ class Equations:
         """Return the parameters of a flat vector."""
         return jax.tree.map(np.asarray, _like(self._theta0, y))
 
-    def point(self, y: np.ndarray) -> FlowState:
-        """Return what a trajectory knows of a flat vector."""
+    def state(self, y: np.ndarray) -> FlowState:
+        """Return the state of a flat vector."""
         theta, network = self.theta(y), self.network
         with jax.enable_x64(True):
             x = np.asarray(network.signal(theta))
@@ -128,57 +124,49 @@ class Equations:
         return FlowState(theta, r, u, x, log_x, loss, None)
 
 
-def run(
-    equations: Equations, watch: Watch, accuracy: float, keep: bool
-) -> tuple[np.ndarray, Status, list[float], DenseOutputSegment | None]:
-    """Integrate one run to its end; return theta there, flat, the status, the times and the dense output."""
+def integrate(equations: PrimalEquations, rule: StoppingRule, accuracy: float, keep: bool) -> FlowEnd:
+    """Integrate one run to its end."""
     with jax.enable_x64(True):
-        return _run(equations, watch, accuracy, keep)
+        return _integrate(equations, rule, accuracy, keep)
 
 
-def _run(
-    equations: Equations, watch: Watch, accuracy: float, keep: bool
-) -> tuple[np.ndarray, Status, list[float], DenseOutputSegment | None]:
+def _integrate(equations: PrimalEquations, rule: StoppingRule, accuracy: float, keep: bool) -> FlowEnd:
     y, problem, network = equations.start, equations.problem, equations.network
-    here = equations.point(y)
-    floor = COLLAPSE_FLOOR * here.r if network.collapses() and problem.b.any() else -np.inf
+    here = equations.state(y)
+    floor = OPTIONS.collapse_threshold * here.r if network.collapses() and problem.b.any() else -np.inf
     at_zero = float(problem.b @ problem.b) / (2 * network.degree)
     times: list[float] = [0.0]
     pieces: list[Any] = []
-    status = watch.ended(0.0, here.loss)
+    status = rule.status(0.0, here.loss)
     try:
         if status is None:
-            absolute = ABSOLUTE * accuracy * (float(np.abs(y).max()) or 1.0)
+            absolute = ACCURACY_SHARE * accuracy * (float(np.abs(y).max()) or 1.0)
             start = 0.0, y
-            integrator = Integrator(equations.rhs, equations.jacobian, start, watch.t_end, (accuracy, absolute))
+            integrator = Integrator(equations.rhs, equations.jacobian, start, rule.t_end, (accuracy, absolute))
         while status is None:
             if not integrator.step():
                 status = Status.INACCURATE
                 break
-            watch.steps += 1
+            rule.steps += 1
             y, t = integrator.y, integrator.t
             times.append(t)
             if keep:
                 pieces.append(integrator.piece())
-            here = equations.point(y)
+            here = equations.state(y)
             if here.r <= floor and here.loss >= (1 - 1e-9) * at_zero:
                 status = Status.COLLAPSED
             else:
-                status = watch.ended(t, here.loss)
-            if status is None and watch.steps % 50 == 0 and equations.schedule is None:
+                status = rule.status(t, here.loss)
+            if status is None and rule.steps % 50 == 0 and equations.schedule is None:
                 speed = np.linalg.norm(equations.rhs(t, y))
-                status = Status.INACCURATE if t >= FOREVER or speed * t <= STANDSTILL * np.linalg.norm(y) else None
+                stopped = t >= OPTIONS.latest_time or speed * t <= STATIONARY_TOL * np.linalg.norm(y)
+                status = Status.INACCURATE if stopped else None
     except KeyboardInterrupt:
         status = Status.INTERRUPTED
     segment = DenseOutputSegment(None, np.array(times[: len(pieces) + 1]), tuple(pieces)) if pieces else None
-    return y, status, times, segment
+    output = DenseOutput(np.array(times), partial(_evaluate, equations, segment)) if keep else None
+    return FlowEnd(equations.state(y), status, len(times) - 1, output)
 
 
-def at(equations: Equations, segment: DenseOutputSegment | None, t: float) -> FlowState:
-    """Return the run at one time."""
-    return equations.point(equations.start if segment is None or t <= 0 else segment(t))
-
-
-def dense_output(equations: Equations, segment: DenseOutputSegment | None) -> Callable[[float], FlowState]:
-    """Return the run as a function of time."""
-    return partial(at, equations, segment)
+def _evaluate(equations: PrimalEquations, segment: DenseOutputSegment | None, t: float) -> FlowState:
+    return equations.state(equations.start if segment is None or t <= 0 else segment(t))

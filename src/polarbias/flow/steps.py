@@ -1,4 +1,4 @@
-"""The loop around the stiff integrator that both roads of the flow share."""
+"""Steps of the stiff integrator, and the criteria that end an integration."""
 
 from __future__ import annotations
 
@@ -13,28 +13,42 @@ from scipy.integrate import LSODA
 
 from polarbias.solution import Status
 
+Schedule = Callable[[float], tuple[float, float]]
+"""Rates (eta_r, eta_u) of radius and direction as a function of time."""
+
 logger = logging.getLogger(__name__)
 
-SECONDS_PER_CALL = 0.5
-"""Time between two calls of the callback."""
 
-FOREVER = 1e150
-"""End of a flow that has no other; its square is still a number."""
+@dataclass(frozen=True)
+class Options:
+    """Constants of both integrations, of the dual and of the primal equations."""
 
-FINEST = 1e-13
-"""Tolerance below which the integrator's own rounding exceeds what it is asked for."""
+    seconds_per_call: float = 0.5
+    """Time between two calls of the callback."""
+
+    latest_time: float = 1e150
+    """End of a flow without another one; its square is still a float."""
+
+    finest_accuracy: float = 1e-13
+    """Least tolerance: below it LSODA's own rounding exceeds the tolerance."""
+
+    collapse_threshold: float = 1e-10
+    """Share of the initial radius at or below which a run has collapsed."""
+
+
+OPTIONS = Options()
 
 
 @dataclass(frozen=True)
 class FlowProgress:
-    """What a callback sees while a flow is integrated.
+    """Progress of the integration of one run.
 
     Attributes
     ----------
     index
         Batch index of the run; runs are integrated one after the other.
     steps, t, loss
-        Accepted steps of this run, the time it has reached, its loss there.
+        Accepted steps, time reached, and the loss there.
     """
 
     index: tuple[int, ...]
@@ -44,8 +58,8 @@ class FlowProgress:
 
 
 @dataclass
-class Watch:
-    """What ends the integration of one run, and who is told on the way.
+class StoppingRule:
+    """Criteria that end the integration of one run.
 
     Attributes
     ----------
@@ -69,14 +83,14 @@ class Watch:
     steps: int = 0
     called: float = 0.0
 
-    def ended(self, t: float, loss: float) -> Status | None:
-        """Return the status of a run that ends at this time with this loss, None if it goes on."""
+    def status(self, t: float, loss: float) -> Status | None:
+        """Return the status of a run that ends at this time with this loss, or None if it goes on."""
         if loss < self.bound:
             return Status.CONVERGED
         if t >= self.t_end or self.steps >= self.max_steps:
             return Status.MAX_STEPS
         now = perf_counter()
-        if self.callback is not None and now - self.called > SECONDS_PER_CALL:
+        if self.callback is not None and now - self.called > OPTIONS.seconds_per_call:
             self.called = now
             if self.callback(FlowProgress(self.index, self.steps, t, loss)):
                 return Status.INTERRUPTED
@@ -90,7 +104,7 @@ class DenseOutputSegment:
     Attributes
     ----------
     anchor
-        What the integrated vector is relative to; the owner knows how.
+        Reference point of the integrated vector.
     t
         Start and accepted times, ascending.
     pieces
@@ -108,7 +122,7 @@ class DenseOutputSegment:
 
 
 class Integrator:
-    """SciPy's LSODA with one way to step that ends in an interpolant or in a failure."""
+    """SciPy's LSODA, which signals failures by a return value."""
 
     def __init__(
         self,
@@ -120,11 +134,11 @@ class Integrator:
     ) -> None:
         t, y = start
         rtol, atol = tolerances
-        self._solver = LSODA(rhs, t, y, min(t_end, FOREVER), rtol=max(rtol, FINEST), atol=atol, jac=jacobian)
-        self.t_end = t_end
+        end = min(t_end, OPTIONS.latest_time)
+        self._solver = LSODA(rhs, t, y, end, rtol=max(rtol, OPTIONS.finest_accuracy), atol=atol, jac=jacobian)
 
     def step(self) -> bool:
-        """Take one step; False if the integrator cannot."""
+        """Take one step; return False if the integrator fails."""
         message = self._solver.step()
         if self._solver.status == "failed":
             logger.debug("the integrator stops at t = %.3g: %s", self._solver.t, message)

@@ -14,6 +14,7 @@ from polarbias.errors import InvalidInput
 from polarbias.runtime.arrays import real_array
 from polarbias.runtime.batch_axes import selector
 from polarbias.runtime.pytree import tree_map
+from polarbias.solution import Status
 
 
 class FlowState(NamedTuple):
@@ -58,6 +59,15 @@ class DenseOutput:
 
     time: np.ndarray
     evaluate: Callable[[float], FlowState]
+
+
+class FlowEnd(NamedTuple):
+    """Result of the integration of one run; ``output`` is None if it was not kept."""
+
+    state: FlowState
+    status: Status
+    steps: int
+    output: DenseOutput | None
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-r"""The limit at depth 1, linear regression, where the whole flow keeps one direction off the rows of A.
+r"""Limit at depth 1, linear regression: the part of x off the rows of A keeps its direction.
 
 .. math:: X = A^+ b + c\, (I - P_A) x_0, \qquad S \left( 1 - k e^{-2 E(\sqrt S)} \right) = \lVert A^+ b \rVert^2,
           \qquad k = e^{2 E(r_0)} \lVert (I - P_A) u_0 \rVert^2,
@@ -14,24 +14,24 @@ from scipy import linalg
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
-from polarbias.errors import InvalidInput, NotReachable
-from polarbias.linalg.normal_equations import REACHED
+from polarbias.errors import InvalidInput
+from polarbias.linalg.normal_equations import OPTIONS, InfeasibleSystem
 from polarbias.mirror.reduced_form import ReducedForm
 from polarbias.problems.linear import LinearProblem
 from polarbias.solution import CollapseStatus
 
-LARGEST = 745.0
-"""Largest logarithm that matters of the part off the rows: beyond it e^-x is no number."""
+LARGEST_LOG = 695.0
+"""Bound of the logarithm of delta in the search for the root."""
 
 
 def linear_limit(problem: LinearProblem, form: ReducedForm) -> tuple[np.ndarray, float, CollapseStatus]:
-    """Return X (shape ``(n,)``, both halves of a difference), the radius, and how the sign of c is known.
+    """Return X (shape ``(n,)``, both halves of a difference), the radius, and the reason why the sign of c is known.
 
     Raises
     ------
     InvalidInput
         A is not dense.
-    NotReachable
+    InfeasibleSystem
         b is not in the range of A.
     """
     if not isinstance(problem.A, np.ndarray):
@@ -42,9 +42,9 @@ def linear_limit(problem: LinearProblem, form: ReducedForm) -> tuple[np.ndarray,
     left, values, right = linalg.svd(A, full_matrices=False)
     kept = values > max(A.shape) * np.finfo(float).eps * values[0]
     left, values, right = left[:, kept], values[kept], right[kept]
-    missed = b - left @ (left.T @ b)
-    if np.linalg.norm(missed) > REACHED * np.linalg.norm(b):
-        raise NotReachable("b is not in the range of A: drop contradictory rows, or project b onto the range.", missed)
+    outside = b - left @ (left.T @ b)
+    if np.linalg.norm(outside) > OPTIONS.range_tol * np.linalg.norm(b):
+        raise InfeasibleSystem(outside)
     least = right.T @ (left.T @ b / values)
     u0 = form.sign * np.exp(form.log_u0)
     off = u0 - right.T @ (right @ u0)
@@ -84,9 +84,9 @@ def _square(form: ReducedForm, a: float, log_size: float) -> tuple[float, float]
     # S rises with delta from 0, where the share off the rows is all.
     high = 2 * float(form.E(a)) - log_k - low
     top = np.log(max(2 * high, 1.0)) + 1.0
-    while excess(top) < 0 and top < LARGEST - 50:
+    while excess(top) < 0 and top < LARGEST_LOG:
         top += 1.0
-    root = brentq(excess, -LARGEST + 50, top, xtol=1e-15, rtol=4 * np.finfo(float).eps, maxiter=500)
+    root = brentq(excess, -LARGEST_LOG, top, xtol=1e-15, rtol=4 * np.finfo(float).eps, maxiter=500)
     delta = low + float(np.exp(root))
     return S(delta), -delta
 
@@ -94,7 +94,7 @@ def _square(form: ReducedForm, a: float, log_size: float) -> tuple[float, float]
 def _sign_known(
     form: ReducedForm, a: float, b: np.ndarray, A: np.ndarray, u0: np.ndarray, log_size: float
 ) -> CollapseStatus | None:
-    """Return why r cannot cross zero, if there is a reason."""
+    """Return the reason why r cannot cross zero, or None."""
     lowest = float(form.E(0.0))
     if lowest == -np.inf:
         return CollapseStatus.LAW
@@ -114,7 +114,7 @@ def _integrated_sign(
     u0: np.ndarray,
     size: float,
 ) -> tuple[float, CollapseStatus]:
-    """Follow r and u, in the coordinates of the rows, until the loss excludes r = 0; return the sign of r there."""
+    """Integrate r and u, in the coordinates of the rows, until the loss excludes r = 0; return the sign of r."""
     target = left.T @ b
 
     def rhs(_: float, state: np.ndarray) -> np.ndarray:

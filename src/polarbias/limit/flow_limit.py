@@ -1,4 +1,4 @@
-r"""Where gradient flow ends, by one convex solve.
+r"""Limit of gradient flow, by one convex solve.
 
 The flow of a diagonal network is a mirror flow, so its limit is the solution of A X = b that is nearest to the start in
 the Bregman divergence of its potential: at depth 2 and with a constant ratio eta, for example, the minimiser over
@@ -19,27 +19,24 @@ from typing import Any
 
 import numpy as np
 
-from polarbias.errors import NotReachable
 from polarbias.limit.collapse import CollapseTest, kernel_point
 from polarbias.limit.depth_one import linear_limit
 from polarbias.limit.limit_curve import CurvePoint, LimitCurve
 from polarbias.linalg.blas_threads import limit_blas_threads
-from polarbias.linalg.normal_equations import REACHED, operator_of
+from polarbias.linalg.normal_equations import InfeasibleSystem, NormalEquations, normal_equations
+from polarbias.mirror.map import LOWEST_LOG
 from polarbias.mirror.reduced_form import ReducedForm, reduced_forms
 from polarbias.networks import Factor, Pair, Polar, WeightNormalization
-from polarbias.problems.certificate import best_dual, separating_vector
+from polarbias.problems.certificate import best_dual, farkas_certificate
 from polarbias.problems.linear import LinearProblem
 from polarbias.solution import CollapseStatus, Solution, Status
 
 TINY = np.finfo(float).tiny
 
-LARGEST = 700.0
-"""Logarithm of an entry beyond which the curve of limits was lost."""
-
 
 @dataclass
 class _Limit:
-    """What is found for one run; the dual variables in the rows of the problem."""
+    """Limit of one run; dual variables are in the rows of the problem."""
 
     form: ReducedForm
     log_x: np.ndarray
@@ -50,6 +47,7 @@ class _Limit:
     collapse_status: CollapseStatus
     steps: int
     sign: np.ndarray | None = None  # at depth 1
+    farkas: np.ndarray | None = None
 
 
 def flow_limit(problem: LinearProblem, network: Any, theta0: Any) -> Solution:
@@ -77,24 +75,25 @@ def flow_limit(problem: LinearProblem, network: Any, theta0: Any) -> Solution:
             :math:`(u e^{E(r) - E(r_0)})^{2 - L} / (2 - L)` has. NaN at depth 1.
         ``dual``, ``gap``
             a feasible dual point of the minimal l1 problem (depth L > 2: with weights :math:`x_0^{2 - L}`; depth 1:
-            none, NaN) and the certified distance from its minimum.
+            none, NaN), and the certified distance from its minimum relative to the norm of x.
         ``r``, ``log_rho``
             radius and logarithm of the magnification factor (17).
         ``collapse_status``
-            how it is known that the flow does not collapse.
+            proof that the flow does not collapse, or that it does.
         ``steps``
             factorizations spent.
         ``status``
             converged; collapsed (the flow goes to X = 0, which is then ``x``); undecided (x is the limit unless the
-            flow collapses); or inaccurate (``x`` is 0 and ``gap`` NaN if nothing was found at all, as may happen from
-            directions that spread over 20 decades and more).
+            flow collapses); inaccurate (``x`` is 0 and ``gap`` NaN if nothing was found at all, as may happen from
+            directions that spread over 20 decades and more); or infeasible (no signal of the network's kind solves
+            A X = b: ``x`` is NaN).
+        ``farkas``
+            proof of infeasibility y, shape ``(..., M)``, NaN in other runs; None if no run is infeasible.
 
     Raises
     ------
     InvalidInput
         A network without an explicit limit; shapes that do not fit; a start that the network does not allow.
-    NotReachable
-        No signal of the network's kind solves A X = b; its attribute ``separating`` proves it.
 
     Notes
     -----
@@ -124,19 +123,25 @@ def flow_limit(problem: LinearProblem, network: Any, theta0: Any) -> Solution:
 
 
 class _Solver:
-    """Solves runs one by one and keeps, per problem and direction, what the next one can use."""
+    """Solver of runs one after the other; runs of one problem and direction share operators and curves."""
 
     def __init__(self) -> None:
-        self._operators: dict[tuple[Any, ...], Any] = {}
+        self._operators: dict[tuple[Any, ...], NormalEquations] = {}
         self._curves: dict[tuple[Any, ...], tuple[LimitCurve, CollapseTest]] = {}
 
     def solve(self, problem_at: tuple[int, ...], problem: LinearProblem, form: ReducedForm) -> _Limit:
         """Return the limit of one run."""
+        try:
+            return self._solve(problem_at, problem, form)
+        except InfeasibleSystem as reason:
+            return _without_solution(problem, form, reason.direction)
+
+    def _solve(self, problem_at: tuple[int, ...], problem: LinearProblem, form: ReducedForm) -> _Limit:
         if form.depth == 1:
             return self._linear(problem, form)
         key: tuple[Any, ...] = (problem_at, form.signed)
         if key not in self._operators:
-            self._operators[key] = operator_of(problem, form.signed)
+            self._operators[key] = normal_equations(problem, form.signed)
         op = self._operators[key]
         if not op.m or not op.b.any():
             return self._homogeneous(problem, op, form)
@@ -144,14 +149,16 @@ class _Solver:
         if key not in self._curves:
             self._curves[key] = LimitCurve(op, form.log_u0, form.depth), CollapseTest(problem, op)
         curve, collapse = self._curves[key]
-        with np.errstate(over="ignore", invalid="ignore"):  # a curve that is lost is noticed below
+        with np.errstate(over="ignore", invalid="ignore"):  # divergence is checked below
             point = curve.solve(form)
         if not point.converged:
-            _require_reachable(problem, form.signed)
+            y = farkas_certificate(problem, not form.signed)
+            if y is not None:
+                return _without_solution(problem, form, y)
         known = collapse.status(form)
         if known == CollapseStatus.COLLAPSES:
             return _zero(problem, form, Status.COLLAPSED, known, point.steps)
-        if not (np.isfinite(point.log_x).all() and point.log_x.max() < LARGEST):
+        if not (np.isfinite(point.log_x).all() and point.log_x.max() < -LOWEST_LOG):
             return _zero(problem, form, Status.INACCURATE, known, point.steps)
         accurate = Status.CONVERGED if known.safe else Status.UNDECIDED
         return _Limit(
@@ -159,13 +166,13 @@ class _Solver:
             log_x=point.log_x,
             r=float(np.sqrt(point.s)),
             nu=op.rows(_mirror_dual(curve, point, form)),
-            dual=_dual(problem, op, curve, point, form),
+            dual=_dual(problem, curve, point, form),
             status=accurate if point.converged else Status.INACCURATE,
             collapse_status=known,
             steps=point.steps,
         )
 
-    def _homogeneous(self, problem: LinearProblem, op: Any, form: ReducedForm) -> _Limit:
+    def _homogeneous(self, problem: LinearProblem, op: NormalEquations, form: ReducedForm) -> _Limit:
         """Return the limit for b = 0, in the cone of the nonnegative kernel of A."""
         zero = np.zeros(problem.m)
         kernel = kernel_point(op, form) if op.m else (0.0, np.zeros(0), 2 * form.log_u0)
@@ -200,8 +207,9 @@ def _log_weights(form: ReducedForm) -> np.ndarray:
     return np.asarray((2 - form.depth) * (form.log_u0 + np.log(form.r0)))
 
 
-def _dual(problem: LinearProblem, op: Any, curve: LimitCurve, point: CurvePoint, form: ReducedForm) -> np.ndarray:
-    """Return the better feasible one of the points that the curve suggests as duals of the minimal l1 problem."""
+def _dual(problem: LinearProblem, curve: LimitCurve, point: CurvePoint, form: ReducedForm) -> np.ndarray:
+    """Return the best feasible dual of the minimal l1 problem among the candidates of the curve."""
+    op = curve.op
     weights = np.exp(_log_weights(form))
     if form.depth > 2:
         scale = np.exp(curve.log_unit + (2 - form.depth) * np.log(form.r0))
@@ -212,23 +220,9 @@ def _dual(problem: LinearProblem, op: Any, curve: LimitCurve, point: CurvePoint,
         y = point.nu / -point.tau
         # Where fewer than M entries are left, the tangent is not unique; nu / tau, made tight on them, is near it.
         large = (point.log_x > point.log_x.max() - 20).astype(np.float64)
-        tight = op.normal(large)(op.forward(large * (1 - op.adjoint(y))))
+        tight = op.normal(large)(op.apply(large * (1 - op.adjoint(y))))
         candidates += [op.rows(y), op.rows(y + tight)]
     return best_dual(problem, candidates, weights)
-
-
-def _require_reachable(problem: LinearProblem, signed: bool) -> None:
-    """Raise `NotReachable` if another algorithm finds b out of reach."""
-    if not hasattr(problem.A, "toarray") and not isinstance(problem.A, np.ndarray):
-        return
-    A = problem.A if isinstance(problem.A, np.ndarray) else problem.A.toarray()
-    y, missed = separating_vector(np.asarray(A, np.float64), np.asarray(problem.b, np.float64), signed=signed)
-    if missed > REACHED:
-        raise NotReachable(
-            f"no X {'' if signed else '>= 0 '}has A X = b: the nearest point misses b by {missed:.1e}, relative; change"
-            " b, drop contradictory rows, or allow signs with HadamardDifference.",
-            y,
-        )
 
 
 def _zero(problem: LinearProblem, form: ReducedForm, status: Status, known: CollapseStatus, steps: int) -> _Limit:
@@ -236,27 +230,44 @@ def _zero(problem: LinearProblem, form: ReducedForm, status: Status, known: Coll
     return _Limit(form, np.full(form.n, -np.inf), 0.0, missing, np.zeros(problem.m), status, known, steps)
 
 
+def _without_solution(problem: LinearProblem, form: ReducedForm, direction: np.ndarray) -> _Limit:
+    """Return the result of a problem that seems infeasible: inaccurate if no Farkas certificate is verified."""
+    missing, nothing = np.full(problem.m, np.nan), np.full(form.n, np.nan)
+    y = farkas_certificate(problem, not form.signed and form.depth > 1, direction=direction)
+    status = Status.INACCURATE if y is None else Status.INFEASIBLE
+    return _Limit(
+        form, nothing, np.nan, missing, missing, status, CollapseStatus.UNDECIDED, 0, np.ones(form.n), farkas=y
+    )
+
+
 def _gap(problem: LinearProblem, found: _Limit, x: np.ndarray) -> float:
-    """Return <w, |X|> - <b, y>."""
+    """Return (value - <b, y>) / value with value = <w, |X|>."""
     form = found.form
-    if form.depth == 1 or found.status == Status.COLLAPSED or (found.status == Status.INACCURATE and found.r == 0):
-        return np.nan
-    parts = np.concatenate([np.maximum(x, 0), np.maximum(-x, 0)]) if form.signed else x
+    if form.depth == 1 or not found.r > 0 or found.status == Status.COLLAPSED:
+        return 0.0 if found.status == Status.CONVERGED and form.depth > 1 else np.nan
     with np.errstate(over="ignore"):
         weights = np.exp(_log_weights(form))
-    return float(parts @ weights - problem.b @ found.dual) if np.isfinite(weights).all() else np.inf
+    if not np.isfinite(weights).all():
+        return np.inf
+    parts = np.concatenate([np.maximum(x, 0), np.maximum(-x, 0)]) if form.signed else x
+    value = float(parts @ weights)
+    return (value - float(problem.b @ found.dual)) / value if value else 0.0
+
+
+def _residual_norm(problem: LinearProblem, x: np.ndarray) -> float:
+    return float(np.linalg.norm(problem.apply(x) - problem.b)) if np.isfinite(x).all() else np.nan
 
 
 def _log_rho(found: _Limit) -> float:
     """Return log r0 - log r + E(r) - E(r0) of the unit direction's clock."""
     form = found.form
-    if found.r == 0:
+    if not found.r > 0:
         return np.nan
     return float(np.log(form.r0 / found.r) + form.E(found.r**2) - form.E(form.r0**2))
 
 
 def _assembled(problem: LinearProblem, network: Any, theta0: Any, found: np.ndarray) -> Solution:
-    """Lay the limits of all runs out as one solution."""
+    """Return the limits of all runs as one solution."""
 
     def every(value: Callable[[tuple[int, ...]], Any]) -> np.ndarray:
         values = [np.asarray(value(at)) for at in np.ndindex(found.shape)]
@@ -271,7 +282,7 @@ def _assembled(problem: LinearProblem, network: Any, theta0: Any, found: np.ndar
         parts = signs * np.exp(log_x)
     x = parts[..., : problem.n] - parts[..., problem.n :] if found.flat[0].form.signed else parts
     r = every(lambda at: found[at].r)
-    residual = every(lambda at: np.linalg.norm(one(at).apply(x[at]) - one(at).b))
+    residual = every(lambda at: _residual_norm(one(at), x[at]))
     return Solution(
         method="flow_limit",
         x=x,
@@ -287,7 +298,15 @@ def _assembled(problem: LinearProblem, network: Any, theta0: Any, found: np.ndar
         r=r,
         log_rho=every(lambda at: _log_rho(found[at])),
         collapse_status=every(lambda at: int(found[at].collapse_status)),
+        farkas=_stacked_farkas(problem, found),
     )
+
+
+def _stacked_farkas(problem: LinearProblem, found: np.ndarray) -> np.ndarray | None:
+    if all(one.farkas is None for one in found.flat):
+        return None
+    rows = [np.full(problem.m, np.nan) if one.farkas is None else one.farkas for one in found.flat]
+    return np.reshape(np.stack(rows), (*found.shape, problem.m))
 
 
 def _theta(network: Any, theta0: Any, signs: np.ndarray, log_x: np.ndarray, r: np.ndarray, form: ReducedForm) -> Any:

@@ -18,31 +18,52 @@ from typing import Any
 
 import numpy as np
 
-from polarbias.errors import NotReachable
 from polarbias.limit.central_path import central_point
 from polarbias.linalg.columns import Solve
+from polarbias.linalg.normal_equations import InfeasibleSystem, NormalEquations
+from polarbias.mirror.map import exp, normalized
 from polarbias.mirror.reduced_form import ReducedForm
 
-NEAR = 0.3
-"""Relative change of X by a Newton step, root mean square, below which a point counts as near the curve."""
 
-ROUGH = 1e-6
-"""Entries below this fraction of the largest are left out of Hessians while the curve is followed."""
+@dataclass(frozen=True)
+class Options:
+    """Constants of the path following."""
 
-DEEP = -30.0
-"""Where tau is expected to be below this at depth 2, the linear program is the shorter way."""
+    near: float = 0.3
+    """Relative change of X by a Newton step, root mean square, below which a point counts as near the curve."""
 
-BEYOND = 0.02
-"""How much farther than to the matching point the linear program's path is followed: there its support is clear."""
+    rough: float = 1e-6
+    """Entries below this fraction of the largest are left out of Hessians while the curve is followed."""
 
-NEGLIGIBLE = -33.0
-"""Logarithm of the share of an entry in the sum of X^(2/L) below which it moves neither the radius nor the others."""
+    program_tau: float = -30.0
+    """At depth 2, the linear program is the shorter way to points whose tau is expected below this."""
 
-UNFELT = 1e-9
-"""Share of the largest entry below which, above depth 2, an entry no longer steers Newton's direction."""
+    overshoot: float = 0.02
+    """Factor by which mu on the linear program's path is below the matching point: there its support is clear."""
 
-MAX_STEPS = 400
-MAX_CENTRING = 100
+    log_negligible: float = -33.0
+    """Logarithm of the share of an entry in the sum of X^(2/L) below which it moves neither radius nor others."""
+
+    ridge: float = 1e-9
+    """Above depth 2, share of the largest entry of X below which an entry no longer affects Newton's direction."""
+
+    residual_tol: float = 1e-13
+    """Relative residual at which Newton's iteration ends, unless rounding of X is larger."""
+
+    accepted_residual: float = 1e-11
+    """The same at which a point counts as converged after an iteration that stalls."""
+
+    max_steps: int = 400
+    """Newton steps along the curve; the hardest of 252 grid points took 130."""
+
+    max_centring: int = 100
+    """Newton steps towards the curve."""
+
+    max_stalled: int = 12
+    """Newton steps without progress near rounding after which the iteration ends."""
+
+
+OPTIONS = Options()
 
 
 @dataclass(frozen=True)
@@ -62,7 +83,7 @@ class CurvePoint:
     steps
         Factorizations spent.
     converged
-        Whether residual and tau are met to rounding.
+        True if residual and tau are accurate to rounding.
     """
 
     tau: float
@@ -87,8 +108,8 @@ class _Iterate:
 class LimitCurve:
     """The curve of one matrix, right-hand side, start direction and depth; its points serve as starts for others."""
 
-    def __init__(self, op: Any, log_u0: np.ndarray, depth: int) -> None:
-        """Keep the data; above depth 2, nu and q are in units of the median weight."""
+    def __init__(self, op: NormalEquations, log_u0: np.ndarray, depth: int) -> None:
+        """Set up the data; above depth 2, nu and q are in units of the median weight."""
         self.op = op
         self.depth = depth
         self.p = 1.0 if depth == 2 else depth / (depth - 2)
@@ -105,13 +126,12 @@ class LimitCurve:
         self._guess = shape * (self._size / float(np.linalg.norm(shape * op.column_norms())))
         self._highest = float(np.log(self._guess.max())) + 250  # far beyond any limit, far from overflow
         size = float(np.log(self._guess @ self._guess / self._guess.sum())) / self.p
-        # Below it the entries that vanish are negligible, above it the weights are. At depth 2 nothing is lost by going
-        # all the way: there log X is a sum, not the logarithm of a difference.
-        self._window = (
-            (-np.inf, np.inf)
-            if depth == 2
-            else (size + NEGLIGIBLE * depth / 2 / self.p - 9, size + float(np.log(self._w.max())) - NEGLIGIBLE)
-        )
+        # Below it the entries that vanish are negligible, above it the weights are. At depth 2 log X is a sum, not the
+        # logarithm of a difference, and loses no digits outside.
+        self._window = -np.inf, np.inf
+        if depth > 2:
+            low = size + OPTIONS.log_negligible * depth / 2 / self.p - 9
+            self._window = low, size + float(np.log(self._w.max())) - OPTIONS.log_negligible
 
     def demanded(self, form: ReducedForm, x: np.ndarray) -> tuple[float, float, float]:
         """Return the tau that the law demands of a limit X, its derivative in s, and s."""
@@ -121,25 +141,20 @@ class LimitCurve:
     def _demanded_at(self, form: ReducedForm, s: Any) -> Any:
         return self._half * (np.log(s) + 2 * form.E(form.r0**2) - 2 * form.E(s)) - self.log_unit
 
-    def _inside(self, tau: float) -> float:
-        """Return tau, clipped to the window beyond which X does not change any more."""
-        return float(np.clip(tau, *self._window))
-
     def solve(self, form: ReducedForm) -> CurvePoint:
         """Return the point that the law and the initial radius of ``form`` pick.
 
         Raises
         ------
-        NotReachable
+        InfeasibleSystem
             A direction of the dual proves that no X >= 0 solves A X = b.
         """
         begin, spent = self._begin(form)
         return self._follow(begin, form, spent)
 
     def _at(self, tau: float, nu: np.ndarray, q: np.ndarray | None, z: np.ndarray) -> _Iterate:
-        x = np.exp(np.maximum(z, -745.0))
-        x[z < -745] = 0.0
-        return _Iterate(tau, nu, q, z, x, self.op.forward(x) - self.op.b)
+        x = exp(z)
+        return _Iterate(tau, nu, q, z, x, self.op.apply(x) - self.op.b)
 
     def _moved(self, at: _Iterate, dtau: float, dnu: np.ndarray, along: np.ndarray) -> _Iterate | None:
         """Return the iterate after a step, ``along`` = A^T dnu; None outside the domain."""
@@ -160,19 +175,19 @@ class LimitCurve:
     def _normal(self, at: _Iterate, *, rough: bool) -> Solve:
         """Return the inverse of the dual's Hessian."""
         if self.depth == 2:
-            return self.op.normal(at.x, ROUGH if rough else 0.0)  # type: ignore[no-any-return]
+            return self.op.normal(at.x, OPTIONS.rough if rough else 0.0)
         # Weights X / q of large entries drown those of others that still matter to A X = b; entries that do not matter
         # to it any more in floating point must not decide where nu goes.
         rate = self._rate(at)
-        ridge = UNFELT * float(at.x.max()) * float(np.median(rate))
-        return self.op.normal(at.x * rate, graded=True, ridge=ridge)  # type: ignore[no-any-return]
+        ridge = OPTIONS.ridge * float(at.x.max()) * float(np.median(rate))
+        return self.op.normal(at.x * rate, graded=True, ridge=ridge)
 
     def _begin(self, form: ReducedForm) -> tuple[_Iterate, int]:
-        """Return a point near the curve from which to go on, and the factorizations spent on it."""
+        """Return a point near the curve to start from, and the factorizations spent on it."""
         if self._points:
             return self._nearest(form), 0
         spent = 0
-        if self.depth > 2 or self._expected(form) < DEEP:
+        if self.depth > 2 or self._expected(form) < OPTIONS.program_tau:
             found = self._from_program(form)
             if found is not None:
                 at, spent = found
@@ -201,25 +216,25 @@ class LimitCurve:
         return self.demanded(form, self._guess / 3)[0]
 
     def _centred(self, at: _Iterate, spent: int) -> tuple[_Iterate, int, bool]:
-        r"""Minimise a dual that is convex in nu until the point is near the curve; tell whether it is.
+        r"""Minimise a dual that is convex in nu until the point is near the curve; return False if it never is.
 
         Above depth 2 the dual of the plain flow at fixed tau; at depth 2, where its exponentials are too steep far
         from the curve, :math:`\max(s, 0)^2 / (2 \kappa) - b^\top \nu` with s = kappa (1 + log<u0^2, e^{A^T nu}>), the
         dual of the flow with r0^2 = eta = kappa.
         """
         op, kappa = self.op, float(self._guess.sum())
-        for step in range(spent, spent + MAX_CENTRING):
+        for step in range(spent, spent + OPTIONS.max_centring):
             solve = self._normal(at, rough=False)
             dnu = -solve(at.residual)
             if self.depth == 2:
                 # With X = s pi, s moves by kappa <pi, A^T dnu> rather than s <pi, A^T dnu>: a change of rank one.
                 s = float(at.x.sum())
-                mean = op.forward(at.x) / s
+                mean = op.apply(at.x) / s
                 a = solve(mean)
                 dnu = dnu - a * ((kappa - s) * (mean @ dnu) / (1 + (kappa - s) * (mean @ a)))
             along = op.adjoint(dnu)
             if along.max() <= 0 and op.b @ dnu > 0:
-                raise out_of_reach(op, dnu)
+                raise InfeasibleSystem(op.rows(dnu))
             slope = abs(float(at.residual @ dnu))
             if float(at.x @ (self._rate(at) * along) ** 2) < 0.05 * float(at.x.sum()):
                 return at, step, True
@@ -239,8 +254,7 @@ class LimitCurve:
         if self.depth > 2:
             return self._moved(at, 0.0, dnu, along)
         z = at.z - at.tau + along
-        top = float(z.max())
-        total = top + float(np.log(np.exp(np.maximum(z - top, -745)).sum()))
+        total = normalized(z)[1]
         s = kappa * (1 + total)
         if s <= 1e-3 * kappa:
             return None
@@ -259,19 +273,19 @@ class LimitCurve:
             return float(np.clip(tau - np.log(float(x @ x) / float(x.sum())) / p, -12.0 / p, 0.0))
 
         def log_mu(x: np.ndarray) -> float:
-            return float(np.log(BEYOND * float(x @ x) / float(x.sum()))) + log_slack(x)
+            return float(np.log(OPTIONS.overshoot * float(x @ x) / float(x.sum()))) + log_slack(x)
 
         w = self._w if self.depth > 2 else 1 + self._c / min(self._expected(form), -20.0)
         found = central_point(op, w, log_mu, graded=self.depth > 2)
         if found is None:
             return None
-        # The large entries settle what X q = mu left open of nu.
+        # The large entries determine the part of nu that X q = mu leaves open.
         large = found.x > 1e-8 * found.x.max()
         if self.depth > 2:
             share = found.x / found.x.sum()
             tau = float(share @ (np.log(found.x) / p + np.log(found.q)))
             off = np.where(large, found.q - np.exp(tau - np.log(found.x) / p), 0.0)
-            dnu = op.normal(found.x / found.q, graded=True)(op.forward(found.x / found.q * off))
+            dnu = op.normal(found.x / found.q, graded=True)(op.apply(found.x / found.q * off))
             along = op.adjoint(dnu)
             t = min(1.0, 0.9 / max(float((along / found.q).max()), 1e-300))
             q = found.q - t * along
@@ -280,51 +294,52 @@ class LimitCurve:
         nu = -tau * found.eta
         at = self._at(tau, nu, None, self._c + tau + op.adjoint(nu))
         off = np.where(large, np.clip(np.log(found.x) - at.z, -30, 30), 0.0)
-        dnu = op.normal(found.x)(op.forward(found.x * off))
+        dnu = op.normal(found.x)(op.apply(found.x * off))
         return self._moved(at, 0.0, dnu, op.adjoint(dnu)) or at, found.steps + 1
 
     def _follow(self, at: _Iterate, form: ReducedForm, spent: int) -> CurvePoint:
-        """Go along the curve to the point of ``form``: predictor and corrector with one factorization a step."""
+        """Follow the curve to the point of ``form``: predictor and corrector with one factorization a step."""
         op = self.op
         stride, best, stalled, fine = 2.0, np.inf, 0, False
         norms = op.column_norms()
-        for step in range(spent, spent + MAX_STEPS):  # noqa: B007 -- its last value is the count
+        for step in range(spent, spent + OPTIONS.max_steps):  # noqa: B007 -- its last value is the count
             rate = self._rate(at)
             solve = self._normal(at, rough=not fine)
-            correction, slope = -solve(at.residual), solve(self.p * op.forward(at.x))
+            correction, slope = -solve(at.residual), solve(self.p * op.apply(at.x))
             along, along_slope = op.adjoint(correction), op.adjoint(slope)
             aim, sensitivity, s = self.demanded(form, at.x)
             gradient = 2 / self.depth * at.x ** (2 / self.depth) * sensitivity
             newton = (aim - at.tau + float(gradient @ (rate * along))) / (
                 1 - float(gradient @ (self.p - rate * along_slope))
             )
-            dtau = self._inside(at.tau + newton) - at.tau
+            dtau = float(np.clip(at.tau + newton, *self._window)) - at.tau
             relative = float(np.linalg.norm(at.residual)) / self._size
             # Where X is large and cancels in A X, its own rounding is the limit.
             rounding = 4 * np.finfo(float).eps * float(at.x @ norms) / self._size
-            if relative < max(1e-13, rounding) and abs(dtau) < 1e-12 + 1e-14 * abs(at.tau):
+            if relative < max(OPTIONS.residual_tol, rounding) and abs(dtau) < 1e-12 + 1e-14 * abs(at.tau):
                 break
             fine = relative < 1e-3 and abs(dtau) < 1e-2 * max(1.0, abs(at.tau))
             settled = relative < 1e-9 and abs(dtau) < 1e-6 * max(1.0, abs(at.tau))
             stalled = stalled + 1 if settled and relative + abs(dtau) > 0.5 * best else 0
             best = min(best, relative + abs(dtau))
-            if stalled > 12:
+            if stalled > OPTIONS.max_stalled:
                 break
             moved = None
             error = float(np.sqrt(at.x @ (rate * along) ** 2 / at.x.sum()))
             if error < 1e-3:
                 stride = max(stride, 0.1)
-            if error <= NEAR:
+            if error <= OPTIONS.near:
                 moved, stride = self._predicted(at, solve, (correction, along), (slope, along_slope), dtau, stride)
             at = moved or self._corrected(at, correction, along)
-        converged = bool(relative < max(1e-11, 10 * rounding) and abs(dtau) < 1e-9 + 1e-12 * abs(at.tau))
+        accurate = relative < max(OPTIONS.accepted_residual, 10 * rounding)
+        converged = bool(accurate and abs(dtau) < 1e-9 + 1e-12 * abs(at.tau))
         if converged:
             self._points.append(at)
             self._s.append(s)
         if at.tau > self._window[0]:
             return CurvePoint(at.tau, at.nu, at.z, s, slope, step + 1, converged)
         # Below the window the support stays and the other entries are explicit functions of tau.
-        vanishing = at.z < np.log(float(at.x @ at.x) / float(at.x.sum())) + NEGLIGIBLE * self.depth / 4
+        vanishing = at.z < np.log(float(at.x @ at.x) / float(at.x.sum())) + OPTIONS.log_negligible * self.depth / 4
         s = float((at.x[~vanishing] ** (2 / self.depth)).sum())
         aim = float(self._demanded_at(form, s))
         z = np.where(vanishing, at.z + self.p * (aim - at.tau), at.z)
@@ -339,10 +354,10 @@ class LimitCurve:
         dtau: float,
         stride: float,
     ) -> tuple[_Iterate | None, float]:
-        """Return the farthest point within ``stride`` that stays near the curve, and the next stride."""
+        """Return the farthest point within ``stride`` that is near the curve, and the next stride."""
         for attempt in range(4):
             go = float(np.clip(dtau, -stride, stride))
-            # Above depth 2 the slack of large entries is in proportion to e^tau.
+            # Above depth 2 the slack of large entries is proportional to e^tau.
             share = go if at.q is None else float(np.expm1(go))
             dnu, along = (c - share * d for c, d in zip(correction, slope, strict=True))
             trial = self._moved(at, go, dnu, along)
@@ -353,7 +368,7 @@ class LimitCurve:
                 back = solve(trial.residual)
                 along = self.op.adjoint(back)
                 error = float(np.sqrt(trial.x @ (self._rate(trial) * along) ** 2 / trial.x.sum()))
-                if error <= NEAR:
+                if error <= OPTIONS.near:
                     return trial, max(stride, 3 * abs(go)) if attempt == 0 else abs(go)
                 if error > min(1.0, 0.5 * previous):
                     break
@@ -370,7 +385,7 @@ class LimitCurve:
             moved = self._moved(at, 0.0, t * correction, t * along)
             return moved, np.inf if moved is None else float(moved.residual @ correction) / start
 
-        # Where an entry must vanish, Newton's step only divides it by e: a longer one may do better.
+        # Where an entry must vanish, Newton's step only divides it by e: try longer ones.
         t, (moved, slope) = 1.0, trial(1.0)
         while slope < -0.1 and t < 100:
             longer, next_slope = trial(2 * t)
@@ -381,12 +396,3 @@ class LimitCurve:
             t *= 0.5
             moved, slope = trial(t)
         return moved or at
-
-
-def out_of_reach(op: Any, y: np.ndarray) -> NotReachable:
-    """Return the error for a y with b^T y > 0 and A^T y <= 0."""
-    y = op.rows(y)
-    return NotReachable(
-        "no X >= 0 has A X = b: change b, drop contradictory rows, or allow signs with HadamardDifference.",
-        y / np.abs(y).max(),
-    )

@@ -1,7 +1,7 @@
-r"""How the limit of gradient flow moves with the initial radius and with the learning-rate ratio.
+r"""Derivatives of the limit of gradient flow in the initial radius and in the learning-rate ratio.
 
 Along the curve of limits, :math:`dX / d\tau` follows from one linear solve with the matrix A diag(dX/dz) A^T, and the
-law says how far tau moves. At depth 2 with a constant ratio, for example, with
+law gives the change of tau. At depth 2 with a constant ratio, for example, with
 :math:`\theta = (A\,\mathrm{diag}(X) A^\top)^{-1} b`, :math:`g = \langle b, \theta \rangle` and s = ||X||_1,
 
 .. math:: dX = s X (1 - A^\top \theta)\, \frac{d\sigma}{s (s - g) + \eta g}, \qquad
@@ -19,7 +19,7 @@ import numpy as np
 
 from polarbias.errors import InvalidInput
 from polarbias.linalg.blas_threads import limit_blas_threads
-from polarbias.linalg.normal_equations import operator_of
+from polarbias.linalg.normal_equations import normal_equations
 from polarbias.mirror.reduced_form import ReducedForm, reduced_forms
 from polarbias.problems.linear import LinearProblem
 from polarbias.solution import Solution
@@ -50,7 +50,7 @@ def limit_sensitivity(problem: LinearProblem, network: Any, theta0: Any, limit: 
     problem, network, theta0
         As for `flow_limit`, depth 2 and above.
     limit
-        What `flow_limit` returned for them; every run converged.
+        Result of `flow_limit` for them; every run converged.
 
     Raises
     ------
@@ -83,14 +83,14 @@ def limit_sensitivity(problem: LinearProblem, network: Any, theta0: Any, limit: 
 def _moved(problem: LinearProblem, form: ReducedForm, log_x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if form.depth < 2:
         raise InvalidInput("sensitivities of the limit need depth 2 or above.")
-    op, L = operator_of(problem, form.signed), form.depth
+    op, L = normal_equations(problem, form.signed), form.depth
     x = np.exp(log_x)
     s = float(np.exp(2 / L * log_x).sum())
     # log X moves by p for tau and by `rate` for A^T nu; only ratios of rates matter to dX / dtau.
     p = 1.0 if L == 2 else L / (L - 2)
     log_rate = (L - 2) / L * log_x
     rate = np.exp(log_rate - log_rate.max())
-    theta = op.normal(x * rate, graded=L > 2)(p * op.forward(x))
+    theta = op.normal(x * rate, graded=L > 2)(p * op.apply(x))
     dlog = p - rate * op.adjoint(theta)
     half = 1.0 if L == 2 else (L - 2) / 2
     ds = 2 / L * float(np.exp(2 / L * log_x) @ dlog)

@@ -25,25 +25,38 @@ from polarbias.mirror.state import MirrorState
 from polarbias.networks import Network, WeightNormalization
 from polarbias.networks.base import norm
 from polarbias.networks.parameters import admitted
+from polarbias.problems.certificate import farkas_certificates
 from polarbias.problems.linear import LinearProblem
+from polarbias.runtime.options import optional_callback, positive_number, step_limit, tolerance
 from polarbias.runtime.pytree import tree_map
 from polarbias.solution import Solution, Status, Trajectory
 
 logger = logging.getLogger(__name__)
 
-RECORDS = 900
-"""About this many log-spaced steps of a run are recorded."""
 
-SECONDS_PER_CALL = 0.5
-"""Time between two calls of the callback."""
+@dataclass(frozen=True)
+class Options:
+    """Constants of mirror descent."""
 
-SHORTEST = 2.0**-60
-"""The search gives up at this fraction of the length that it tries first."""
+    records: int = 900
+    """About this many log-spaced steps of a run are recorded."""
+
+    seconds_per_call: float = 0.5
+    """Time between two calls of the callback."""
+
+    first_change: float = 0.1
+    """Largest change of log w of the first step that the search tries."""
+
+    least_share: float = 2.0**-60
+    """Share of the first trial's length at which the search ends: the decrease is lost to rounding."""
+
+
+OPTIONS = Options()
 
 
 @dataclass(frozen=True)
 class MirrorProgress:
-    """What a callback sees while mirror descent runs.
+    """Progress of mirror descent on one run.
 
     Attributes
     ----------
@@ -63,7 +76,7 @@ def mirror_descent(
     network: Network,
     theta0: Any,
     *,
-    step: float | None = None,
+    step: Any = None,
     max_steps: int = 10_000,
     tol: float = 1e-12,
     rtol: float = 0.0,
@@ -87,7 +100,8 @@ def mirror_descent(
     theta0
         Start, as from ``network.init``; batch axes as in `gradient_descent`. Runs run one by one.
     step
-        A positive number for steps of this fixed length h, which may be too long to converge; None for the rule above.
+        A positive number or `ConstantStep` for steps of this length h, which may be too long to converge; None for the
+        rule above.
     max_steps
         Steps after which a run ends.
     tol
@@ -124,40 +138,45 @@ def mirror_descent(
     array([3.00000e-06, 9.99999e-01])
     """
     theta0, batch_shape = admitted(problem, network, theta0, np.dtype(np.float64))
-    _check_options(step, max_steps, tol, rtol, callback)
-    forms = reduced_forms(problem, network, theta0)[1]
+    fixed = _fixed_lengths(step, batch_shape)
+    max_steps = step_limit("max_steps", max_steps)
+    tol, rtol = tolerance("tol", tol), tolerance("rtol", rtol)
+    callback = optional_callback("callback", callback)
     lengths = norm(theta0.u) if isinstance(network, WeightNormalization) else np.ones(batch_shape)
     bounds = np.maximum(tol, (rtol * np.linalg.norm(problem.b, axis=-1)) ** 2 / (2 * network.degree))
     runs: list[_Run] = []
     interrupted = False
-    for at, one, form in forms:
-        run = _Run(at, MirrorState.start(one, form))
-        if interrupted:
-            run.status = Status.INTERRUPTED
-        else:
-            bound = float(np.asarray(bounds)[at[: np.ndim(bounds)]])
-            with limit_blas_threads(one.m):
-                run.go(_Steps(form) if step is None else _Steps(form, float(step)), max_steps, bound, callback)
-        interrupted = run.status == Status.INTERRUPTED
-        run.record()
-        runs.append(run)
-    return _solution(problem, runs, np.asarray(lengths), batch_shape)
+    with limit_blas_threads(problem.m):
+        for at, one, form in reduced_forms(problem, network, theta0)[1]:
+            run = _Run(at, MirrorState.start(one, form))
+            if interrupted:
+                run.status = Status.INTERRUPTED
+            else:
+                bound = float(np.asarray(bounds)[at[: np.ndim(bounds)]])
+                run.iterate(_Steps(form, None if fixed is None else float(fixed[at])), max_steps, bound, callback)
+            interrupted = run.status == Status.INTERRUPTED
+            run.record()
+            runs.append(run)
+    return _solution(problem, network, runs, np.asarray(lengths), batch_shape)
 
 
-def _check_options(step: object, max_steps: object, tol: float, rtol: float, callback: object) -> None:
-    if step is not None and not (isinstance(step, Real) and np.isfinite(float(step)) and float(step) > 0):
-        raise InvalidInput(f"step must be a positive number or None, got {step!r}.")
-    if isinstance(max_steps, bool) or not isinstance(max_steps, int | np.integer) or max_steps < 1:
-        raise InvalidInput(f"max_steps must be an integer of at least 1, got {max_steps!r}.")
-    for name, value in (("tol", tol), ("rtol", rtol)):
-        if not (isinstance(value, Real) and np.isfinite(value) and value >= 0):
-            raise InvalidInput(f"{name} must be a finite number of at least 0, got {value!r}.")
-    if callback is not None and not callable(callback):
-        raise InvalidInput(f"callback must be a function of one argument, got {callback!r}.")
+def _fixed_lengths(step: Any, batch_shape: tuple[int, ...]) -> np.ndarray | None:
+    """Return the constant length of each run's steps, or None if the rule sets them."""
+    if step is None:
+        return None
+    dt = getattr(step, "dt", None)  # of a ConstantStep, whose module loads JAX
+    if dt is None:
+        if not isinstance(step, Real):
+            raise InvalidInput(f"step must be a positive number, ConstantStep or None, got {step!r}.")
+        dt = positive_number("step", step)
+    try:
+        return np.broadcast_to(np.asarray(dt, np.float64), batch_shape)
+    except ValueError as mismatch:
+        raise InvalidInput(f"steps of shape {np.shape(dt)} do not broadcast to the runs {batch_shape}.") from mismatch
 
 
 class _Steps:
-    """Chooses the lengths of one run's steps.
+    """Rule for the lengths of one run's steps.
 
     Parameters
     ----------
@@ -169,12 +188,13 @@ class _Steps:
 
     def __init__(self, form: ReducedForm, fixed: float | None = None) -> None:
         self.fixed, self.length = fixed, 0.0
-        bounded = form.depth == 2 and not form.plain and form.law.power is not None and form.law.power[1] == 0
+        constant = form.law.power is not None and form.law.power[1] == 0
+        bounded = form.depth == 2 and not form.plain and constant
         self.eta = float(form.f(1.0)) if bounded else None
         self.trials = 0
 
     def next(self, state: MirrorState) -> MirrorState | Status:
-        """Return the state after a step, or why there is none."""
+        """Return the state after a step, or the status that ends the run."""
         R = state.residual
         if self.fixed is not None or self.eta is not None:
             self.trials += 1
@@ -186,7 +206,7 @@ class _Steps:
         """Return a length along which the curvature of the dual objective stays below half its inverse."""
         assert self.eta is not None
         R = state.residual
-        pull = state.spread(state.problem.A.T @ R)
+        pull = state.matrix.adjoint(R)
         scale = float(np.abs(pull).max())
         if scale == 0:  # R is orthogonal to all columns: the signal does not change
             return 1.0
@@ -199,7 +219,7 @@ class _Steps:
         square = float(R @ R)
         first = 2 * self.length if self.length else self._first(state)
         length = first
-        while length > SHORTEST * first:
+        while length > OPTIONS.least_share * first:
             self.trials += 1
             moved = state.moved(-length * R)
             if moved.inside and float(moved.residual @ R) >= square / 2:
@@ -209,15 +229,14 @@ class _Steps:
         return Status.LINE_SEARCH_FAILED
 
     def _first(self, state: MirrorState) -> float:
-        """Return a length along which the logarithms of v change by about 0.1."""
-        power = (state.form.depth - 2) / 2
-        rate = np.abs(state.spread(state.problem.A.T @ state.residual)) * np.exp(power * state.log_v)
-        return 0.1 / float(rate.max() or 1.0)
+        """Return a length along which log w changes by about `Options.first_change`."""
+        rate = np.abs(state.matrix.adjoint(state.residual)) * state.map.rate
+        return OPTIONS.first_change / float(rate.max() or 1.0)
 
 
 @dataclass
 class _Run:
-    """One run under way."""
+    """An unfinished run."""
 
     index: tuple[int, ...]
     state: MirrorState
@@ -226,15 +245,15 @@ class _Run:
     status: Status | None = None
     records: list[tuple[int, float, float, float]] = field(default_factory=list)
 
-    def go(
+    def iterate(
         self,
         rule: _Steps,
         max_steps: int,
         bound: float,
         callback: Callable[[MirrorProgress], object] | None,
     ) -> None:
-        """Step until the run ends."""
-        ratio = (max_steps + 1) ** (1 / RECORDS)
+        """Take steps until the run ends."""
+        ratio = (max_steps + 1) ** (1 / OPTIONS.records)
         due, called = 0.0, perf_counter()
         try:
             while True:
@@ -245,7 +264,7 @@ class _Run:
                     self.status = Status.CONVERGED
                 elif self.steps >= max_steps:
                     self.status = Status.MAX_STEPS
-                elif callback is not None and perf_counter() - called > SECONDS_PER_CALL:
+                elif callback is not None and perf_counter() - called > OPTIONS.seconds_per_call:
                     called = perf_counter()
                     if callback(MirrorProgress(self.index, self.steps, self.state.loss)):
                         self.status = Status.INTERRUPTED
@@ -262,13 +281,15 @@ class _Run:
         self.trials = rule.trials
 
     def record(self) -> None:
-        """Write the present state down, once."""
+        """Record the present state unless it is recorded already."""
         if not self.records or self.records[-1][0] < self.steps:
             state = self.state
             self.records.append((self.steps, state.loss, state.r, float(np.abs(state.x).sum())))
 
 
-def _solution(problem: LinearProblem, runs: list[_Run], lengths: np.ndarray, batch_shape: tuple[int, ...]) -> Solution:
+def _solution(
+    problem: LinearProblem, network: Network, runs: list[_Run], lengths: np.ndarray, batch_shape: tuple[int, ...]
+) -> Solution:
     def stacked(values: list[Any]) -> np.ndarray:
         array = np.array(values)
         return array.reshape(batch_shape + array.shape[1:])
@@ -279,17 +300,24 @@ def _solution(problem: LinearProblem, runs: list[_Run], lengths: np.ndarray, bat
     for row, run in zip(table, runs, strict=True):
         row[: len(run.records)] = run.records
     step, loss, r, l1 = np.moveaxis(table.reshape((*batch_shape, longest, 4)), -1, 0)
-    x = stacked([run.state.form.signal(run.state.log_x) for run in runs])
+    status = stacked([int(run.status or 0) for run in runs])
+    farkas = farkas_certificates(
+        problem, not runs[0].state.form.signed, ~np.isin(status, (Status.CONVERGED, Status.INTERRUPTED))
+    )
+    if farkas is not None:
+        status = np.where(np.isfinite(farkas[..., 0]), int(Status.INFEASIBLE), status)
+    x = stacked([run.state.x for run in runs])
     residual = np.asarray(np.linalg.norm(problem.residual(x), axis=-1))
     thetas = [run.state.parameters(float(length)) for run, length in zip(runs, lengths.ravel(), strict=True)]
     return Solution(
         method="mirror_descent",
         x=x,
         theta=tree_map(lambda *leaves: stacked(list(leaves)), *thetas),
-        loss=np.asarray(residual**2 / (2 * runs[0].state.form.depth)),
+        loss=np.asarray(residual**2 / (2 * network.degree)),
         residual=residual,
         steps=stacked([run.steps for run in runs]),
-        status=stacked([int(run.status or 0) for run in runs]),
+        status=status,
+        farkas=farkas,
         stats={"trials": stacked([run.trials for run in runs])},
         trajectory=Trajectory(step.astype(np.int64), loss, r, l1),
         log_x=stacked([run.state.log_x for run in runs]),

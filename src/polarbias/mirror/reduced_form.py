@@ -95,6 +95,28 @@ class ReducedForm:
         """Return s, the square of the radius at which E has this value; E must be in the range of the law."""
         return self._radial.E_inverse(E)
 
+    def squared_radius(self, E: float) -> float:
+        """Return s where E has this value: 0 at or below the lowest value of E, infinity at or above its highest."""
+        if self.lowest >= E:
+            return 0.0
+        return float(self.E_inverse(E)) if self.highest > E else np.nan if np.isnan(E) else np.inf
+
+    def inertia(self, s: float) -> float:
+        """Return f / s, the derivative of log s in 2 E; 1 without weight normalization."""
+        if self.plain:
+            return 1.0
+        return float(self.f(s)) / s if s > 0 else np.inf
+
+    @cached_property
+    def lowest(self) -> float:
+        """E of radius 0."""
+        return float(self.E(0.0))
+
+    @cached_property
+    def highest(self) -> float:
+        """Limit of E for large radii."""
+        return float(self.E(np.inf))
+
     @cached_property
     def _radial(self) -> SquaredRadius:
         """E, f and the inverse of E in terms of s = r^2."""

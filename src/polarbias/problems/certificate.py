@@ -314,15 +314,3 @@ def power_of_two(sizes: ArrayLike) -> np.ndarray:
     sizes = np.asarray(sizes, dtype=np.float64)
     exponents = np.round(np.log2(np.where(sizes > 0, sizes, 1.0))).astype(int)
     return np.asarray(np.ldexp(1.0, exponents))
-
-
-def separating_vector(A: np.ndarray, b: np.ndarray, *, signed: bool = False) -> tuple[np.ndarray, float]:
-    """Return y with ``b^T y > 0`` and ``A^T y <= 0`` (``= 0`` if ``signed``), and the relative distance of b."""
-    norms = np.linalg.norm(A, axis=1)
-    rows = np.where(norms > 0, norms, 1.0)
-    scaled, target = A / rows[:, None], b / rows
-    if signed:
-        missed = target - scaled @ np.linalg.lstsq(scaled, target, rcond=None)[0]
-    else:
-        missed = target - scaled @ nnls(scaled, target, maxiter=30 * A.shape[1])[0]
-    return missed / rows, float(np.linalg.norm(missed) / np.linalg.norm(target))

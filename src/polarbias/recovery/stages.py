@@ -12,9 +12,8 @@ from functools import partial
 
 import numpy as np
 
-from polarbias.errors import NotReachable
-from polarbias.linalg.columns import DenseColumns, ExplicitColumns
-from polarbias.linalg.normal_equations import DenseOperator
+from polarbias.linalg.columns import ExplicitColumns
+from polarbias.linalg.normal_equations import DenseNormalEquations, InfeasibleSystem
 from polarbias.problems.certificate import farkas_certificate
 from polarbias.problems.linear import LinearProblem, borrowed
 from polarbias.recovery.greedy import greedy
@@ -115,10 +114,10 @@ def _fallback(problem: ScaledProblem, best: Iterate | None) -> Iterates:
     del best
     assert isinstance(problem.columns, ExplicitColumns)
     try:
-        rows = DenseOperator(LinearProblem(problem.columns.dense().T, problem.b), signed=False)
-    except NotReachable as reason:
-        raise DualUnbounded(np.asarray(reason.separating)) from reason
-    reduced = replace(problem, columns=DenseColumns(rows.columns), b=rows.b)
+        rows = DenseNormalEquations(LinearProblem(problem.columns.dense().T, problem.b), signed=False)
+    except InfeasibleSystem as reason:
+        raise DualUnbounded(reason.direction) from reason
+    reduced = replace(problem, columns=rows.columns, b=rows.b)
     for point in interior_points(reduced, None, qr_factorization, problem.n):
         if point is None:
             yield None

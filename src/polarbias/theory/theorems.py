@@ -305,11 +305,11 @@ def certificate(ev: Evidence) -> VerificationRow:
             weights = np.exp(log_weights(ev.form))
         violation = float((ev.matrix.T @ dual / weights).max() - 1)
         value = float(halves(ev.x, ev.form) @ weights)
-        off = abs(value - float(ev.problem.b @ dual) - float(gap))
+        off = abs(value - float(ev.problem.b @ dual) - value * float(gap))
         rounding = OPTIONS.rounding_tol * (1 + value)
         lowest = -rounding - ev.residual * (10 * (1 + value) + ev.size_b * float(np.linalg.norm(dual)))
         text = f"max A^T y / w - 1 = {violation:.2g}, gap {float(gap):.3g}"
-        return text, bool(violation <= OPTIONS.rounding_tol and off <= rounding and float(gap) >= lowest)
+        return text, bool(violation <= OPTIONS.rounding_tol and off <= rounding and value * float(gap) >= lowest)
 
     own = Hypothesis("the solution has a dual point and a gap", known)
-    return judge("certificate", [own], "A^T y <= w, gap = <w, |X|> - <b, y> >= 0", observe)
+    return judge("certificate", [own], "A^T y <= w, gap = 1 - <b, y> / <w, |X|> >= 0", observe)

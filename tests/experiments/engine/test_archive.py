@@ -1,4 +1,4 @@
-"""A reproduction in four files says and draws what its folder does."""
+"""Archives: four files with the tables of a folder and thinned trajectories."""
 
 import numpy as np
 import pandas as pd
@@ -7,15 +7,18 @@ import pytest
 from commands import call
 from polarbias.errors import InvalidInput, StoreMismatch
 from polarbias.experiments import Profile, pack, redraw, reproduce
+from polarbias.experiments.engine.archive import is_archive
 from polarbias.experiments.engine.store import FOLDERS, read_metadata
+from repository import ROOT
 from reproductions import quiet
 
-pytestmark = pytest.mark.usefixtures("no_drawings")
+pytestmark = pytest.mark.usefixtures("no_drawings", "no_logging_set_up")
 
 PROFILE = Profile(
     "small", trials=2, starts=2, r0=(0.1, 1.0), ratios=(1.0, 0.1), max_steps=3000, m=10, n=20, s=2,
     limit_trials=2, limit_r0=(0.1, 1.0),
 )  # fmt: skip
+NAMES = {"spec.json", *(f"{name}.parquet" for name in FOLDERS)}
 
 
 @pytest.fixture(scope="module")
@@ -28,48 +31,49 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def archive(folder, tmp_path):
     files = pack(folder, tmp_path / "archive", records=20)
-    assert [path.name for path in files] == ["spec.json", *(f"{name}.parquet" for name in FOLDERS)]
-    assert all(path.parent == tmp_path / "archive" for path in files)
+    assert {path.relative_to(tmp_path / "archive").as_posix() for path in files} == NAMES
     return tmp_path / "archive"
 
 
-def test_an_archive_has_the_folders_findings(folder, archive, tmp_path):
+def test_an_archive_has_the_findings_of_its_folder(folder, archive, tmp_path):
     wanted, found = redraw(folder), redraw(archive, tmp_path / "drawn")
     assert found.findings == wanted.findings
     assert len(found.findings) > 3
     assert (tmp_path / "drawn" / "statements.md").read_bytes() == (folder / "statements.md").read_bytes()
-    assert {path.name for path in archive.iterdir()} == {"spec.json", *(f"{name}.parquet" for name in FOLDERS)}
+    assert {path.name for path in archive.iterdir()} == NAMES
+    assert is_archive(archive) > is_archive(folder)
 
 
-def test_tables_are_whole_and_trajectories_thinned(folder, archive):
+def test_tables_are_complete_and_trajectories_thinned(folder, archive):
     for name in FOLDERS:
         packed = pd.read_parquet(archive / f"{name}.parquet")
         keys = sorted(path.stem for path in (folder / name).iterdir())
         assert sorted(packed["key"].unique()) == keys
         for key in keys:
             whole = pd.read_parquet(folder / name / f"{key}.parquet")
-            mine = packed[packed["key"] == key].drop(columns="key")
-            if name != "trajectories":
-                pd.testing.assert_frame_equal(mine.reset_index(drop=True), whole, check_exact=True, check_dtype=False)
-                continue
-            runs = ["start", "ratio", "r0"]
-            for (_, left), (_, right) in zip(
-                mine.groupby(runs, dropna=False), whole.groupby(runs, dropna=False), strict=True
-            ):
-                assert min(len(right), 10) <= len(left) <= 20
-                merged = left.merge(right, how="left", indicator=True)
-                assert (merged["_merge"] == "both").all()
-                for end in (0, -1):
-                    assert left["step"].iloc[end] == right["step"].iloc[end]
-                gaps = np.diff(np.log1p(left["step"]))
-                assert gaps.max() < 3 * np.log1p(right["step"].max()) / 19 + np.log(2)
+            kept = packed[packed["key"] == key].drop(columns="key")
+            if name == "trajectories":
+                assert_thinned(kept, whole)
+            else:
+                pd.testing.assert_frame_equal(kept.reset_index(drop=True), whole, check_exact=True, check_dtype=False)
     metadata = read_metadata(archive / "runs.parquet")
     assert metadata["specification"]["profile"]["max_steps"] == PROFILE.max_steps
-    assert len(metadata["made_by"]) == 1
-    assert "jax" in metadata["made_by"][0]["versions"]
+    [made_by] = metadata["made_by"]
+    assert "jax" in made_by["versions"]
 
 
-def test_damage_is_noticed(archive):
+def assert_thinned(kept, whole):
+    runs = ["start", "ratio", "r0"]
+    for (_, some), (_, records) in zip(
+        kept.groupby(runs, dropna=False), whole.groupby(runs, dropna=False), strict=True
+    ):
+        assert min(len(records), 10) <= len(some) <= 20
+        assert (some.merge(records, how="left", indicator=True)["_merge"] == "both").all()
+        assert list(some["step"].iloc[[0, -1]]) == list(records["step"].iloc[[0, -1]])
+        assert np.diff(np.log1p(some["step"])).max() < 3 * np.log1p(records["step"].max()) / 19 + np.log(2)
+
+
+def test_damaged_and_missing_tables(archive):
     path = archive / "trajectories.parquet"
     content = bytearray(path.read_bytes())
     content[len(content) // 3] ^= 1
@@ -81,9 +85,10 @@ def test_damage_is_noticed(archive):
         redraw(archive)
 
 
-def test_what_cannot_be_packed(folder, tmp_path):
-    with pytest.raises(InvalidInput, match="records must be at least 2"):
-        pack(folder, tmp_path / "a", records=1)
+def test_folders_that_cannot_be_packed(folder, tmp_path):
+    for records in (1, 2.5):
+        with pytest.raises(InvalidInput, match="records must be an integer of at least 2"):
+            pack(folder, tmp_path / "a", records=records)
     with pytest.raises(StoreMismatch, match=r"no spec\.json"):
         pack(tmp_path, tmp_path / "a")
     (tmp_path / "file").write_text("")
@@ -92,10 +97,15 @@ def test_what_cannot_be_packed(folder, tmp_path):
     assert not (tmp_path / "a").exists()
 
 
-@pytest.mark.usefixtures("no_logging_set_up")
 def test_commands(folder, tmp_path):
     done = call("pack", folder, tmp_path / "archive", "--records", "30")
     assert "spec.json, runs.parquet, trajectories.parquet, limits.parquet are in" in done.output
     done = call("plot", tmp_path / "archive", "--out", tmp_path / "drawn")
     assert f"are in {tmp_path / 'drawn'}" in done.output.replace("\n", "")
     assert (tmp_path / "drawn" / "statements.md").exists()
+
+
+def test_the_archive_of_the_documentation_is_read(tmp_path):
+    findings = redraw(ROOT / "docs" / "paper", tmp_path).findings
+    assert [finding.number for finding in findings] == list(range(1, 17))
+    assert sum(str(finding.verdict) == "held" for finding in findings) == 9

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from polarbias.errors import InvalidInput, StoreMismatch
+from polarbias.errors import StoreMismatch
 from polarbias.experiments.engine.store import (
     FOLDERS,
     UNREADABLE,
@@ -25,6 +25,7 @@ from polarbias.experiments.engine.store import (
     write_table,
 )
 from polarbias.runtime.atomic_file import make_folder
+from polarbias.runtime.options import whole_number
 
 _RUN = ["key", "start", "ratio", "r0", "c"]
 """Columns that identify a run."""
@@ -85,8 +86,7 @@ def pack(root: Path, target: Path, records: int = 60) -> list[Path]:
     InvalidInput
         ``records`` is below 2, or the archive cannot be written.
     """
-    if records < 2:
-        raise InvalidInput(f"records must be at least 2, got {records}.")
+    whole_number("records", records, least=2)
     content = read_spec(root)
     specification = content["specification"]
     if specification.get("kind") != "reproduction":

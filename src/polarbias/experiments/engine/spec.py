@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from polarbias.errors import InvalidInput
 from polarbias.networks.configuration import Configuration, start_direction
 from polarbias.problems.ensembles import Truth
+from polarbias.runtime.options import whole_number
 
 LIMIT = "limit"
 """Step rule of tasks of exact limits of the flow."""
@@ -227,8 +227,9 @@ def adjusted(profile: Profile, trials: int | None, max_steps: int | None, seed: 
     2
     """
     given = {"trials": trials, "max_steps": max_steps, "seed": seed}
-    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    for name, value in changes.items():
-        if value < (0 if name == "seed" else 1):
-            raise InvalidInput(f"{name} must be at least {0 if name == 'seed' else 1}, got {value}.")
+    changes: dict[str, Any] = {
+        name: whole_number(name, value, least=0 if name == "seed" else 1)
+        for name, value in given.items()
+        if value is not None
+    }
     return replace(profile, **changes)

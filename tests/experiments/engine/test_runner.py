@@ -1,0 +1,191 @@
+"""Execution of tasks: stored tasks stay, missing ones are computed, and the tables are the same after interruptions."""
+
+import io
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from polarbias.experiments import FIGURES, Profile, reproduce
+from polarbias.experiments.engine import compute
+from polarbias.experiments.engine.progress import LineObserver
+from polarbias.experiments.engine.runner import Interrupted
+from polarbias.experiments.engine.store import Store
+from reproductions import assert_same_tables, command_script, quiet, run_steps_printed, stored, tables
+
+pytestmark = pytest.mark.usefixtures("no_drawings")
+
+PROFILE = Profile(
+    "small", trials=4, starts=1, r0=(0.01, 0.1, 1.0), ratios=(1.0, 0.1), max_steps=30_000, tol=0.0, m=40, n=120, s=4,
+    limit_trials=2, limit_r0=(0.1, 1.0),
+)  # fmt: skip
+TASKS = FIGURES[4].tasks(PROFILE)
+KEYS = [task.key for task in TASKS]
+RUNS = sum(not task.is_limit for task in TASKS)
+
+
+def steps_of(keys, folder):
+    paths = [folder / "runs" / f"{key}.parquet" for key in keys]
+    return sum(int(pd.read_parquet(path)["steps"].sum()) for path in paths if path.exists())
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    """Return the folder of an uninterrupted reproduction."""
+    folder = tmp_path_factory.mktemp("reference")
+    totals = reproduce(PROFILE, folder, [4], observe=quiet).totals
+    assert (totals.computed, totals.found, RUNS) == (len(TASKS), 0, 8)
+    assert totals.run_steps == steps_of(KEYS, folder) > 200_000
+    return folder
+
+
+def finish(folder, reference, done):
+    """Run again, and check that exactly the missing tasks are computed."""
+    missing = set(KEYS) - set(done)
+    totals = reproduce(PROFILE, folder, [4], observe=quiet).totals
+    assert (totals.computed, totals.found) == (len(missing), len(done))
+    assert totals.run_steps == steps_of(missing, reference)
+    assert_same_tables(folder, reference)
+    assert (folder / "statements.md").read_bytes() == (reference / "statements.md").read_bytes()
+
+
+def test_a_second_run_computes_nothing(reference):
+    before = {name: (reference / name).stat().st_mtime_ns for name in tables(reference)}
+    totals = reproduce(PROFILE, reference, [4], observe=quiet).totals
+    assert (totals.computed, totals.found, totals.run_steps) == (0, len(TASKS), 0)
+    assert {name: (reference / name).stat().st_mtime_ns for name in tables(reference)} == before
+
+
+def command(tmp_path, script):
+    (tmp_path / "driver.py").write_text(script)
+    arguments = [sys.executable, tmp_path / "driver.py", "reproduce", "--figure", "4", "--out", tmp_path / "out"]
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGINT"])
+def test_a_killed_or_interrupted_command_resumes(tmp_path, reference, name):
+    with command(tmp_path, command_script(PROFILE, 2, f"os.kill(os.getpid(), signal.{name})")) as child:
+        output, errors = child.communicate()
+    done = stored(tmp_path / "out")
+    assert 2 <= len(done) < len(TASKS)
+    if name == "SIGKILL":
+        assert child.returncode == -signal.SIGKILL
+    else:
+        assert child.returncode != 0, errors
+        assert "polarbias: interrupted" in errors.splitlines()[-1]
+        assert "Traceback" not in errors + output
+        # One line per finished task, and none after the signal.
+        assert len(re.findall(rf"^\[\d+/{len(TASKS)}\]", errors, re.MULTILINE)) <= len(done)
+    finish(tmp_path / "out", reference, done)
+
+
+def test_a_full_disk_ends_the_command_and_keeps_finished_tasks(tmp_path):
+    # No file may grow beyond 100 bytes.
+    limit = "resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))"
+    with command(tmp_path, command_script(PROFILE, 1, limit)) as child:
+        _, errors = child.communicate()
+    assert child.returncode == 1, errors
+    assert errors.startswith(f"[1/{len(TASKS)}]")
+    pattern = r"polarbias: cannot write '.*figure4-trial0\d-.*\.parquet': .*; make room or .*\."
+    assert re.fullmatch(pattern, errors.splitlines()[-1])
+    assert "Traceback" not in errors
+    [key] = stored(tmp_path / "out")
+    store = Store(tmp_path / "out", {"kind": "reproduction", "profile": PROFILE.identity()})
+    assert store.finished(key)
+    assert len(store.read([key])[0]) == len(PROFILE.r0)
+
+
+class Interrupting(LineObserver):
+    """Observer that interrupts when the fourth task runs, when its last run has ended, or when it is stored."""
+
+    moment = ""
+    count = 0
+
+    def progress(self, task, state):
+        if self.count == 3 and self.moment == ("running" if (state.status < 0).any() else "ended"):
+            raise KeyboardInterrupt
+        super().progress(task, state)
+
+    def finished(self, task, runs, seconds):
+        self.count += 1
+        if self.count == 4:
+            raise KeyboardInterrupt
+        super().finished(task, runs, seconds)
+
+
+@pytest.mark.parametrize(("moment", "left"), [("running", 3), ("ended", 3), ("stored", 4)])
+def test_an_interruption_at_any_moment_is_handled(tmp_path, reference, moment, left):
+    @contextmanager
+    def interrupting(tasks):
+        observer = Interrupting(Console(file=io.StringIO()), tasks)
+        observer.moment = moment
+        yield observer
+
+    with pytest.raises(Interrupted if moment == "running" else KeyboardInterrupt):
+        reproduce(PROFILE, tmp_path, [4], observe=interrupting)
+    done = stored(tmp_path)
+    assert done == set(KEYS[:left])
+    assert not (tmp_path / "statements.md").exists()
+    finish(tmp_path, reference, done)
+
+
+@pytest.mark.parametrize("limits_done", [0, 3])
+def test_an_interruption_of_the_limits_is_handled(tmp_path, reference, monkeypatch, limits_done):
+    real, calls = compute.flow_limit, []
+
+    def interrupted(*args):
+        if len(calls) == limits_done:
+            raise KeyboardInterrupt
+        calls.append(args)
+        return real(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(compute, "flow_limit", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            reproduce(PROFILE, tmp_path, [4], observe=quiet)
+    done = stored(tmp_path)
+    assert done == set(KEYS[: RUNS + limits_done])
+    finish(tmp_path, reference, done)
+
+
+def test_lost_and_damaged_tasks_are_computed_again(tmp_path, reference, caplog):
+    reproduce(PROFILE, tmp_path, [4], observe=quiet)
+    (tmp_path / "runs" / f"{KEYS[0]}.parquet").unlink()
+    damaged = [tmp_path / folder / f"{key}.parquet" for folder, key in (("runs", KEYS[1]), ("limits", KEYS[-1]))]
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[:-50])
+    damaged.append(tmp_path / "trajectories" / f"{KEYS[2]}.parquet")
+    damaged[-1].write_bytes(b"")
+    finish(tmp_path, reference, KEYS[3:-1])
+    assert all(path.name in caplog.text for path in damaged)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("seed", range(3))
+def test_a_command_killed_at_random_times_resumes(tmp_path, reference, seed):
+    folder, rng, counts = tmp_path / "out", random.Random(seed), []
+    script = command_script(PROFILE, -1, "pass")
+    for kill in [True] * 8 + [False]:
+        done = stored(folder)
+        with command(tmp_path, script) as child:
+            try:
+                output, errors = child.communicate(timeout=rng.uniform(0, 6) if kill else None)
+                break
+            except subprocess.TimeoutExpired:
+                child.kill()
+        counts.append(len(stored(folder)))
+    assert child.returncode == 0, errors
+    assert f"found: {len(done)}; run-steps computed: " in output
+    assert run_steps_printed(output) == steps_of(set(KEYS) - done, reference)
+    assert counts == sorted(counts)
+    assert_same_tables(folder, reference)
+    # Readers of the folder ignore the temporary files of killed writers.
+    assert len(pd.read_parquet(folder / "runs")) == sum(len(task.runs) for task in TASKS if not task.is_limit)
+    assert os.listdir(folder / "runs")

@@ -1,0 +1,78 @@
+"""Atomic writes: readers see the old file or the new one, and killed writers leave nothing that lasts."""
+
+import errno
+import os
+
+import pytest
+
+from polarbias.errors import InvalidInput
+from polarbias.runtime import atomic_file
+from polarbias.runtime.atomic_file import atomic_write, make_folder
+
+
+@pytest.mark.parametrize("death", [KeyboardInterrupt, MemoryError, OSError("disk full")])
+def test_a_failed_writer_leaves_the_old_file(tmp_path, death):
+    path = tmp_path / "table.txt"
+    path.write_text("old")
+
+    def half(temporary):
+        temporary.write_text("ne")
+        assert path.read_text() == "old"
+        raise death
+
+    with pytest.raises((KeyboardInterrupt, MemoryError, InvalidInput)):
+        atomic_write(path, half)
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["table.txt"]
+
+
+def test_an_open_file_keeps_its_old_content(tmp_path):
+    path = tmp_path / "table.txt"
+    path.write_text("old")
+    with path.open() as reader:
+        atomic_write(path, lambda temporary: temporary.write_text("new"))
+        assert reader.read() == "old"
+    assert path.read_text() == "new"
+
+
+def test_a_new_file_appears_when_it_is_complete(tmp_path):
+    path, seen = tmp_path / "table.txt", []
+    atomic_write(path, lambda temporary: (temporary.write_text("new"), seen.append(path.exists())))
+    assert (seen, path.read_text()) == ([False], "new")
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_the_umask_sets_the_mode(tmp_path, mask, mode):
+    before = os.umask(mask)
+    try:
+        atomic_write(tmp_path / "table.txt", lambda temporary: temporary.write_text("new"))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "table.txt").stat().st_mode & 0o777 == mode
+
+
+def test_the_next_write_removes_temporary_files_of_a_killed_writer_and_no_others(tmp_path):
+    others = {".task-wn-abcd1234.parquet", ".task-abcd1234.png"}
+    for name in {".task-abcd1234.parquet", *others}:
+        (tmp_path / name).write_text("half")
+    atomic_write(tmp_path / "task.parquet", lambda path: path.write_text("whole"))
+    assert {path.name for path in tmp_path.iterdir()} == {"task.parquet", *others}
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+def test_an_unwritable_file(tmp_path, monkeypatch, code):
+    def fail(*args):
+        raise OSError(code, "the reason")
+
+    monkeypatch.setattr(atomic_file.os, "open", fail)
+    with pytest.raises(InvalidInput, match=r"cannot write .*table\.txt.*the reason.*choose another folder"):
+        atomic_write(tmp_path / "table.txt", lambda path: path.write_text("new"))
+
+
+def test_an_unwritable_folder(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(InvalidInput, match=r"cannot write to .*choose another folder"):
+            make_folder(path)
+    with pytest.raises(InvalidInput, match="cannot write"):
+        atomic_write(tmp_path / "file" / "table.txt", lambda path: path.write_text("new"))

@@ -145,3 +145,17 @@ def test_radius_bound_at_depth_1():
     assert theory.radius_bound(problem, plain, plain.init(1.0, np.ones(3)), x).value == pytest.approx(1.5)
     halves = np.concatenate([x, np.zeros(3)])
     assert theory.radius_bound(problem, signed, signed.init(1.0, np.ones(6)), halves).value == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize(
+    ("law", "radius", "time_scale", "message"),
+    [
+        (pb.ConstantRatio(1.0), 0.0, 1.0, "above 0"),
+        (pb.ConstantRatio([1.0, 2.0]), 1.0, 1.0, "one set"),
+        (pb.HarmonicRatio(1.0), 1.0, 2.0, "not known"),
+        (1.0, 1.0, 1.0, "law must be"),
+    ],
+)
+def test_bad_input(law, radius, time_scale, message):
+    with pytest.raises(pb.InvalidInput, match=message):
+        theory.magnifying_radii(law, radius, time_scale)

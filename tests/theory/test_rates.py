@@ -63,7 +63,7 @@ def test_local_rate_is_the_linearisation(depth, law):
         assert np.linalg.norm(change + local.K @ residual) < 1e-5 * np.linalg.norm(change)
 
 
-def test_local_rate_is_seen_at_the_end_of_a_flow():
+def test_local_rate_is_that_at_the_end_of_a_flow():
     case = make([[1.0, 0.3, 0.5], [0.2, 1.0, -0.4]], [0.8, 0.5, 0.3], 2, ("constant", 0.5), 0.8, [1.0, 2.0, 1.5])
     local = theory.local_rate(*case.run, case.path.x)
     late = (case.path.missed < 1e-4) & (case.path.missed > 1e-9)
@@ -82,3 +82,24 @@ def test_local_rate_with_dependent_rows_and_other_clocks():
     fast = pb.WeightNormalization(pb.HadamardPower(2), 0.9, direction_rate=3.0)
     other = theory.local_rate(pb.LinearProblem(A, A @ x), fast, fast.init(1.0, np.ones(3)), x)
     assert other.rate == pytest.approx(3 * one.rate, rel=1e-12)
+
+
+def test_printed_rank_in_31_is_wrong():
+    """A = I, b = (1, 1), I = {1}: A_I has full rank, but x_1 does not change the second equation."""
+    problem, network = pb.LinearProblem(np.eye(2), [1.0, 1.0]), pb.HadamardPower(2)
+    thetas = pb.Factor([[1.0, 1e-3], [1.0, 2e-3]])
+    assert not theory.loss_rate(problem, network, thetas, support=[0]).applies
+    assert theory.loss_rate(problem, network, thetas).applies
+
+
+def test_bad_input():
+    problem, network = pb.LinearProblem([[1.0, 1.0]], [1.0]), pb.HadamardPower(2)
+    two = pb.Factor(np.ones((2, 2)))
+    for call, message in [
+        (lambda: theory.loss_rate(problem, network, two, support=[]), "nonempty"),
+        (lambda: theory.loss_rate(problem, network, two, support=[2]), "indices"),
+        (lambda: theory.loss_rate(problem, network, pb.Factor(np.ones((2, 3, 2)))), "one run"),
+        (lambda: theory.local_rate(problem, network, pb.Factor([1.0, 1.0]), [0.0, 0.0]), "radius 0"),
+    ]:
+        with pytest.raises(pb.InvalidInput, match=message):
+            call()

@@ -62,7 +62,7 @@ _STEP_RULES = {"limit": _LIMIT, "mirror": _MIRROR, "armijo": (*_JAX, *_ARMIJO)}
 
 
 def citation(*used: Any, style: Literal["bibtex", "text"] = "bibtex") -> str:
-    """Return references for polarbias, the paper, and the methods and libraries behind what was used.
+    """Return references for polarbias, the paper, and the methods and libraries used.
 
     Parameters
     ----------

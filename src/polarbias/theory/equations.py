@@ -186,7 +186,7 @@ def corollary_3_14(ev: Evidence) -> VerificationRow:
 
 
 def local_convergence(ev: Evidence) -> VerificationRow:
-    """Compare the rate of ||R|| near the limit, where R' = -K R, with the extreme eigenvalues of K."""
+    """Compare the rate of ||R|| near the limit with the extreme eigenvalues of K in R' = -K R."""
 
     def observe() -> Observation:
         path, log_factor = ev.trajectory, ev.log_factor(ev.trajectory)

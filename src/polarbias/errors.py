@@ -1,4 +1,4 @@
-"""Exceptions of polarbias: every error a caller can act on derives from `PolarbiasError`."""
+"""Exceptions of polarbias: every deliberate error derives from `PolarbiasError`."""
 
 
 class PolarbiasError(Exception):
@@ -6,7 +6,7 @@ class PolarbiasError(Exception):
 
 
 class InvalidInput(PolarbiasError, ValueError):
-    """An argument has a value that the function cannot work with."""
+    """An argument has an unsupported value."""
 
 
 class InvalidProblem(InvalidInput):
@@ -22,7 +22,7 @@ class MissingExtra(PolarbiasError, ImportError):
 
 
 class Inaccurate(PolarbiasError):
-    """A reference solution was found but could not be certified to the accuracy it promises."""
+    """A reference solution lacks a certificate of the promised accuracy."""
 
 
 class StoreMismatch(PolarbiasError):
@@ -34,4 +34,4 @@ class StoreBusy(PolarbiasError):
 
 
 class ClusterError(PolarbiasError):
-    """A Dask cluster cannot be used, was lost, or gave a task up."""
+    """A Dask cluster is unavailable, was lost, or abandoned a task."""

@@ -1,4 +1,4 @@
-"""What every road returns: a status, a trajectory where there is one, and the solution."""
+"""Result types of all methods: status, trajectory and solution."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from polarbias.runtime.pytree import tree_map
 
 
 class Outcome(IntEnum):
-    """Integers that carry a sentence for people in ``message``."""
+    """Integers with a ``message``."""
 
     message: str
 
     def __new__(cls, value: int, message: str = "") -> Self:
-        """Attach the message to the integer."""
+        """Create an integer with a message."""
         member = int.__new__(cls, value)
         member._value_ = value
         member.message = message
@@ -27,7 +27,7 @@ class Outcome(IntEnum):
 
 
 class Status(Outcome):
-    """How a run ended; every member carries a sentence for people in ``message``.
+    """Status at the end of a run, with a ``message``.
 
     >>> Status.CONVERGED.message
     'the stopping criterion is met'
@@ -42,15 +42,18 @@ class Status(Outcome):
         "no step along the gradient decreases the loss measurably: it is at its rounding level, or theta is close to"
         " a stationary point such as X = 0",
     )
-    COLLAPSED = 5, "r fell below its floor: the run goes to X = 0, not to a solution of A X = b"
+    COLLAPSED = 5, "r fell below its floor: the run converges to X = 0, not to a solution of A X = b"
     INTERRUPTED = 6, "interrupted; this is the state so far"
-    UNDECIDED = 7, "x solves A X = b and is where the flow ends unless it collapses to X = 0, which is not decided"
-    INACCURATE = 8, "the accuracy asked for is not reached; residual and loss say what is"
+    UNDECIDED = (
+        7,
+        "x solves A X = b and is the limit of the flow unless it collapses to X = 0, which is undecided",
+    )
+    INACCURATE = 8, "the requested accuracy is not reached; see residual and loss"
     INFEASIBLE = 9, "no signal of the network's kind solves A X = b; the vector farkas proves it"
 
 
 class CollapseStatus(Outcome):
-    """What is known about collapse, r going to 0, for the flow whose limit was asked for.
+    """Proof or evidence for or against collapse (r tends to 0) of a flow.
 
     >>> CollapseStatus.LAW.safe, CollapseStatus.COLLAPSES.safe
     (True, False)
@@ -65,7 +68,7 @@ class CollapseStatus(Outcome):
 
     @property
     def safe(self) -> bool:
-        """Whether the flow provably (for INTEGRATED: to the integrator's accuracy) stays away from X = 0."""
+        """True if the flow provably (INTEGRATED: to the integrator's accuracy) does not converge to X = 0."""
         return self <= CollapseStatus.INTEGRATED
 
 
@@ -87,7 +90,7 @@ class Trajectory:
     l1
         Norm of the signal, ``||X||_1``, shape ``(..., K)``.
     x
-        The signal, shape ``(..., K, N)``, if it was asked for.
+        The signal, shape ``(..., K, N)``, if requested.
     """
 
     step: np.ndarray
@@ -101,7 +104,7 @@ class Trajectory:
         return int(self.step.shape[-1])
 
     def __getitem__(self, index: Any) -> Trajectory:
-        """Select runs by indexing the batch axes."""
+        """Return the runs selected by an index into the batch axes."""
         take = selector(self.step.shape[:-1], index)
         step = take(self.step)
         keep = (Ellipsis,) if step.ndim > 1 else (slice(0, int((step >= 0).sum())),)
@@ -116,14 +119,14 @@ class Trajectory:
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """End of a run, or of a batch of runs along the leading axes.
+    """Final state of a run, or of a batch of runs along the leading axes.
 
     Attributes
     ----------
     x
         The signal X, shape ``(..., N)``.
     theta
-        Parameters of the network at the end (named tuples of NumPy arrays); starts another run from there.
+        Parameters of the network at the end (named tuples of NumPy arrays), a valid start of another run.
     loss, residual
         ``||A X - b||^2 / (2 L)`` and ``||A X - b||_2``, shape ``(...)``, computed from ``x`` at the end.
     steps
@@ -135,10 +138,10 @@ class Solution:
     trajectory
         `Trajectory`, or None; of a flow a `FlowTrajectory`.
     log_x
-        Logarithms of the entries of X where they exist, shape ``(..., n)``; for a difference those of both halves,
+        Logarithms of the entries of X, if they exist, shape ``(..., n)``; for a difference those of both halves,
         n = 2 N.
     mirror_dual
-        Mirror variable nu, shape ``(..., M)``: by ``A^T nu`` the mirror map has moved since the start.
+        Mirror variable nu, shape ``(..., M)``: the mirror map has changed by ``A^T nu`` since the start.
     dual, gap
         A feasible dual point y, ``A^T y <= w`` (``|A^T y| <= w`` for signed signals), shape ``(..., M)``, and
         ``<w, |X|> - <b, y>``, shape ``(...)``: X is no farther than this above the minimal weighted l1 norm.
@@ -179,7 +182,7 @@ class Solution:
 
     @property
     def rho(self) -> Any:
-        """Magnification factor (17), shape ``(...)``: inf or 0 where `log_rho` leaves the range of floats."""
+        """Magnification factor (17), shape ``(...)``: inf or 0 on overflow or underflow."""
         if self.log_rho is None:
             return None
         with np.errstate(over="ignore"):
@@ -187,19 +190,19 @@ class Solution:
 
     @property
     def converged(self) -> Any:
-        """Whether the stopping criterion is met, shape ``(...)``."""
+        """True for runs that meet the stopping criterion, shape ``(...)``."""
         return self.status == Status.CONVERGED
 
     @property
     def message(self) -> str:
-        """One sentence for one run, or the count of each status in a batch."""
+        """Message of the status of one run, or the count of each status in a batch."""
         if not self.batch_shape:
             return Status(int(self.status)).message
         values, counts = np.unique(self.status, return_counts=True)
         return "; ".join(f"{count} x {Status(int(v)).name.lower()}" for v, count in zip(values, counts, strict=True))
 
     def __getitem__(self, index: Any) -> Solution:
-        """Select runs by indexing the batch axes."""
+        """Return the runs selected by an index into the batch axes."""
         take = selector(self.batch_shape, index)
         own: dict[str, Any] = {
             "theta": tree_map(take, self.theta),
@@ -213,7 +216,7 @@ class Solution:
         return Solution(**own)
 
     def __repr__(self) -> str:
-        """Outcome instead of data."""
+        """Return status, loss and steps, without the data."""
         if self.batch_shape:
             return f"Solution(batch_shape={self.batch_shape}, {self.message})"
         return (

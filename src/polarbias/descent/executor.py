@@ -19,7 +19,7 @@ from polarbias.descent.checkpoint import Checkpoint
 from polarbias.descent.compiled_loop import RUNNING
 from polarbias.descent.device import default_device
 from polarbias.descent.worker_state import RunState, WorkerState
-from polarbias.runtime.interrupts import noticing_interrupts
+from polarbias.runtime.interrupts import interrupt_flag
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ def run_workers(
 
     pool = ThreadPoolExecutor(min(batch.threads, len(workers)), thread_name_prefix="worker")
     try:
-        with noticing_interrupts() as interrupted:
+        with interrupt_flag() as interrupted:
             futures = [pool.submit(run_worker, index) for index in range(len(workers))]
             try:
                 monitor.wait(futures, interrupted)

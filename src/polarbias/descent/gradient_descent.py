@@ -31,7 +31,7 @@ from polarbias.descent.vector_field import JaxProblem, field, jax_problem, shard
 from polarbias.descent.worker_state import RunState
 from polarbias.errors import InvalidInput
 from polarbias.networks import FactorNetwork, Network
-from polarbias.networks.parameters import admitted, cast, working_dtype
+from polarbias.networks.parameters import cast, check_parameters, working_dtype
 from polarbias.problems.certificate import farkas_certificates
 from polarbias.problems.linear import LinearProblem, require_dense
 from polarbias.runtime.batch_axes import over_runs
@@ -141,7 +141,7 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
     step, max_steps = as_step_size(step), step_limit("max_steps", max_steps)
     tol, rtol, keep_x = tolerance("tol", tol), tolerance("rtol", rtol), flag("keep_x", keep_x)
     callback = optional_callback("callback", callback)
-    theta0, batch_shape = admitted(problem, network, theta0, dtype, jax.eval_shape)
+    theta0, batch_shape = check_parameters(problem, network, theta0, dtype, jax.eval_shape)
     require_dense(problem, "gradient_descent")
     devices = tuple(devices)
     if not all(isinstance(device, jax.Device) for device in devices):

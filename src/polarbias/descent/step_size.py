@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from polarbias.descent.options import OPTIONS
 from polarbias.errors import InvalidInput
 from polarbias.networks import FactorNetwork
-from polarbias.networks.parameters import admitted
+from polarbias.networks.parameters import check_parameters
 from polarbias.problems.linear import LinearProblem, require_dense
 from polarbias.problems.reference import minimal_l1
 from polarbias.runtime.arrays import real_array
@@ -133,7 +133,7 @@ class ConstantStep(StepSize):
         Infeasible
             No signal of the network's kind solves A X = b.
         """
-        theta0, batch_shape = admitted(problem, network, theta0, np.dtype(np.float64))
+        theta0, batch_shape = check_parameters(problem, network, theta0, np.dtype(np.float64))
         require_dense(problem, "ConstantStep.stable")
         if not isinstance(network, FactorNetwork):
             raise InvalidInput("ConstantStep.stable needs a network with a factor; choose dt yourself.")

@@ -18,7 +18,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from polarbias.networks import Network
-from polarbias.networks.parameters import admitted
+from polarbias.networks.parameters import check_parameters
 from polarbias.problems.linear import LinearProblem, require_dense
 from polarbias.runtime.batch_axes import over_runs
 
@@ -154,7 +154,7 @@ def vector_field(problem: LinearProblem, network: Network, theta: Any) -> Any:
     >>> pb.vector_field(problem, pb.HadamardPower(2), pb.Factor([1.0, 1.0])).x
     array([-2., -4.])
     """
-    theta, batch_shape = admitted(problem, network, theta, np.dtype(np.float64))
+    theta, batch_shape = check_parameters(problem, network, theta, np.dtype(np.float64))
     require_dense(problem, "vector_field")
     with jax.enable_x64(True):
         converted = jax_problem(problem, batch_shape, np.dtype(np.float64))

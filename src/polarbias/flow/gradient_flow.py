@@ -21,7 +21,7 @@ from polarbias.mirror.reduced_form import reduced_forms
 from polarbias.networks import FactorNetwork, Network, WeightNormalization
 from polarbias.networks.base import norm
 from polarbias.networks.hadamard import is_power
-from polarbias.networks.parameters import admitted, cast
+from polarbias.networks.parameters import cast, check_parameters
 from polarbias.problems.certificate import farkas_certificates
 from polarbias.problems.linear import LinearProblem, require_dense
 from polarbias.runtime.extras import require
@@ -112,7 +112,7 @@ def gradient_flow(  # noqa: PLR0913 -- the options of one long run; each is inde
     >>> flow.x.round(6), flow.log_x.round(3)
     (array([3.00000e-06, 9.99999e-01]), array([-12.847,  -0.   ]))
     """
-    theta0, batch_shape = admitted(problem, network, theta0, np.dtype(np.float64))
+    theta0, batch_shape = check_parameters(problem, network, theta0, np.dtype(np.float64))
     t_end = np.inf if t_end is None else positive_number("t_end", t_end)
     tol, rtol = tolerance("tol", tol), tolerance("rtol", rtol)
     if t_end == np.inf and tol == rtol == 0:

@@ -24,7 +24,7 @@ from polarbias.mirror.reduced_form import ReducedForm, reduced_forms
 from polarbias.mirror.state import MirrorState
 from polarbias.networks import Network, WeightNormalization
 from polarbias.networks.base import norm
-from polarbias.networks.parameters import admitted
+from polarbias.networks.parameters import check_parameters
 from polarbias.problems.certificate import farkas_certificates
 from polarbias.problems.linear import LinearProblem
 from polarbias.runtime.options import optional_callback, positive_number, step_limit, tolerance
@@ -137,7 +137,7 @@ def mirror_descent(
     >>> pb.mirror_descent(problem, network, theta0, tol=1e-20).x.round(6)
     array([3.00000e-06, 9.99999e-01])
     """
-    theta0, batch_shape = admitted(problem, network, theta0, np.dtype(np.float64))
+    theta0, batch_shape = check_parameters(problem, network, theta0, np.dtype(np.float64))
     fixed = _fixed_lengths(step, batch_shape)
     max_steps = step_limit("max_steps", max_steps)
     tol, rtol = tolerance("tol", tol), tolerance("rtol", rtol)

@@ -24,7 +24,7 @@ from polarbias.networks import HadamardDifference, WeightNormalization
 from polarbias.networks.base import norm
 from polarbias.networks.hadamard import is_power
 from polarbias.networks.laws import PowerRatio
-from polarbias.networks.parameters import admitted
+from polarbias.networks.parameters import check_parameters
 from polarbias.networks.ratio_law import RatioLaw, SquaredRadius
 from polarbias.problems.linear import LinearProblem
 from polarbias.runtime.pytree import tree_map
@@ -142,7 +142,7 @@ def reduced_forms(
         A network that is not `HadamardPower`, `HadamardDifference` or `WeightNormalization` around one of these;
         shapes that do not fit; a start that the network does not allow.
     """
-    theta, batch_shape = admitted(problem, network, theta0, np.dtype(np.float64))
+    theta, batch_shape = check_parameters(problem, network, theta0, np.dtype(np.float64))
     plain = not isinstance(network, WeightNormalization)
     inner = network if plain else network.inner
     if not is_power(inner):

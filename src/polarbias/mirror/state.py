@@ -27,7 +27,7 @@ from polarbias.networks import HadamardDifference, HadamardPower, Polar
 from polarbias.problems.linear import LinearProblem
 
 SMALLEST = np.finfo(float).tiny / np.finfo(float).eps
-"""Least entry of parameters, as in `polarbias.networks.base.above_underflow`."""
+"""Least entry of parameters, as in `polarbias.networks.base.clip_underflow`."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
-r"""What a network is: a smooth map from parameters theta to a signal X.
+r"""Networks: smooth maps from parameters theta to a signal X.
 
-The loss is :math:`\lVert A X(\theta) - b \rVert^2 / (2L)`, where L is the network's ``degree``. Everything else that
-descent needs follows from ``signal`` by automatic differentiation, so that a network is a class of a few lines:
+The loss is :math:`\lVert A X(\theta) - b \rVert^2 / (2L)`, where L is the network's ``degree``. Automatic
+differentiation of ``signal`` gives the gradients, so a network is a class of a few lines:
 
 >>> import jax.numpy as jnp
 >>> import numpy as np
@@ -29,7 +29,7 @@ from polarbias.runtime.extras import require
 from polarbias.runtime.pytree import PyTree, array_namespace, tree_leaves
 
 Array = Any
-"""A NumPy array or a (traced) JAX array; network code is written once for both."""
+"""A NumPy array, or an array or tracer of JAX."""
 
 
 class Factor(NamedTuple):
@@ -52,11 +52,11 @@ class Pair(NamedTuple):
     minus: Any
 
 
-def above_underflow(x: Array) -> Array:
-    """Return x, with positive entries below 1e-292 (float32: 1e-31) set to that.
+def clip_underflow(x: Array) -> Array:
+    """Return x with positive entries below 1e-292 (float32: 1e-31) raised to this bound.
 
-    Off the support entries shrink by a factor at each step for as long as descent runs. At 0, where they would end up
-    in floating point, no step would count as one that keeps them positive, and they could never grow again.
+    Descent shrinks the entries off the support by a factor in every step. An entry that underflows to 0 would make all
+    later steps inadmissible and could not grow again.
     """
     limits = np.finfo(x.dtype)
     smallest = limits.tiny / limits.eps
@@ -69,14 +69,15 @@ def norm(x: Array) -> Array:
 
 
 def concatenate(left: Array, right: Array) -> Array:
-    """Join two arrays along the last axis, in the library that they come from."""
+    """Return two arrays joined along the last axis."""
     return array_namespace(left, right).concatenate([left, right], axis=-1)
 
 
 class Network(PyTree):
-    """Base class of networks; a subclass defines ``signal`` and, where the defaults do not fit, the rest.
+    """Base class of networks; a subclass defines ``signal`` and overrides other methods as needed.
 
-    All methods work over leading batch axes and take NumPy arrays as well as traced JAX arrays.
+    A subclass is a frozen dataclass and a pytree of JAX; mark fields that are no arrays by
+    ``field(metadata={"static": True})``. Methods broadcast over leading batch axes and take NumPy arrays and tracers.
     """
 
     @abstractmethod
@@ -89,7 +90,7 @@ class Network(PyTree):
         return 1
 
     def rates(self, theta: Any) -> Any:
-        """Return learning rates as a pytree prefix of theta, leaves of batch shape or scalars; 1 by default."""
+        """Return learning rates, 1 by default: a pytree prefix of theta with scalars or leaves of batch shape."""
         del theta
         return 1.0
 
@@ -99,35 +100,35 @@ class Network(PyTree):
         return jax.vjp(self.signal, theta)[1](cotangent)[0]
 
     def pullback_given(self, theta: Any, cotangent: Array, product: Array) -> Any:
-        """Return the same where ``product``, the inner product of X and ``cotangent``, is known already."""
+        """Return ``pullback``, given the inner product of X and ``cotangent``, which can save a sum."""
         del product
         return self.pullback(theta, cotangent)
 
     def of_runs(self, select: Callable[[Array], Array]) -> Self:
-        """Return the network for some runs of a batch, whose parameters ``select`` picks from those of all.
+        """Return the network of a part of the batch.
 
-        A network whose fields hold a value for each run passes them through ``select``, which broadcasts them to the
-        batch; by default all fields are shared by all runs.
+        ``select`` broadcasts an array with one value per run to the batch and selects the part. A network with such
+        fields applies it to each; by default all runs share all fields.
         """
         del select
         return self
 
     def retract(self, theta: Any, previous: Any) -> Any:
-        """Map a point reached by a step from ``previous`` back to the set on which the network is defined."""
+        """Return theta after a step from ``previous``, mapped back to the domain of the network."""
         del previous
         return theta
 
     def admissible(self, theta: Any) -> Array | bool:
-        """Tell, per run, whether theta lies where the flow of the network can be; a step must not leave it."""
+        """Return True for the runs with theta in the set that the flow cannot leave; steps keep to it."""
         del theta
         return True
 
     def radius(self, theta: Any) -> Array:
-        """Return the norm of the factor, shape ``(...)``; NaN for a network that has none."""
+        """Return the norm of the factor, shape ``(...)``, or NaN without a factor."""
         return np.nan * self.signal(theta).sum(-1)
 
     def collapses(self) -> bool:
-        """Tell whether the radius going to zero ends the dynamics (it is then watched)."""
+        """Return True if the flow can converge to X = 0 with its radius, so that runs need a lower bound on it."""
         return False
 
     def validate(self, theta: Any) -> None:
@@ -157,21 +158,21 @@ class FactorNetwork(Network):
 
     @abstractmethod
     def speed(self, theta: Any, r: np.ndarray) -> np.ndarray:
-        """Bound the rate at which x moves per unit of gradient, from theta on, while the radius is at most r."""
+        """Return a bound on |dx/dt| per unit of gradient, from theta on, for radii up to r."""
 
     @property
     @abstractmethod
     def signed(self) -> bool:
-        """Whether the signal may have negative entries (and the factor then is not confined to positive ones)."""
+        """True if the signal may have negative entries."""
 
     @property
     @abstractmethod
     def positive(self) -> bool:
-        """Whether the flow keeps a positive factor positive (Lemma 3.3: depth at least 2)."""
+        """True if positive factors stay positive along the flow (Lemma 3.3: depth at least 2)."""
 
     @property
     def homogeneous(self) -> bool:
-        """Whether X(a x) = a^L X(x) for a > 0, with L the network's degree."""
+        """True if X(a x) = a^L X(x) for a > 0, with L the network's degree."""
         return False
 
     def signal(self, theta: Any) -> Array:
@@ -202,7 +203,7 @@ class FactorNetwork(Network):
         return self.from_factor(r[..., None] * unit)
 
     def _start(self, scale: ArrayLike, direction: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """Return the radius and the unit direction of a start, broadcast against each other."""
+        """Return the broadcast radius and unit direction of a start."""
         scale, direction = real_array(scale, "scale"), real_array(direction, "direction")
         if not scale.size:
             raise InvalidInput("scale is empty; give a positive number or an array of them.")
@@ -211,7 +212,7 @@ class FactorNetwork(Network):
         if direction.ndim < 1 or not direction.size:
             raise InvalidInput(f"direction must have shape (..., n), got {direction.shape}.")
         self._check_signs(direction, "direction")
-        # Entries of size 1 first: squares of very large or small ones leave the range of floats.
+        # Normalize the largest entry first: squares of the given entries may overflow or underflow.
         unit = direction / np.abs(direction).max(-1, keepdims=True)
         unit = unit / norm(unit)[..., None]
         try:
@@ -225,8 +226,8 @@ class FactorNetwork(Network):
     def _check_signs(self, x: np.ndarray, name: str) -> None:
         if self.positive and not (x > 0).all():
             raise InvalidInput(
-                f"{name} must have positive entries only at depth {self.degree}, got {x.min():g}; an entry at or "
-                "below zero never takes part. For signals with both signs use HadamardDifference."
+                f"{name} must have positive entries only at depth {self.degree}, got {x.min():g}; nonpositive "
+                "entries stay nonpositive. For signals with both signs use HadamardDifference."
             )
         if not (x != 0).all():
-            raise InvalidInput(f"{name} must have no zero entry: such an entry never moves under the invariants.")
+            raise InvalidInput(f"{name} must have no zero entry: the invariants keep such an entry at zero.")

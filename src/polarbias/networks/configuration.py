@@ -1,4 +1,4 @@
-"""Network and start of a training run, as an experiment, a command or an estimator specifies them."""
+"""Network and start of a run, as experiments, commands and estimators specify them."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Configuration:
         if self.algorithm != "wn-separate":
             return WeightNormalization(plain, law, renormalize=self.algorithm == "wn-renormalized")
         if not self.signed:
-            raise InvalidInput("'wn-separate' needs signed signals: others have no second half.")
+            raise InvalidInput("'wn-separate' needs signed signals.")
         return Difference(WeightNormalization(HadamardPower(self.depth), law))
 
     def theta0(self, n: int) -> Any:

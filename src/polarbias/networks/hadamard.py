@@ -8,13 +8,13 @@ from typing import Any, Self
 import numpy as np
 
 from polarbias.errors import InvalidInput
-from polarbias.networks.base import Array, Factor, FactorNetwork, Pair, above_underflow, concatenate
+from polarbias.networks.base import Array, Factor, FactorNetwork, Pair, clip_underflow, concatenate
 from polarbias.runtime.options import whole_number
 from polarbias.runtime.pytree import static_field
 
 
 class HadamardPower(FactorNetwork):
-    r"""The diagonal linear network of depth L without weight normalization.
+    r"""Diagonal linear network of depth L without weight normalization.
 
     .. math:: X = x^{\odot L}, \qquad x' = -\nabla_x \tfrac{1}{2L} \lVert A x^{\odot L} - b \rVert^2 .
 
@@ -53,17 +53,17 @@ class HadamardPower(FactorNetwork):
 
     @property
     def signed(self) -> bool:
-        """Only depth 1 reaches negative signals."""
+        """True for depth 1 only."""
         return self.depth == 1
 
     @property
     def positive(self) -> bool:
-        """From depth 2 on, positive factors stay positive (Lemma 3.3)."""
+        """True for depth 2 and above (Lemma 3.3)."""
         return self.depth > 1
 
     @property
     def homogeneous(self) -> bool:
-        """Always."""
+        """True."""
         return True
 
     def signal_of(self, x: Array) -> Array:
@@ -81,11 +81,11 @@ class HadamardPower(FactorNetwork):
         return theta.x
 
     def from_factor(self, x: Array) -> Factor:
-        """Wrap x."""
+        """Return ``Factor(x)``."""
         return Factor(x)
 
     def speed(self, theta: Factor, r: np.ndarray) -> np.ndarray:
-        """Return 1: the factor is the parameter itself."""
+        """Return 1: the parameter is the factor."""
         return np.ones_like(r)
 
     def pullback(self, theta: Factor, cotangent: Array) -> Factor:
@@ -93,16 +93,16 @@ class HadamardPower(FactorNetwork):
         return Factor(self.pullback_of(theta.x, cotangent))
 
     def retract(self, theta: Factor, previous: Factor) -> Factor:
-        """Keep positive entries within the range of floats."""
+        """Return theta without underflow of positive entries."""
         del previous
-        return Factor(above_underflow(theta.x)) if self.positive else theta
+        return Factor(clip_underflow(theta.x)) if self.positive else theta
 
     def admissible(self, theta: Factor) -> Array | bool:
-        """Tell whether all entries are positive (depth 2 and above)."""
+        """Return True if all entries are positive (depth 2 and above)."""
         return theta.x.min(-1) > 0 if self.positive else True
 
     def validate(self, theta: Any) -> None:
-        """Require `Factor` with entries that the depth allows."""
+        """Check the type `Factor` and the signs of the entries."""
         if not isinstance(theta, Factor):
             raise InvalidInput(f"theta0 of HadamardPower must be Factor(x), got {type(theta).__name__}; use init().")
         super().validate(theta)
@@ -136,26 +136,26 @@ class Difference(FactorNetwork):
 
     @property
     def degree(self) -> int:
-        """The degree of each half."""
+        """Degree of each half."""
         return self.half.degree
 
     @property
     def signed(self) -> bool:
-        """Always: that is what it is for."""
+        """True."""
         return True
 
     @property
     def positive(self) -> bool:
-        """As for each half."""
+        """``positive`` of each half."""
         return self.half.positive
 
     @property
     def homogeneous(self) -> bool:
-        """As for each half."""
+        """``homogeneous`` of each half."""
         return self.half.homogeneous
 
     def of_runs(self, select: Callable[[Array], Array]) -> Self:
-        """Select in the half."""
+        """Return the difference of the halves of a part of the batch."""
         return self._replace(half=self.half.of_runs(select))
 
     def signal_of(self, x: Array) -> Array:
@@ -164,16 +164,16 @@ class Difference(FactorNetwork):
         return self.half.signal_of(plus) - self.half.signal_of(minus)
 
     def pullback_of(self, x: Array, cotangent: Array) -> Array:
-        """Pull back through each half; the second with the opposite sign."""
+        """Return the derivatives of both halves, the second with opposite sign."""
         plus, minus = self._halves(x)
         return concatenate(self.half.pullback_of(plus, cotangent), self.half.pullback_of(minus, -cotangent))
 
     def factor(self, theta: Pair) -> Array:
-        """Return both factors, one after the other, shape ``(..., 2 N)``."""
+        """Return the concatenated factors, shape ``(..., 2 N)``."""
         return concatenate(self.half.factor(theta.plus), self.half.factor(theta.minus))
 
     def from_factor(self, x: Array) -> Pair:
-        """Split 2 N entries into the parameters of two halves."""
+        """Return the parameters of both halves from 2 N entries."""
         plus, minus = self._halves(x)
         return Pair(self.half.from_factor(plus), self.half.from_factor(minus))
 
@@ -190,23 +190,23 @@ class Difference(FactorNetwork):
         return Pair(self.half.rates(theta.plus), self.half.rates(theta.minus))
 
     def pullback(self, theta: Pair, cotangent: Array) -> Pair:
-        """Pull back through each half."""
+        """Return the gradients of both halves."""
         return Pair(self.half.pullback(theta.plus, cotangent), self.half.pullback(theta.minus, -cotangent))
 
     def retract(self, theta: Pair, previous: Pair) -> Pair:
-        """Retract each half."""
+        """Return both halves retracted."""
         return Pair(self.half.retract(theta.plus, previous.plus), self.half.retract(theta.minus, previous.minus))
 
     def admissible(self, theta: Pair) -> Array | bool:
-        """Tell whether both halves are."""
+        """Return True if both halves are admissible."""
         return self.half.admissible(theta.plus) & self.half.admissible(theta.minus)
 
     def collapses(self) -> bool:
-        """As for each half; the radius that is watched is the joint one."""
+        """Return ``collapses`` of each half; the radius of both halves together is the criterion."""
         return self.half.collapses()
 
     def validate(self, theta: Any) -> None:
-        """Validate each half, and that they have one length."""
+        """Check each half and that both have one shape."""
         if not isinstance(theta, Pair):
             raise InvalidInput(f"theta0 of a difference must be Pair(plus, minus), got {type(theta).__name__}.")
         self.half.validate(theta.plus)
@@ -223,10 +223,10 @@ class Difference(FactorNetwork):
 
 
 class HadamardDifference(Difference):
-    r"""The signed diagonal linear network :math:`X = u^{\odot L} - v^{\odot L}` of depth L.
+    r"""Signed diagonal linear network :math:`X = u^{\odot L} - v^{\odot L}` of depth L.
 
     Without weight normalization its parameters are ``Pair(Factor(u), Factor(v))``. Wrapped in
-    `WeightNormalization` it has ONE polar coordinate for the joint vector (u, v). ``init`` takes 2 N entries.
+    `WeightNormalization` it has one radius and one direction for the joint vector (u, v). ``init`` takes 2 N entries.
 
     Parameters
     ----------
@@ -246,10 +246,10 @@ class HadamardDifference(Difference):
     """
 
     def __init__(self, depth: int) -> None:
-        """Make both halves of one depth."""
+        """Set up two halves of one depth."""
         super().__init__(HadamardPower(depth))
 
 
 def is_power(network: Any) -> bool:
-    """Tell whether a network's signal is x^L or u^L - v^L for certain: a subclass may have another."""
+    """Return True for `HadamardPower` and `HadamardDifference`, not for their subclasses: signals x^L, u^L - v^L."""
     return type(network) in (HadamardPower, HadamardDifference)

@@ -15,7 +15,7 @@ from polarbias.runtime.pytree import is_tracer, static_field
 
 
 def _positive(value: Any, name: str) -> Any:
-    """Return ``value`` as a read-only float64 array of positive numbers; tracers pass, their values are unknown."""
+    """Return ``value`` as a read-only float64 array of positive numbers; tracers pass without a check."""
     if is_tracer(value):
         return value
     array = np.array(real_array(value, name), dtype=np.float64)
@@ -26,7 +26,7 @@ def _positive(value: Any, name: str) -> Any:
 
 
 class ConstantRatio(RatioLaw):
-    r"""The constant law of the paper, :math:`f = \eta`, :math:`E = r^2 / (2 \eta)` (eqs. 12-13, arXiv:2305.05448v1).
+    r"""Constant law of the paper, :math:`f = \eta`, :math:`E = r^2 / (2 \eta)` (eqs. 12-13, arXiv:2305.05448v1).
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class ConstantRatio(RatioLaw):
 
 
 class PowerRatio(RatioLaw):
-    r"""The power law :math:`f = c\, r^k`; k = 2, c = 1 is the schedule of Theorem 2.3 (arXiv:2305.05448v1).
+    r"""Power law :math:`f = c\, r^k`; k = 2, c = 1 is the schedule of Theorem 2.3 (arXiv:2305.05448v1).
 
     .. math:: E = \frac{r^{2-k}}{c (2 - k)} \quad (k \ne 2), \qquad E = \frac{\log r}{c} \quad (k = 2).
 
@@ -148,8 +148,7 @@ class PowerRatio(RatioLaw):
         if law.k == 2:
             return xp.exp(law.c * E)
         with np.errstate(divide="ignore"):  # E = 0 with k > 2: r is infinite
-            # By the square root, because a negative number has none: its integer powers would pass for radii.
-            # The modulus turns the root of -0.0, which is -0.0, into one with an infinite inverse of the right sign.
+            # A square root, NaN for negative numbers, whose integer powers would be finite. abs: sqrt(-0.0) is -0.0.
             return xp.abs(xp.sqrt(law.c * (2 - law.k) * E)) ** (2 / (2 - law.k))
 
     @property
@@ -185,11 +184,11 @@ def _wright_omega(xp: Any, z: Any) -> Any:
     r"""Return :math:`\omega(z)`, the root of :math:`\omega + \log \omega = z`, for every real z.
 
     Newton's iteration runs on t = log(omega), where t + e^t - z is increasing and convex, a fixed number of
-    times, so the same lines can be traced. Below z = -800 the root is under the smallest double; above
-    1e17, log(omega) is under the last bit of z.
+    times, so that it can be traced. Below z = -800 the root underflows; above 1e17,
+    log(omega) is less than the last bit of z.
     """
     within = xp.clip(z, -800.0, 1e17)
-    # Each branch sees only its own arguments: exp would overflow, and log would have no value, on the other's.
+    # Arguments of each branch are clipped to its own side: exp would overflow and log be undefined on the other.
     low = xp.minimum(within, 1.0)
     t = xp.where(within > 1, xp.log(xp.maximum(within, 1.0)), low - xp.exp(low) / (1 + xp.exp(low)))
     for _ in range(5):  # 4 steps reach the last bit for every z
@@ -198,7 +197,7 @@ def _wright_omega(xp: Any, z: Any) -> Any:
 
 
 class HarmonicRatio(RatioLaw):
-    r"""The harmonic mean of plain flow and constant ratio, :math:`1/f = 1/r^2 + 1/\eta`.
+    r"""Harmonic mean of the plain flow's law and a constant ratio, :math:`1/f = 1/r^2 + 1/\eta`.
 
     .. math:: E = \log r + \frac{r^2}{2 \eta}, \qquad \rho = e^{(r_\infty^2 - r_0^2) / (2 \eta)}.
 
@@ -250,7 +249,7 @@ class HarmonicRatio(RatioLaw):
         xp, law, E = self.cast(E)
         z = 2 * E - xp.log(law.eta)
         w = _wright_omega(xp, z)
-        # Each form keeps its digits on its side: w underflows on the left, E - w/2 cancels on the right.
+        # Left: w underflows. Right: E - w/2 cancels.
         small = xp.exp(xp.where(z < 0, E, 0.0) - w / 2)
         return xp.where(z < 0, small, xp.sqrt(law.eta * w))
 
@@ -289,7 +288,7 @@ def _exp(E: Any) -> Any:
 
 
 def _omega(z: Any) -> Any:
-    """Return the Wright omega function; far below 0 it is e^z to the last bit, and SciPy's would underflow."""
+    """Return the Wright omega function; below -40 it is e^z to the last bit, and SciPy's underflows."""
     from scipy.special import wrightomega
 
     with np.errstate(under="ignore"):
@@ -325,7 +324,7 @@ def _other_root(r: float, power: float, c: float) -> float:
 
 
 def as_ratio(value: Any) -> RatioLaw:
-    """Return ``value`` as a law: a law as it is, a number or an array of numbers as `ConstantRatio`.
+    """Return a law unchanged, and a number or an array of numbers as `ConstantRatio`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Parameters of networks as they are given: checked against the problem, with NumPy leaves of one type."""
+"""Checks and conversion of the parameters theta that callers give."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Evaluate = Callable[[Callable[[Any], Any], Any], Any]
 
 
 def _check_kinds(problem: object, network: object) -> None:
-    """Raise `InvalidInput` unless these are a problem and a network."""
+    """Raise `InvalidInput` unless the arguments are a problem and a network."""
     require_problem(problem)
     if not isinstance(network, Network):
         raise InvalidInput(f"network must be an instance of a Network such as HadamardPower(2), got {network!r}.")
 
 
 def working_dtype(dtype: DTypeLike) -> np.dtype[Any]:
-    """Return ``dtype`` if the roads in time can run in it."""
+    """Return the dtype, or raise `InvalidInput` unless it is float64 or float32."""
     try:
         chosen = np.dtype(dtype)
     except TypeError:
@@ -37,7 +37,7 @@ def working_dtype(dtype: DTypeLike) -> np.dtype[Any]:
 
 
 def _as_parameters(theta: Any, dtype: np.dtype[Any]) -> Any:
-    """Return theta with NumPy leaves of ``dtype``; lists, and tuples of numbers, count as arrays."""
+    """Return theta with NumPy leaves of ``dtype``; lists and tuples of numbers become arrays."""
 
     def is_leaf(node: Any) -> bool:
         numbers = type(node) is tuple and all(isinstance(entry, Real) for entry in node)
@@ -64,7 +64,7 @@ def _call(function: Callable[[Any], Any], theta: Any) -> np.ndarray:
 
 
 def _batch_shape(problem: LinearProblem, network: Network, theta: Any, evaluate: Evaluate) -> tuple[int, ...]:
-    """Return the batch shape of the runs, or raise if theta, network and problem do not fit together."""
+    """Return the batch shape of the runs."""
     try:
         signal = evaluate(network.signal, theta)
     except (TypeError, ValueError, IndexError, AttributeError) as reason:
@@ -86,7 +86,7 @@ def _batch_shape(problem: LinearProblem, network: Network, theta: Any, evaluate:
     return shape[:-1]
 
 
-def admitted(
+def check_parameters(
     problem: LinearProblem, network: Network, theta: Any, dtype: np.dtype[Any], evaluate: Evaluate = _call
 ) -> tuple[Any, tuple[int, ...]]:
     """Return theta with NumPy leaves of ``dtype`` and the batch shape of its runs.

@@ -1,7 +1,7 @@
 r"""Learning-rate-ratio laws: the radius moves :math:`\eta_r = f(r)` times as fast as the direction.
 
 With weight normalization the flow is :math:`r' = -f(r)\, \partial_r \mathcal L`, :math:`u' = -\partial_u \mathcal L`.
-All that its limit remembers of the law is an antiderivative,
+The limit depends on the law through an antiderivative only,
 
 .. math:: E'(r) = \frac{r}{f(r)},
 
@@ -40,19 +40,19 @@ class SquaredRadius(NamedTuple):
 class RatioLaw(PyTree):
     r"""A law :math:`\eta_r = f(r) > 0` for the ratio of the learning rates of radius and direction.
 
-    A law is a frozen Equinox module. Its parameters are scalars, or arrays that broadcast against ``r``: shape
+    A law is a frozen dataclass and a pytree. Its parameters are scalars, or arrays that broadcast against ``r``: shape
     ``(C,)`` or ``(T, C)`` for a batch of configurations. On NumPy input every method computes in float64 with
-    NumPy, whatever JAX's flags say; on a JAX array or tracer it uses JAX and keeps the dtype of that array.
+    NumPy; on an array or tracer of JAX it uses JAX and keeps the dtype of that array.
 
     Notes
     -----
     ``E(0)`` and ``E(numpy.inf)`` are the limits there, infinite where E has no bound. ``E_inverse`` of a value
-    that E does not take is NaN, with NumPy's warning for invalid values.
+    outside the range of E is NaN, with NumPy's warning for invalid values.
 
     Examples
     --------
-    Another law is its three functions. ``self.cast(r)`` gives the array library that fits ``r``, the law with
-    its parameters in that library and dtype, and ``r`` itself:
+    A law defines three functions. ``self.cast(r)`` returns the array library of ``r``, the law with parameters in
+    that library and dtype, and ``r``:
 
     >>> import numpy as np
     >>> import polarbias as pb
@@ -73,7 +73,7 @@ class RatioLaw(PyTree):
     """
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Drop inherited closed forms where the subclass has another law."""
+        """Reset inherited closed forms if the subclass overrides the law."""
         super().__init_subclass__(**options)
         if vars(cls).keys() & {"f", "E", "E_inverse"}:
             for name in ("power", "of_square", "log_magnification", "magnifying_radii", "coefficient_slope"):
@@ -113,7 +113,7 @@ class RatioLaw(PyTree):
         return float(np.log(r0) - np.log(r) + time_scale * (self.E(r) - self.E(r0)))
 
     def magnifying_radii(self, limit_radius: float, time_scale: float = 1.0) -> tuple[tuple[float, float], ...]:
-        r"""Return the intervals of start radii with :math:`\rho \ge 1`; `InvalidInput` where they are not known."""
+        r"""Return the intervals of start radii with :math:`\rho \ge 1`, or raise `InvalidInput` if unknown."""
         raise InvalidInput(f"the magnifying radii are not known for {self!r} at time_scale {time_scale!r}.")
 
     def coefficient_slope(self, r: float) -> float:
@@ -128,17 +128,17 @@ class RatioLaw(PyTree):
             return float(slope(jax.numpy.asarray(coefficients[0], np.float64)))
 
     def cast(self, value: ArrayLike) -> tuple[Any, Self, Any]:
-        """Return ``(xp, law, value)``: the array library of ``value``, and law and value as its arrays.
+        """Return ``(xp, law, value)``: the array library of ``value``, law and value as its arrays.
 
         The library is `jax.numpy` if ``value`` or a parameter is a JAX array or tracer, `numpy` otherwise.
 
         Raises
         ------
         InvalidInput
-            Complex numbers or anything else that is not an array of real numbers.
+            Not an array of real numbers.
         """
         xp = array_namespace(value, *tree_leaves(self))
-        # Not `real_array`: infinite radii are limits worth asking for, and float32 must not stay float32 in NumPy.
+        # Unlike `real_array`, this allows infinite radii and converts float32 to float64 in NumPy.
         array = xp.asarray(value)
         floating = xp.issubdtype(array.dtype, xp.floating)
         if not floating and array.dtype.kind not in "iub":

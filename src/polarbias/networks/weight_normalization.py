@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from polarbias.errors import InvalidInput
-from polarbias.networks.base import Array, FactorNetwork, Polar, above_underflow, norm
+from polarbias.networks.base import Array, FactorNetwork, Polar, clip_underflow, norm
 from polarbias.networks.laws import as_ratio
 from polarbias.networks.ratio_law import RatioLaw
 from polarbias.runtime.arrays import real_array
@@ -18,15 +18,15 @@ from polarbias.runtime.pytree import static_field, tree_map
 
 
 class WeightNormalization(FactorNetwork):
-    r"""A network seen through polar coordinates :math:`x = r\, u / \lVert u \rVert` of its factor.
+    r"""Network in polar coordinates :math:`x = r\, u / \lVert u \rVert` of its factor.
 
     .. math:: r' = -\eta_r \nabla_r \mathcal L, \qquad u' = -\eta_u \nabla_u \mathcal L .
 
     Parameters
     ----------
     inner
-        The network whose factor gets polar coordinates. Around `HadamardDifference` this is one joint coordinate
-        for both halves; for a coordinate per half use ``Difference(WeightNormalization(HadamardPower(L), ratio))``.
+        Network of the factor x. Around `HadamardDifference` both halves share one radius and direction; for a
+        radius per half use ``Difference(WeightNormalization(HadamardPower(L), ratio))``.
     ratio
         Learning-rate ratio: a positive number, an array of them that broadcasts over the batch of starts, or a
         law :math:`\eta_r = f(r)`.
@@ -66,7 +66,7 @@ class WeightNormalization(FactorNetwork):
         direction_rate: ArrayLike = 1.0,
         renormalize: bool = False,
     ) -> None:
-        """Check the arguments and turn numbers into laws."""
+        """Check the arguments and convert numbers to laws."""
         if not isinstance(inner, FactorNetwork) or isinstance(inner, WeightNormalization):
             raise InvalidInput(f"inner must be a plain network with a factor such as HadamardPower(2), got {inner!r}.")
         self.inner = inner
@@ -78,17 +78,17 @@ class WeightNormalization(FactorNetwork):
 
     @property
     def degree(self) -> int:
-        """The degree of the inner network."""
+        """Degree of the inner network."""
         return self.inner.degree
 
     @property
     def signed(self) -> bool:
-        """As for the inner network."""
+        """``signed`` of the inner network."""
         return self.inner.signed
 
     @property
     def positive(self) -> bool:
-        """As for the inner network."""
+        """``positive`` of the inner network."""
         return self.inner.positive
 
     def signal_of(self, x: Array) -> Array:
@@ -96,7 +96,7 @@ class WeightNormalization(FactorNetwork):
         return self.inner.signal_of(x)
 
     def pullback_of(self, x: Array, cotangent: Array) -> Array:
-        """Pull back to the factor through the inner network."""
+        """Return the inner network's derivative."""
         return self.inner.pullback_of(x, cotangent)
 
     def factor(self, theta: Polar) -> Array:
@@ -104,8 +104,8 @@ class WeightNormalization(FactorNetwork):
         return (theta.r / norm(theta.u))[..., None] * theta.u
 
     def from_factor(self, x: Array) -> Polar:
-        """Return the norm of x and its direction, a unit vector."""
-        size = abs(x).max(-1)  # squares of very large or small entries leave the range of floats
+        """Return the norm and the unit direction of x."""
+        size = abs(x).max(-1)  # squares of x may overflow or underflow
         r = size * norm(x / size[..., None])
         return Polar(r, x / r[..., None])
 
@@ -145,7 +145,7 @@ class WeightNormalization(FactorNetwork):
         return self._polar(theta, unit, g, (unit * g).sum(-1))
 
     def pullback_given(self, theta: Polar, cotangent: Array, product: Array) -> Polar:
-        """Return the same without a sum over n where Euler's theorem gives it: <x, grad_x> = L <X, cotangent>."""
+        """Return the gradients with Euler's theorem <x, grad_x> = L <X, cotangent> in place of a sum over n."""
         if not (self.inner.homogeneous and self.positive):  # at depth 1 r may be 0
             return self.pullback(theta, cotangent)
         unit, g = self._pulled(theta, cotangent)
@@ -160,7 +160,7 @@ class WeightNormalization(FactorNetwork):
         return Polar(radial, (theta.r / norm(theta.u))[..., None] * (g - unit * radial[..., None]))
 
     def of_runs(self, select: Callable[[Array], Array]) -> Self:
-        """Select the ratios and direction rates of some runs."""
+        """Return the network with the ratios and direction rates of a part of the batch."""
         return self._replace(
             inner=self.inner.of_runs(select),
             ratio=tree_map(select, self.ratio),
@@ -168,24 +168,24 @@ class WeightNormalization(FactorNetwork):
         )
 
     def retract(self, theta: Polar, previous: Polar) -> Polar:
-        """Rescale u to the norm it had, if asked to; keep its positive entries within the range of floats."""
+        """Return theta without underflow of positive entries, u at its previous norm if ``renormalize``."""
         u = theta.u
         if self.renormalize:
             u = u * (norm(previous.u) / norm(u))[..., None]
-        return Polar(theta.r, above_underflow(u) if self.positive else u)
+        return Polar(theta.r, clip_underflow(u) if self.positive else u)
 
     def admissible(self, theta: Polar) -> Array | bool:
-        """Tell whether r and all entries of u are positive (depth 2 and above; at depth 1 the flow may cross 0)."""
+        """Return True if r and all entries of u are positive (depth 2 and above; at depth 1 the flow may cross 0)."""
         if not self.positive:
             return True
         return (theta.r > 0) & (theta.u.min(-1) > 0)
 
     def collapses(self) -> bool:
-        """From depth 2 on, X = 0 is a resting point that the flow can reach with r (never at depth 1)."""
+        """Return True for depth 2 and above, where X = 0 is a stationary point that the flow can reach."""
         return self.positive
 
     def validate(self, theta: Any) -> None:
-        """Require `Polar` with r > 0 and entries of u that the depth allows."""
+        """Check the type `Polar`, r > 0 and the signs of u."""
         if not isinstance(theta, Polar):
             raise InvalidInput(f"theta0 of WeightNormalization must be Polar(r, u), got {type(theta).__name__}.")
         super().validate(theta)

@@ -1,4 +1,4 @@
-r"""Random problems and start directions of the experiments, each a function of a seed alone.
+r"""Random problems and start directions of the experiments, determined by a seed.
 
 .. math:: A = G / \sqrt{M}, \qquad b = A x^*, \qquad u_0 = |g| / \lVert g \rVert_2,
 
@@ -9,8 +9,8 @@ with G and g standard normal (Section 5 of arXiv:2305.05448v1). The ground truth
 * ``"signed"``: :math:`s z_S / \lVert z_S \rVert_1`, the same with signs.
 
 Matrix, truth, support and start come from separate random streams, the `numpy.random.SeedSequence` children with
-``spawn_key = (purpose, experiment, trial)``. So equal seeds never tie A to the start, another truth leaves A
-unchanged, and every trial can be drawn alone.
+``spawn_key = (purpose, experiment, trial)``. So A and the start are independent for
+equal seeds, A does not depend on the kind of truth, and each trial can be drawn alone.
 
 >>> import numpy as np
 >>> import polarbias as pb
@@ -38,7 +38,7 @@ TRUTHS = ("gaussian", "sparse", "signed")
 
 
 class _Purpose(IntEnum):
-    """First entry of the spawn key; the numbers are part of what a seed means, so they never change."""
+    """First entry of the spawn key; other numbers would change the problems of all seeds."""
 
     MATRIX = 0
     TRUTH = 1
@@ -47,7 +47,7 @@ class _Purpose(IntEnum):
 
 
 def _stream(purpose: _Purpose, seed: int | SeedSequence, experiment: int, trial: int) -> Generator:
-    """Return the generator of one purpose in one trial; a `SeedSequence` keeps its own key as prefix."""
+    """Return the generator of one purpose in one trial; the key of a `SeedSequence` is its prefix."""
     key = (int(purpose), whole_number("experiment", experiment, 0), whole_number("trial", trial, 0))
     if isinstance(seed, SeedSequence):
         child = SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, *key), pool_size=seed.pool_size)
@@ -87,7 +87,7 @@ def gaussian_matrix(seed: int | SeedSequence, m: int, n: int, *, experiment: int
 def center_rows(A: ArrayLike) -> np.ndarray:
     """Return ``A``, shape ``(..., M, N)``, minus its row means: rows sum to zero up to rounding.
 
-    Theorem 2.1 of arXiv:2305.05448v1 assumes such matrices, its experiments do not use them.
+    Theorem 2.1 of arXiv:2305.05448v1 assumes such matrices; the paper's experiments do not use them.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def center_rows(A: ArrayLike) -> np.ndarray:
 
 def _minus_row_means(A: np.ndarray) -> np.ndarray:
     centred = A - A.mean(axis=-1, keepdims=True)
-    return np.asarray(centred - centred.mean(axis=-1, keepdims=True))  # the second pass takes the first one's rounding
+    return np.asarray(centred - centred.mean(axis=-1, keepdims=True))  # removes the rounding error of the first pass
 
 
 def gaussian_truth(seed: int | SeedSequence, n: int, *, experiment: int = 0, trial: int = 0) -> np.ndarray:
@@ -222,7 +222,7 @@ def gaussian_problem(
     s
         Number of nonzero entries of a sparse or signed truth, from 1 to n.
     center_rows
-        Whether to make the rows of A sum to zero, before b is computed.
+        True to subtract the row means of A before b is computed.
     experiment, trial
         Which of the independent streams of this seed to use, integers >= 0.
 
@@ -256,7 +256,7 @@ def folded_gaussian_direction(seed: int | SeedSequence, n: int, *, experiment: i
     Parameters
     ----------
     seed, experiment, trial
-        The random stream, as in `gaussian_matrix`; it is not the stream of the matrix or of the truth.
+        The random stream, as in `gaussian_matrix`; independent of those of matrix and truth.
     n
         Number of entries, at least 1; twice the number of unknowns for a difference network.
 

@@ -1,4 +1,4 @@
-r"""The linear problem :math:`A X = b`, alone or in a batch.
+r"""Linear problems :math:`A X = b`, single or in a batch.
 
 .. math:: R(X) = A X - b, \qquad \mathcal L(X) = \frac{1}{2L} \lVert R(X) \rVert_2^2.
 
@@ -58,7 +58,7 @@ def _frozen_csr(A: Any) -> Any:
 
 
 def _checked_operator(A: Any) -> Any:
-    """Return a linear operator as it is, once it and its adjoint are seen to map zeros to finite float64."""
+    """Return a linear operator after a check that it and its adjoint map zeros to finite float64."""
     from scipy.sparse.linalg import LinearOperator
 
     if not isinstance(A, LinearOperator):
@@ -89,18 +89,18 @@ def _checked_operator(A: Any) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class LinearProblem:
-    r"""Data of :math:`A X = b`, with leading batch axes where there are several problems.
+    r"""Data of :math:`A X = b`; leading axes are a batch of problems.
 
     Parameters
     ----------
     A
         Matrix, shape ``(..., M, N)``; dense. One problem without batch axes may also have a SciPy sparse matrix or
-        array, kept as a float64 ``csr_array``, or a real `scipy.sparse.linalg.LinearOperator` with ``matvec`` and
-        ``rmatvec``, kept as it is.
+        array, converted to a float64 ``csr_array``, or a real `scipy.sparse.linalg.LinearOperator` with ``matvec``
+        and ``rmatvec``.
     b
         Right-hand side, shape ``(..., M)``.
     x_true
-        The signal that made ``b``, shape ``(..., N)``, where it is known.
+        True signal, shape ``(..., N)``, if known.
 
     Raises
     ------
@@ -110,8 +110,8 @@ class LinearProblem:
 
     Notes
     -----
-    The arrays are copied and made read-only. They keep their precision; all roads compute in float64
-    unless ``dtype=`` asks for float32. Copies and pickles of a problem with an operator are as good as the operator's.
+    The arrays are copied and read-only, in their own precision; solvers compute in float64 unless ``dtype=`` says
+    otherwise. A problem with an operator can be copied and pickled if the operator can.
 
     Examples
     --------
@@ -154,7 +154,7 @@ class LinearProblem:
             object.__setattr__(self, "x_true", kept(x_true))
 
     def __reduce__(self) -> tuple[type[LinearProblem], tuple[Any, ...]]:
-        """Pickle and copy through the constructor: NumPy's own copies are writeable."""
+        """Pickle and copy through the constructor, which makes arrays read-only."""
         return LinearProblem, (self.A, self.b, self.x_true)
 
     def __repr__(self) -> str:
@@ -164,7 +164,7 @@ class LinearProblem:
 
     @property
     def is_dense(self) -> bool:
-        """Whether A is an array rather than a sparse matrix or a linear operator."""
+        """True if A is an array, not a sparse matrix or a linear operator."""
         return isinstance(self.A, np.ndarray)
 
     @property
@@ -183,12 +183,12 @@ class LinearProblem:
         return tuple(self.A.shape[:-2])
 
     def __getitem__(self, index: Any) -> LinearProblem:
-        """Select problems of a batch by indexing its leading axes."""
+        """Return the problems selected by an index into the batch axes."""
         take = selector(self.batch_shape, index)
         return LinearProblem(take(self.A), take(self.b), None if self.x_true is None else take(self.x_true))
 
     def apply(self, x: ArrayLike) -> np.ndarray:
-        """Return ``A x``, shape ``(..., M)``, for signals of shape ``(..., N)``; signal axes may be in excess.
+        """Return ``A x``, shape ``(..., M)``, for signals of shape ``(..., N)``; extra axes before N are allowed.
 
         Raises
         ------
@@ -205,7 +205,7 @@ class LinearProblem:
         return self._product(x, "x", adjoint=False)
 
     def adjoint(self, y: ArrayLike) -> np.ndarray:
-        """Return ``A^T y``, shape ``(..., N)``, for ``y`` of shape ``(..., M)``, with the rules of `apply`.
+        """Return ``A^T y``, shape ``(..., N)``, for ``y`` of shape ``(..., M)``, under the rules of `apply`.
 
         >>> import polarbias as pb
         >>> pb.LinearProblem([[1.0, 2.0]], [1.0]).adjoint([3.0])
@@ -237,7 +237,7 @@ class LinearProblem:
         return np.asarray(array @ np.swapaxes(A, -1, -2))
 
     def _indirect_product(self, array: np.ndarray, *, adjoint: bool) -> np.ndarray:
-        """Return the product with a sparse matrix or an operator, all leading axes of ``array`` in one block."""
+        """Return the product of a sparse matrix or an operator with all vectors of ``array``, as one block."""
         columns = array.reshape((-1, array.shape[-1])).T
         images = np.empty((self.n if adjoint else self.m, columns.shape[1]))
         if _is_sparse(self.A):
@@ -249,7 +249,7 @@ class LinearProblem:
         return np.ascontiguousarray(images.T).reshape((*array.shape[:-1], len(images)))
 
     def residual(self, x: ArrayLike) -> np.ndarray:
-        """Return ``A x - b``, shape ``(..., M)``, for signals of shape ``(..., N)``; signal axes may be in excess."""
+        """Return ``A x - b``, shape ``(..., M)``, for signals of shape ``(..., N)``, as in `apply`."""
         product = self.apply(x)
         extra = max(np.ndim(x) - 1 - len(self.batch_shape), 0)
         return np.asarray(product - over_runs(self.b, len(self.batch_shape), extra))
@@ -259,7 +259,7 @@ class LinearProblem:
         return (self.residual(x) ** 2).sum(-1) / (2 * whole_number("depth", depth))
 
     def signed(self) -> LinearProblem:
-        r"""Return the nonnegative problem with matrix :math:`[A, -A]` that stands for signed signals (eq. 22).
+        r"""Return the nonnegative problem with matrix :math:`[A, -A]` equivalent to signed signals (eq. 22).
 
         >>> import polarbias as pb
         >>> pb.LinearProblem([[1.0, 2.0]], [1.0], [-1.0, 1.0]).signed().x_true
@@ -271,7 +271,7 @@ class LinearProblem:
         return LinearProblem(self._opposite_halves(), self.b, x_true)
 
     def _opposite_halves(self) -> Any:
-        """Return [A, -A] in the form that A has."""
+        """Return [A, -A]: dense, sparse or an operator, as A."""
         if self.is_dense:
             return np.concatenate([self.A, -self.A], axis=-1)
         from scipy.sparse import eye_array, hstack
@@ -303,7 +303,7 @@ def squared_column_norms(A: Any, row: np.ndarray | None = None) -> np.ndarray:
 
 
 def borrowed(A: Any, b: ArrayLike) -> LinearProblem:
-    """Return a valid problem whose dense arrays are the caller's own, for the time of one call."""
+    """Return a problem that shares its dense arrays with the caller, for the duration of one call."""
     problem = object.__new__(LinearProblem)
     for name, value in (("A", A), ("b", b), ("x_true", None)):
         object.__setattr__(problem, name, value)
@@ -312,13 +312,13 @@ def borrowed(A: Any, b: ArrayLike) -> LinearProblem:
 
 
 def require_problem(problem: object) -> None:
-    """Raise `InvalidProblem` unless this is a `LinearProblem`."""
+    """Raise `InvalidProblem` unless the argument is a `LinearProblem`."""
     if not isinstance(problem, LinearProblem):
         raise InvalidProblem(f"problem must be a LinearProblem, got {type(problem).__name__}; use LinearProblem(A, b).")
 
 
 def require_dense(problem: LinearProblem, what: str) -> None:
-    """Raise `InvalidProblem` if A is a sparse matrix or a linear operator, which ``what`` cannot work with."""
+    """Raise `InvalidProblem`, in the name of a function, if A is sparse or a linear operator."""
     if not problem.is_dense:
         kind = "sparse" if _is_sparse(problem.A) else "a linear operator"
         raise InvalidProblem(
@@ -327,7 +327,7 @@ def require_dense(problem: LinearProblem, what: str) -> None:
 
 
 def stack(problems: Sequence[LinearProblem]) -> LinearProblem:
-    """Stack problems of one shape along a new leading axis.
+    """Return problems of one shape, stacked along a new leading axis.
 
     >>> import polarbias as pb
     >>> one = pb.LinearProblem([[1.0, 2.0]], [1.0])

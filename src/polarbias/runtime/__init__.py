@@ -1,1 +1,1 @@
-"""Services of long computations: files written atomically, interrupts, batch axes, option checks."""
+"""Option checks, arrays, pytrees, batch axes, optional dependencies, atomic files and interrupts."""

@@ -1,4 +1,4 @@
-"""Leading batch axes: how problems, solutions and trajectories are indexed."""
+"""Leading batch axes of problems, solutions and trajectories."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from polarbias.errors import InvalidInput
 
 
 def selector(batch_shape: tuple[int, ...], index: Any) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the function that applies ``index`` to the leading ``batch_shape`` axes of an array and to no others.
+    """Return a function that applies ``index`` to the leading ``batch_shape`` axes of an array only.
 
     >>> take = selector((2, 3), (slice(None), 0))
     >>> take(np.zeros((2, 3, 7))).shape
     (2, 7)
     """
     if not batch_shape:
-        raise InvalidInput("this is a single item, not a batch; there is nothing to index.")
-    # Indexing the item numbers rather than the data keeps `...` and masks away from the trailing axes.
+        raise InvalidInput("this is a single item, not a batch, and cannot be indexed.")
+    # Indexing item numbers, not the data, restricts `...` and masks to the batch axes.
     numbers = np.arange(prod(batch_shape)).reshape(batch_shape)[index]
 
     def take(array: np.ndarray) -> np.ndarray:
@@ -30,7 +30,7 @@ def selector(batch_shape: tuple[int, ...], index: Any) -> Callable[[np.ndarray],
 
 
 def over_runs(array: np.ndarray, batch_ndim: int, extra: int) -> np.ndarray:
-    """Insert ``extra`` axes of length 1 after the batch axes, so that values per problem broadcast over its runs.
+    """Return values per problem with ``extra`` axes of length 1 after the batch axes, to broadcast over runs.
 
     >>> over_runs(np.zeros((2, 7)), batch_ndim=1, extra=2).shape
     (2, 1, 1, 7)

@@ -1,4 +1,4 @@
-"""Ctrl-C during long work."""
+"""Ctrl-C during long computations."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 
 @contextmanager
-def noticing_interrupts() -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether Ctrl-C was pressed.
+def interrupt_flag() -> Iterator[Callable[[], bool]]:
+    """Yield a function that returns True after Ctrl-C.
 
-    It raises KeyboardInterrupt as always; but Python drops an exception that comes up in a destructor or a callback of
-    its garbage collector, and a run of days should end at the first Ctrl-C.
+    Ctrl-C raises KeyboardInterrupt as usual, but Python drops exceptions in destructors and in callbacks of its garbage
+    collector; the flag reports such an interrupt as well.
     """
     pressed = False
 

@@ -21,7 +21,7 @@ from polarbias.flow.trajectory import FlowTrajectory
 from polarbias.networks import HadamardDifference, WeightNormalization
 from polarbias.networks.base import norm
 from polarbias.networks.hadamard import is_power
-from polarbias.networks.parameters import admitted
+from polarbias.networks.parameters import check_parameters
 from polarbias.problems.linear import LinearProblem, require_dense
 from polarbias.runtime.arrays import real_array
 from polarbias.runtime.pytree import tree_leaves, tree_map
@@ -58,7 +58,7 @@ def invariant(problem: LinearProblem, network: Any, theta: Any) -> Invariant:
     Raises
     ------
     InvalidInput
-        For another network, parameters that are not admitted or do not match the problem, or A not dense.
+        For another network, parameters that the network refuses or do not match the problem, or A not dense.
 
     References
     ----------
@@ -72,7 +72,7 @@ def invariant(problem: LinearProblem, network: Any, theta: Any) -> Invariant:
     >>> invariant(problem, network, network.init(1.0, [1.0, 2.0])).value
     array([-0.34657359,  0.34657359])
     """
-    theta, _ = admitted(problem, network, theta, np.dtype(np.float64))
+    theta, _ = check_parameters(problem, network, theta, np.dtype(np.float64))
     vector, log_scale = _vector(network, theta)
     return Invariant(_off_rows(problem, network, vector), log_scale)
 
@@ -193,7 +193,7 @@ def direction_norm(problem: LinearProblem, network: Any, theta: Any) -> np.ndarr
     5.0
     """
     _require_direction(network)
-    theta, _ = admitted(problem, network, theta, np.dtype(np.float64))
+    theta, _ = check_parameters(problem, network, theta, np.dtype(np.float64))
     return np.asarray(_length(theta.u))
 
 
@@ -251,7 +251,7 @@ def signs_kept(thetas: Any) -> np.ndarray:
 def along(problem: LinearProblem, network: Any, thetas: Any) -> Any:
     """Return a trajectory as parameters with a leading axis of time, checked against problem and network."""
     stacked = _stacked(thetas)
-    admitted(problem, network, tree_map(operator.itemgetter(0), stacked), np.dtype(np.float64))
+    check_parameters(problem, network, tree_map(operator.itemgetter(0), stacked), np.dtype(np.float64))
     network.validate(stacked)
     return stacked
 

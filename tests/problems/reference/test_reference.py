@@ -385,8 +385,8 @@ def test_minimum_is_frozen_shown_copied_and_pickled():
 
 
 def test_the_oracles_import_nothing_that_they_check():
-    allowed = {"polarbias.errors", "polarbias.runtime.batch_axes", "polarbias.problems.linear", "polarbias.solution"}
+    allowed = ("errors", "runtime.", "problems.linear", "problems.reference.", "solution")
     for path in Path(polarbias.problems.reference.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and node.module.startswith("polarbias"):
-                assert node.module in allowed or node.module.startswith("polarbias.problems.reference."), path
+                assert node.module.startswith(tuple(f"polarbias.{name}" for name in allowed)), path

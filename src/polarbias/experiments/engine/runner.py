@@ -20,7 +20,7 @@ from polarbias.descent.options import CORES
 from polarbias.experiments.engine.compute import Interrupted, TaskObserver, TaskResult, compute_task
 from polarbias.experiments.engine.spec import Profile, Task
 from polarbias.experiments.engine.store import Store
-from polarbias.runtime.interrupts import noticing_interrupts
+from polarbias.runtime.interrupts import interrupt_flag
 
 
 class Observer(TaskObserver, Protocol):
@@ -77,7 +77,7 @@ class LocalBackend:
             with jax.default_device(device):
                 return compute_task(task, profile, relay, self._checkpoint and self._checkpoint(task.key))
 
-        with ThreadPoolExecutor(CORES, thread_name_prefix="task") as pool, noticing_interrupts() as interrupted:
+        with ThreadPoolExecutor(CORES, thread_name_prefix="task") as pool, interrupt_flag() as interrupted:
             try:
                 for task in tasks:
                     pool.submit(compute, task).add_done_callback(events.put)

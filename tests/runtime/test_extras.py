@@ -79,7 +79,7 @@ def test_limits_need_none_of_the_extras():
     assert run.stdout.splitlines() == [
         "gradient descent needs JAX: pip install 'polarbias[descent]'",
         "gradient descent needs JAX: pip install 'polarbias[descent]'",
-        "gradient_flow of the full equations needs Equinox: pip install 'polarbias[descent]'",
+        "gradient_flow of the full equations needs JAX: pip install 'polarbias[descent]'",
         "Own.pullback by automatic differentiation needs JAX: pip install 'polarbias[descent]'",
     ]
 

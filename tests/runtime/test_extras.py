@@ -76,12 +76,10 @@ for call in (
 def test_limits_need_none_of_the_extras():
     run = without_extras(LIMITS)
     assert run.returncode == 0, run.stderr
-    assert run.stdout.splitlines() == [
-        "gradient descent needs JAX: pip install 'polarbias[descent]'",
-        "gradient descent needs JAX: pip install 'polarbias[descent]'",
-        "gradient_flow of the full equations needs JAX: pip install 'polarbias[descent]'",
-        "Own.pullback by automatic differentiation needs JAX: pip install 'polarbias[descent]'",
-    ]
+    subjects = ["gradient descent", "gradient descent", "gradient_flow", "Own.pullback by automatic differentiation"]
+    for line, subject in zip(run.stdout.splitlines(), subjects, strict=True):
+        assert line.startswith(subject)
+        assert line.endswith(" needs JAX: pip install 'polarbias[descent]'")
 
 
 def test_the_command_limit_needs_no_other_extra_than_rich():

@@ -138,7 +138,7 @@ def check_with_noise(seed, form=np.asarray):
     elif nonnegative:
         nearest = nnls(kept, b)[1]
     else:
-        nearest = float(np.linalg.norm(b - kept @ np.linalg.lstsq(kept, b)[0]))
+        nearest = float(np.linalg.norm(b - kept @ np.linalg.lstsq(kept, b, rcond=None)[0]))
     if nearest > sigma * (1 + 1e-6):
         assert_infeasible(A, b, found, weights, nonnegative, sigma)
     elif nearest < sigma * (1 - 1e-6):

@@ -54,7 +54,7 @@ def test_the_l1_norm_is_minimal(data):
     model = BasisPursuit().fit(X, y)
     centred = X - X.mean(0)
     wanted = pb.minimal_l1(
-        pb.LinearProblem(centred, centred @ np.linalg.lstsq(centred, y - y.mean())[0]), nonnegative=False
+        pb.LinearProblem(centred, centred @ np.linalg.lstsq(centred, y - y.mean(), rcond=None)[0]), nonnegative=False
     )
     assert np.abs(model.coef_).sum() == pytest.approx(float(wanted.value), rel=1e-9)
     assert model.gap_ < 1e-9

@@ -1,12 +1,11 @@
 """Gradient flow against tight integrations of the paper's equations, written here in log r and log u."""
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
 import polarbias as pb
+from optional_jax import jax, jnp
 
 M, N = 3, 7
 

@@ -1,6 +1,5 @@
 """Limits for input that is degenerate, badly scaled, batched, sparse, or impossible."""
 
-import jax
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,6 +9,7 @@ from scipy.optimize import linprog
 from scipy.sparse.linalg import aslinearoperator
 
 import polarbias as pb
+from optional_jax import jax
 from polarbias import InvalidInput
 from polarbias.solution import CollapseStatus, Status
 

@@ -1,11 +1,10 @@
 """Networks: what their maps are, their gradients against autodiff and differences, and what they refuse."""
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import polarbias as pb
+from optional_jax import jax, jnp
 
 N = 5
 DEPTHS = [1, 2, 3, 4]

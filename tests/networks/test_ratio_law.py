@@ -5,8 +5,6 @@ import multiprocessing
 import pickle
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
-import jax
-import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
@@ -15,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 
 import polarbias as pb
+from optional_jax import jax, jnp
 from polarbias.networks.laws import as_ratio
 
 mpmath.mp.dps = 40
@@ -194,8 +193,9 @@ class TestShapesAndTypes:
             np.testing.assert_array_equal(pool.submit(lambda: law.E_inverse(law.E(r))).result(), expected)
 
     @pytest.mark.parametrize("method", ["f", "E", "E_inverse"])
-    @pytest.mark.parametrize("value", [1j, "a", None, jnp.array(1j)])
+    @pytest.mark.parametrize("value", [1j, "a", None, "an array of JAX"])
     def test_not_a_real_number(self, law, method, value):
+        value = jnp.array(1j) if value == "an array of JAX" else value
         with pytest.raises(pb.InvalidInput, match="real numbers"):
             getattr(law, method)(value)
 

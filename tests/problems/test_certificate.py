@@ -47,7 +47,7 @@ def test_distances_down_to_the_threshold(distance, found, nonnegative):
     A = rng.standard_normal((60, 40))
     b = A @ np.abs(rng.standard_normal(40))
     off = rng.standard_normal(60)
-    off -= A @ np.linalg.lstsq(A, off)[0]
+    off -= A @ np.linalg.lstsq(A, off, rcond=None)[0]
     b += distance * np.linalg.norm(b) * off / np.linalg.norm(off)
     y = farkas_certificate(pb.LinearProblem(A, b), nonnegative)
     assert (y is not None) == found

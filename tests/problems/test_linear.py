@@ -336,7 +336,8 @@ class TestIndirectMatrices:
             pb.LinearProblem(Almost(), [1.0])
 
     @pytest.mark.parametrize("form", ["csc", "bare"])
-    def test_roads_that_need_an_array_say_so(self, form):
+    def test_functions_that_need_an_array(self, form):
+        pytest.importorskip("jax")
         from polarbias.problems.reference import check_l1, check_l2
 
         dense = batch()
@@ -344,7 +345,7 @@ class TestIndirectMatrices:
         network = pb.HadamardPower(2)
         theta0 = network.init(scale=1.0, direction=np.ones(5))
         best = pb.minimal_l1(dense, nonnegative=False)
-        for name, road in {
+        for name, function in {
             "gradient_descent": lambda: pb.gradient_descent(problem, network, theta0),
             "vector_field": lambda: pb.vector_field(problem, network, theta0),
             r"ConstantStep\.stable": lambda: pb.ConstantStep.stable(problem, network, theta0),
@@ -355,7 +356,7 @@ class TestIndirectMatrices:
             "stack": lambda: pb.stack([problem, problem]),
         }.items():
             with pytest.raises(pb.InvalidProblem, match=rf"^{name} needs a dense matrix.*pass A\.toarray\(\)"):
-                road()
+                function()
 
     def test_dense_problems_do_not_load_scipy(self):
         code = (

@@ -142,7 +142,7 @@ def test_solutions_that_are_not_unique():
 
 def test_types_of_matrices():
     rng = np.random.default_rng(4)
-    A = sparse.random_array((30, 90), density=0.1, rng=rng, data_sampler=rng.standard_normal)
+    A = sparse.random_array((30, 90), density=0.1, random_state=rng, data_sampler=rng.standard_normal)
     b = A @ np.where(np.arange(90) % 20 == 0, 1.0, 0.0)
     wanted = pb.basis_pursuit(A.toarray(), b)
     for given_as in (A, A.tocsc(), sparse.csr_matrix(A), np.asfortranarray(A.toarray())):

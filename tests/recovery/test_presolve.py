@@ -30,7 +30,7 @@ def test_sparse_matrices_of_any_kind(check):
 @pytest.mark.parametrize("s", [5, 30, 400])
 def test_sparse_matrices_have_the_values_of_dense_ones(sparse_from_the_first_entry, s, nonnegative):
     rng = np.random.default_rng(s)
-    A = sparse.random_array((60, 400), density=0.05, rng=rng, data_sampler=rng.standard_normal)
+    A = sparse.random_array((60, 400), density=0.05, random_state=rng, data_sampler=rng.standard_normal)
     x = np.zeros(400)
     x[rng.permutation(400)[:s]] = np.abs(rng.standard_normal(s))
     b = A @ x
@@ -52,7 +52,7 @@ def test_sparse_matrices_have_the_values_of_dense_ones(sparse_from_the_first_ent
 )
 def test_the_form_of_a_sparse_matrix(shape, density, weights, kind):
     rng = np.random.default_rng(0)
-    problem = pb.LinearProblem(sparse.random_array(shape, density=density, rng=rng), np.ones(shape[0]))
+    problem = pb.LinearProblem(sparse.random_array(shape, density=density, random_state=rng), np.ones(shape[0]))
     w = np.ones(1000)
     w[0] = weights
     columns = presolve(problem, w, False, 0.0).scaled.columns

@@ -5,12 +5,11 @@ import pickle
 import numpy as np
 import pytest
 
-import polarbias as pb
 from polarbias import PursuitStatus as Status
-from polarbias.recovery.result import stacked
+from polarbias.recovery.result import Pursuit, stacked
 
-ONE = pb.Pursuit(np.array([0.0, 2.0]), np.array([0.5]), 2.0, 1e-3, 1e-4, 0.0, Status.STEP_LIMIT, 7, ("a", "b"))
-NONE = pb.Pursuit(
+ONE = Pursuit(np.array([0.0, 2.0]), np.array([0.5]), 2.0, 1e-3, 1e-4, 0.0, Status.STEP_LIMIT, 7, ("a", "b"))
+NONE = Pursuit(
     np.full(2, np.nan), np.full(1, np.nan), np.inf, np.nan, np.nan, np.nan, Status.INFEASIBLE, 3, (), np.array([1.0])
 )
 

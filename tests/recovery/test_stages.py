@@ -52,6 +52,6 @@ def test_a_problem_without_columns_is_infeasible():
 def test_a_solution_as_warm_start_is_the_first_iterate():
     A, x, b = gaussian(6, 30, 120, 3)
     problem = scaled(A, b)
-    start = problem.measure(x * (1 + 1e-7), np.linalg.lstsq(A[:, x != 0].T, np.sign(x[x != 0]))[0])
+    start = problem.measure(x * (1 + 1e-7), np.linalg.lstsq(A[:, x != 0].T, np.sign(x[x != 0]), rcond=None)[0])
     first = next(next(stages(problem, start))(None))
     np.testing.assert_allclose(first.x, x, atol=1e-13)

@@ -7,11 +7,10 @@ from abc import abstractmethod
 from dataclasses import FrozenInstanceError, fields, replace
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from optional_jax import jax, jnp
 from polarbias.runtime.pytree import PyTree, array_namespace, is_tracer, static_field, tree_leaves, tree_map
 from without_extras import without_extras
 

@@ -20,9 +20,9 @@ def cases():
     for _ in range(24):
         m = rng.integers(1, 4)
         n = m + rng.integers(1, 5)
+        A = rng.standard_normal((m, n))
         law, r0 = ("constant", 10 ** rng.uniform(-1, 1)), 10 ** rng.uniform(-1, 1)
-        A, z = rng.standard_normal((m, n)), np.abs(rng.standard_normal(n))
-        cases.append(make(A, z, 2, law, r0, rng.uniform(0.05, 1, n)))
+        cases.append(make(A, np.abs(rng.standard_normal(n)), 2, law, r0, rng.uniform(0.05, 1, n)))
     return [c for c in cases if c.path.missed[-1] < 1e-10 * np.linalg.norm(c.problem.b)]
 
 

@@ -1,4 +1,4 @@
-"""Docstrings for Markdown: formulas written for Sphinx, and names in single backticks that lead to their page."""
+"""Docstrings as Markdown: formulas of Sphinx, and links for names in single backticks."""
 
 import ast
 import importlib
@@ -15,7 +15,7 @@ NAME = re.compile(r"(?<![`\w\[])`([A-Za-z_][\w.]*)(\(\))?`(?!`)")
 
 
 def public() -> dict[str, str]:
-    """Return the names that have a place on the site, each with its full name."""
+    """Return the documented names, each with its full name."""
     found = {}
     for home in HOMES:
         module = importlib.import_module(home)
@@ -23,7 +23,7 @@ def public() -> dict[str, str]:
             name for name, value in vars(module).items() if getattr(value, "__module__", "") == home and name[0] != "_"
         ]
         for name in names:
-            # Where a module has the name, too, only the object's own place tells them apart.
+            # A module can have the name of the object, so the path must be that of its own module.
             path = f"{home}.{name}"
             path = f"{getattr(module, name).__module__}.{name}" if path in sys.modules else path
             found.setdefault(name, path)
@@ -32,7 +32,7 @@ def public() -> dict[str, str]:
 
 
 def as_markdown(text: str) -> str:
-    """Write what Sphinx calls math between dollars, and definitions as lists."""
+    """Return text with formulas between dollars and definitions as lists."""
 
     def block(match: re.Match[str]) -> str:
         indent, first, rest = match.groups()
@@ -42,12 +42,12 @@ def as_markdown(text: str) -> str:
     text = BLOCK.sub(block, text if text.endswith("\n") else text + "\n")
     text = re.sub(r":math:`([^`]+)`", lambda match: f"${' '.join(match[1].split())}$", text)
     text = TERM.sub(r"\1- \2: ", text)
-    # Entries of several names get the type of the first: one for each.
+    # In an entry of several names only the first would get the type.
     return SHARED.sub(lambda match: "".join(f"{name}\n{match[2]}" for name in match[1].split(", ")), text)
 
 
 def _message(obj: griffe.Object) -> str:
-    """Return the sentence that a member of an enumeration carries."""
+    """Return the message of a member of an enumeration."""
     try:
         value = ast.literal_eval(str(obj.value))
     except (SyntaxError, ValueError):
@@ -56,14 +56,14 @@ def _message(obj: griffe.Object) -> str:
 
 
 class Markdown(griffe.Extension):
-    """Rewrites every docstring of the package before its sections are looked for."""
+    """Conversion of every docstring of the package before its sections are parsed."""
 
     def __init__(self) -> None:
-        """Look the public names up."""
+        """Store the public names."""
         self.names = public()
 
     def on_instance(self, *, obj: griffe.Object, **_: object) -> None:
-        """Rewrite one docstring; what constructors do is said in that of the class."""
+        """Convert one docstring; the docstring of a class documents its constructor."""
         if obj.name == "__init__":
             obj.docstring = None
         if obj.is_attribute and obj.docstring is None and (message := _message(obj)):

@@ -1,4 +1,4 @@
-"""TeX to MathML at build time: pages with formulas need neither scripts nor fonts."""
+"""TeX to MathML at build time, for pages without scripts and fonts."""
 
 import contextlib
 import re
@@ -10,7 +10,7 @@ from latex2mathml.converter import convert
 
 NAMESPACE = "http://www.w3.org/1998/Math/MathML"
 
-# What latex2mathml does not know, or makes an operator of that keeps its distance on both sides.
+# Commands that latex2mathml does not support, or sets as operators with space on both sides.
 SPELLINGS = {
     r"\begin{aligned}": r"\begin{align*}",
     r"\end{aligned}": r"\end{align*}",
@@ -33,7 +33,7 @@ FENCES = {
 }
 SIZED_FENCES = {r"\{": "{", r"\}": "}", r"\|": "‖"}
 
-# Browsers take the letters of these alphabets, not the attribute that names them.
+# Browsers render the letters of these alphabets, and ignore the attribute mathvariant.
 ALPHABETS = {
     "bold": ("BOLD",),
     "bold-italic": ("BOLD ITALIC", "BOLD"),
@@ -44,11 +44,11 @@ ALPHABETS = {
 
 
 class NoFormula(ValueError):
-    """The TeX is not understood."""
+    """TeX that cannot be converted."""
 
 
 def _letter(character: str, alphabet: str) -> str:
-    """Return the character of an alphabet, by its name in Unicode; some have no place among the mathematical ones."""
+    """Return the character of an alphabet, by its name in Unicode; some are not among the mathematical letters."""
     name = re.sub(r"LATIN |GREEK |LETTER ", "", unicodedata.name(character, ""))
     for style in ALPHABETS[alphabet]:
         for full in (f"MATHEMATICAL {style} {name}", f"{style} {name}"):
@@ -58,7 +58,7 @@ def _letter(character: str, alphabet: str) -> str:
 
 
 def _settle(element: ElementTree.Element) -> None:
-    """Give fences their form, letters their alphabet, and words such as log their space."""
+    """Set the form of fences, the alphabet of letters, and the space around words such as log."""
     text = element.text or ""
     if text in FENCES:
         element.tag, element.text = "mo", FENCES[text][0]
@@ -88,7 +88,7 @@ def _core(element: ElementTree.Element) -> ElementTree.Element:
 
 
 def _set_words_apart(row: list[ElementTree.Element]) -> None:
-    """Leave thin spaces around words, but none before a bracket."""
+    """Set thin spaces around words, but none before a bracket."""
     for place, child in enumerate(row):
         core = _core(child)
         if core.tag in ("mi", "mo") and len(core.text or "") > 1 and core.text.replace(" ", "").isalpha():
@@ -100,7 +100,7 @@ def _set_words_apart(row: list[ElementTree.Element]) -> None:
 
 
 def mathml(tex: str, block: bool = False) -> str:
-    """Return the formula as a math element; raise `NoFormula` if anything in it is not understood."""
+    """Return the formula as a math element; raise `NoFormula` if a part of it cannot be converted."""
     source = re.sub(r"\\operatorname\*\{([^}]*)\}", _with_limits, tex.strip())
     source = SPELLED.sub(lambda match: SPELLINGS[match[0]], source)
     if source.count("{") - source.count(r"\{") != source.count("}") - source.count(r"\}"):
@@ -123,13 +123,13 @@ def _with_limits(match: re.Match[str]) -> str:
 
 
 def formula(tex: str, block: bool = False) -> str:
-    """Return the math element in what a page holds it in; search leaves formulas out."""
+    """Return the math element in its container on a page, excluded from search."""
     tag = "div" if block else "span"
     return f'<{tag} class="formula" data-search-exclude>{mathml(tex, block)}</{tag}>'
 
 
 def formulas(html: str) -> str:
-    """Replace what pymdownx.arithmatex leaves for scripts by math elements."""
+    """Replace the formulas of pymdownx.arithmatex by math elements."""
 
     def inline(match: re.Match[str]) -> str:
         return formula(unescape(match[1]))
@@ -142,7 +142,7 @@ def formulas(html: str) -> str:
 
 
 def formulas_in_text(text: str) -> str | None:
-    """Return text that holds dollar formulas as HTML; None if it holds none."""
+    """Return text with dollar formulas as HTML; None if it has none."""
     parts = re.split(r"\$\$(.+?)\$\$|\$(?!\s)([^$]+?)(?<!\s)\$(?!\d)", text, flags=re.DOTALL)
     if len(parts) == 1:
         return None

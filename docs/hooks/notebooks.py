@@ -1,6 +1,6 @@
-"""Executed tutorials in the clothes of other pages: the site's code blocks, MathML, links that work.
+"""Executed tutorials in the style of other pages: code blocks, MathML and links.
 
-mkdocs-jupyter brings half a megabyte of styles, and scripts of other servers, to each page; only its cells are kept.
+mkdocs-jupyter adds half a megabyte of styles, and scripts of other servers, to each page; only its cells are used.
 """
 
 import re
@@ -19,7 +19,7 @@ class FailedCell(RuntimeError):
 
 
 def is_notebook(html: str) -> bool:
-    """Tell whether mkdocs-jupyter made the page."""
+    """Return True for a page of mkdocs-jupyter."""
     return WRAPPER in html
 
 
@@ -39,7 +39,7 @@ def as_page(html: str, link: Callable[[str], str]) -> tuple[str, list[dict[str, 
 
 
 def _headings(soup: BeautifulSoup) -> list[dict[str, Any]]:
-    """Return the headings as the tree that Python-Markdown makes; mkdocs-jupyter's own leaves out what is code."""
+    """Return the headings as a tree like that of Python-Markdown; mkdocs-jupyter's own omits code in headings."""
     root: dict[str, Any] = {"level": 0, "children": []}
     above = [root]
     for heading in soup.select(".jp-RenderedMarkdown :is(h1, h2, h3)"):
@@ -72,7 +72,7 @@ def _output(output: Tag) -> str:
         text = escape(output.get_text().strip("\n"), quote=False)
         return f'<div class="highlight no-copy output"><pre><code>{text}\n</code></pre></div>'
     for image in output.select("img"):
-        image.attrs = {"src": image["src"], "alt": "What the code above draws"}
+        image.attrs = {"src": image["src"], "alt": "Figure of the code above"}
     for style in output.select("style"):
         style.decompose()
     for table in output.select("table"):

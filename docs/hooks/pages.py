@@ -1,4 +1,4 @@
-"""Hooks of MkDocs: formulas without scripts, inequalities that are no tags, tutorials that run in empty folders."""
+"""Hooks of MkDocs: formulas without scripts, inequalities as text, tutorials run in empty folders."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ TAG = rf"(<[A-Za-z][A-Za-z0-9-]*(?:{ATTRIBUTE})*\s*/?>|</[A-Za-z][A-Za-z0-9-]*\s
 
 
 class StrictTags(Extension):
-    """Take for HTML what CommonMark does: in <A u, b> the brackets are an inner product's."""
+    """HTML tags as in CommonMark: the brackets of <A u, b> are those of an inner product."""
 
     def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802
         """Replace the pattern of inline tags."""
@@ -28,13 +28,13 @@ class StrictTags(Extension):
 
 
 def on_config(config):
-    """Add the extension, which has no name that a configuration file could hold."""
+    """Add the extension, which a configuration file cannot name."""
     config.markdown_extensions.append(StrictTags())
     return config
 
 
 def on_pre_page(page, config, files):
-    """Let a tutorial run in an empty folder, with figures inline whatever the environment says."""
+    """Run a tutorial in an empty folder, with inline figures in every environment."""
     if page.file.src_uri.endswith(".py"):
         render = page.render
 
@@ -63,12 +63,12 @@ def on_page_content(html, page, config, files):
 
 
 def _link(href, page, files):
-    """Return the address in the site of what a tutorial links to by the name of its source."""
+    """Return the address in the site of a source file that a tutorial links to."""
     path, mark, anchor = href.partition("#")
     if not path or re.match(r"[a-z]+:", path):
         return href
     target = files.get_file_from_path(normpath(join(page.file.src_uri, "..", path)))
     if target is None:
-        log.warning("%s links to %s, which is not there", page.file.src_uri, href)
+        log.warning("%s links to %s, which does not exist", page.file.src_uri, href)
         return href
     return target.url_relative_to(page.file) + mark + anchor

@@ -1,6 +1,6 @@
-"""The tables of docs/statements.md, from the code itself.
+"""Tables of docs/statements.md, generated from the code.
 
-``python docs/hooks/statements.py --write`` puts them there anew; tests/test_site.py compares them.
+``python docs/hooks/statements.py --write`` rewrites them; tests/documents/test_site.py compares them.
 """
 
 import inspect
@@ -34,7 +34,7 @@ BOUNDS = {
     "radial bound": "radial_l1_bound",
     "band for r^2": "radius_band",
 }
-"""Functions of polarbias.theory that compute what a row compares with."""
+"""Public functions of polarbias.theory for the bound or quantity of a row."""
 
 
 def cell(text: str) -> str:
@@ -43,7 +43,7 @@ def cell(text: str) -> str:
 
 
 def verdicts() -> dict[int, str]:
-    """Return the verdicts at full length, which docs/paper.md has."""
+    """Return the verdicts of the full-length run from docs/paper.md."""
     rows = re.findall(r"^\| (\d+) \|.*\| \*\*(.+)\*\* \|$", (DOCS / "paper.md").read_text(), re.MULTILINE)
     return {int(number): verdict for number, verdict in rows}
 
@@ -61,7 +61,7 @@ def experiments() -> Iterator[str]:
 
 
 def configurations() -> Iterator[tuple[Any, Any, Any]]:
-    """Yield small runs of which one at least meets the hypotheses of each row."""
+    """Yield small runs; at least one of them meets the hypotheses of each row."""
     problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
     for network in (
         pb.WeightNormalization(pb.HadamardPower(2), 0.1),
@@ -76,7 +76,7 @@ def configurations() -> Iterator[tuple[Any, Any, Any]]:
 
 
 def recorded(homes: dict[str, str]) -> Callable[..., Any]:
-    """Return `judge`, which notes in ``homes`` the function that calls it."""
+    """Return `judge` with a record of its callers in ``homes``."""
     judge = lemmas.judge
 
     def noting(statement: str, *arguments: Any, **options: Any) -> Any:
@@ -91,7 +91,7 @@ def recorded(homes: dict[str, str]) -> Callable[..., Any]:
 
 
 def rows() -> Iterator[tuple[str, str, str, str, str]]:
-    """Yield statement, claim, hypotheses, kinds of solutions, and function of each row that `verify` can have."""
+    """Yield statement, claim, hypotheses, kinds of solutions, and function of each possible row of `verify`."""
     homes: dict[str, str] = {}
     claims: dict[str, dict[str, None]] = {}
     needs: dict[str, dict[str, None]] = {}
@@ -110,7 +110,7 @@ def rows() -> Iterator[tuple[str, str, str, str, str]]:
             }
             for kind, solution in solutions.items():
                 for row in pb.verify(*run, solution):
-                    # What holds of descent has rows of its own.
+                    # Descent has its own rows.
                     name = row.statement.removesuffix(" (descent)")
                     claims.setdefault(name, {})[row.predicted] = None
                     needs.setdefault(name, {}).update({one.name: None for one in row.hypotheses})
@@ -130,13 +130,13 @@ def rows() -> Iterator[tuple[str, str, str, str, str]]:
 
 
 def verification() -> Iterator[str]:
-    """Yield the table of the statements that `verify` knows."""
+    """Yield the table of the statements of `verify`."""
     yield "| statement | claim | hypotheses | judged on | functions |"
     yield "|---|---|---|---|---|"
     for name, claim, hypotheses, kinds, home in rows():
         function = BOUNDS.get(name, "")
         if function:
-            # A module has the name of one of them.
+            # The module magnification hides the function of this name in the package.
             home_of = "polarbias.theory.magnification" if function == "magnification" else "polarbias.theory"
             path = f"{home_of}.{function}"
             function = f", [`{function}`](api/theory.md#{path})"
@@ -144,7 +144,7 @@ def verification() -> Iterator[str]:
 
 
 def page(text: str) -> str:
-    """Return the page with its tables made anew."""
+    """Return the page with new tables."""
     for name, table in (("experiments", experiments), ("verification", verification)):
         begin, end = f"<!-- {name}: docs/hooks/statements.py -->\n", "<!-- end -->"
         before, _, rest = text.partition(begin)
@@ -157,4 +157,4 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["--write"]:
         PAGE.write_text(new)
     elif new != PAGE.read_text():
-        sys.exit(f"{PAGE} is not what the code says: run this script with --write")
+        sys.exit(f"{PAGE} does not match the code: run this script with --write")

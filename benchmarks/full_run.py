@@ -1,6 +1,6 @@
 """Time, memory, compilation and idle slots of a whole reproduction, against the time of its products with A.
 
-    python benchmarks/full_run.py [OPTIONS OF polarbias reproduce, such as --profile paper --out DIR]
+    python benchmarks/full_run.py [OPTIONS OF polarbias reproduce, such as --profile paper --output DIR]
 
 The script runs the command and counts trials and slots at each call of the compiled loop, for every shape of A. The
 floor is the time of the products with A: one per trial and a second one per accepted step, at the best speed of the

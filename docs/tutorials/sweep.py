@@ -66,7 +66,7 @@ with open(folder / "grid.toml", "w") as file:
 # one file. `--dry-run` checks the file, says what would be computed, and bounds the time, without writing anything:
 
 # %%
-print(polarbias("sweep", "grid.toml", "--out", "results", "--dry-run"))
+print(polarbias("sweep", "grid.toml", "--output", "results", "--dry-run"))
 assert not (folder / "results").exists()
 
 # %% [markdown]
@@ -75,7 +75,7 @@ assert not (folder / "results").exists()
 # %%
 with open(folder / "wrong.toml", "w") as file:
     print(grid.replace("algorithm", "algorithms"), file=file)
-refusal = polarbias("sweep", "wrong.toml", "--out", "results", "--dry-run", code=1)
+refusal = polarbias("sweep", "wrong.toml", "--output", "results", "--dry-run", code=2)
 print(refusal)
 assert "did you mean 'algorithm'" in refusal
 
@@ -92,7 +92,7 @@ def stored():
     return sum(1 for kind in ("runs", "limits") for _ in folder.glob(f"results/{kind}/sweep-*.parquet"))
 
 
-command = [sys.executable, "-m", "polarbias", "sweep", "grid.toml", "--out", "results"]
+command = [sys.executable, "-m", "polarbias", "sweep", "grid.toml", "--output", "results"]
 process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 while process.poll() is None and not stored():
     time.sleep(0.05)
@@ -100,7 +100,7 @@ process.send_signal(signal.SIGINT)  # Ctrl-C
 _, errors = process.communicate()
 print(errors.splitlines()[-1])
 print(f"{stored()} of 40 tasks are there")
-assert process.returncode == 1
+assert process.returncode == 130
 assert 1 <= stored() < 40
 
 # %% [markdown]
@@ -116,7 +116,7 @@ assert 1 <= stored() < 40
 
 # %%
 before = stored()
-printed = polarbias("sweep", "grid.toml", "--out", "results", "--dask", "local:2")
+printed = polarbias("sweep", "grid.toml", "--output", "results", "--dask", "local:2")
 print(printed)
 assert f"found: {before};" in printed
 assert stored() == 40

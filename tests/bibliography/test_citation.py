@@ -262,6 +262,6 @@ def test_command(folder, tmp_path, monkeypatch):
         (["--output", "."], "is a directory"),
     ):
         assert words in call("cite", *arguments, code=2).stderr
-    message = call("cite", ".", "--output", "y.bib", code=1).stderr
+    message = call("cite", ".", "--output", "y.bib", code=2).stderr
     assert message == "polarbias: . holds no results: there is no spec.json in it.\n"
     assert [path.name for path in tmp_path.iterdir()] == ["x.bib"]

@@ -27,7 +27,7 @@ def test_the_device_of_a_block():
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="there is a GPU")
 def test_a_missing_device_is_an_error_before_any_work(tmp_path):
-    result = CliRunner().invoke(main, ["reproduce", "--device", "gpu", "--out", str(tmp_path / "none")])
+    result = CliRunner().invoke(main, ["reproduce", "--device", "gpu", "--output", str(tmp_path / "none")])
     assert result.exit_code != 0
     assert "JAX finds no GPU here" in str(result.exception) + result.output
     assert not (tmp_path / "none").exists()

@@ -1,4 +1,4 @@
-"""The command line: one module per command, which loads what it needs when it is called."""
+"""The command line: one module per command, which imports its dependencies when the command is called."""
 
 from polarbias.cli.cite import cite
 from polarbias.cli.explore import explore

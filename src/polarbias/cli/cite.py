@@ -1,4 +1,4 @@
-"""``polarbias cite``: what to cite."""
+"""``polarbias cite``: bibliography entries of what was used."""
 
 from __future__ import annotations
 
@@ -8,34 +8,37 @@ from typing import Literal
 import click
 
 from polarbias.cli.group import after_interruption
-from polarbias.cli.parameters import wrong
+from polarbias.cli.output import JSON, check_output, output_file, print_json
+from polarbias.cli.parameters import EXISTING_FOLDER
 
 
 @click.command(epilog="Example: polarbias cite results/quick --output references.bib")
-@click.argument("folder", required=False, type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("folder", required=False, type=EXISTING_FOLDER)
 @click.option(
     "--style",
     type=click.Choice(["bibtex", "text"]),
     default="bibtex",
     show_default=True,
-    help="BibTeX entries, or a line each.",
+    help="BibTeX entries, or one line per entry.",
 )
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="File.  [default: standard output]")
-def cite(folder: Path | None, style: Literal["bibtex", "text"], output: Path | None) -> None:
-    """Print what to cite: polarbias and the paper, and for FOLDER the methods and libraries that its tables used.
+@output_file("Store the entries instead of printing them.")
+@JSON
+def cite(folder: Path | None, style: Literal["bibtex", "text"], output: Path | None, as_json: bool) -> None:
+    """Print what to cite: polarbias, the paper, and the methods and libraries behind the tables in FOLDER.
 
-    FOLDER is one made by reproduce, sweep, run or pack. Entries name the versions that its tables were computed with,
-    or without FOLDER the one that is installed.
+    FOLDER is a result of reproduce, sweep, run or pack. Entries name the versions that computed its tables, or without
+    FOLDER the installed version.
     """
     after_interruption("; nothing is stored")
-    if output is not None and not output.parent.is_dir():
-        raise wrong("--output", f"there is no folder {str(output.parent)!r}.")
+    check_output(output, endings=())
     from polarbias.bibliography.citation import citation
     from polarbias.runtime.atomic_file import atomic_write
 
     text = citation(*([] if folder is None else [folder]), style=style)
-    if output is None:
-        click.echo(text)
-        return
-    atomic_write(output, lambda path: path.write_text(f"{text}\n", encoding="utf-8"))
-    click.echo(f"stored in {output}")
+    if output is not None:
+        atomic_write(output, lambda path: path.write_text(f"{text}\n", encoding="utf-8"))
+    if as_json:
+        entries = text.split("\n\n" if style == "bibtex" else "\n")
+        print_json({"style": style, "entries": entries, "output": output})
+    else:
+        click.echo(text if output is None else f"stored in {output}")

@@ -1,20 +1,27 @@
-"""Matrices and vectors from files: .npy, .npz, .mat, .mtx and .csv; FILE:NAME chooses an array within a file."""
+"""Matrices and vectors from files: .npy, .npz, .mat, .mtx and .csv; FILE:NAME chooses an array in a file."""
 
 from __future__ import annotations
 
 import csv
+import math
+import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from polarbias.errors import InvalidInput
+from polarbias.problems.linear import check_indices
 
 SUFFIXES = (".npy", ".npz", ".mat", ".csv", ".mtx")
 
+SPARSE_ENTRY, SPARSE_DIMENSION = 24, 512
+"""Bytes per stored entry and per row or column: three arrays, and some sixty vectors of a solver."""
+
 
 def load_matrix(given: str) -> Any:
-    """Return the matrix in a file, dense or sparse as it is stored, shape ``(M, N)``.
+    """Return the matrix in a file, dense or sparse as stored, shape ``(M, N)``.
 
     Parameters
     ----------
@@ -24,7 +31,8 @@ def load_matrix(given: str) -> Any:
     Raises
     ------
     InvalidInput
-        A file that is missing or cannot be read, a name that it does not hold, anything but a real, finite matrix.
+        The file is missing or cannot be read, lacks the name, or holds anything but a real, finite matrix that fits
+        into memory.
     """
     value = _load(given, "A")
     if value.ndim != 2 or 0 in value.shape:
@@ -33,16 +41,16 @@ def load_matrix(given: str) -> Any:
 
 
 def load_vector(given: str, name: str, infinite: bool = False) -> np.ndarray:
-    """Return the vector in a file, dense, shape ``(K,)``; a matrix with one row or one column is one.
+    """Return the vector in a file, dense, shape ``(K,)``, from an array with at most one axis longer than 1.
 
     Parameters
     ----------
     given
         As for `load_matrix`.
     name
-        Which of several arrays in a file is taken when no name is given.
+        Preferred array if the file has several and ``given`` names none.
     infinite
-        Whether it may hold infinity.
+        Allow infinite entries.
 
     Raises
     ------
@@ -51,64 +59,84 @@ def load_vector(given: str, name: str, infinite: bool = False) -> np.ndarray:
     """
     value = _load(given, name)
     if hasattr(value, "toarray"):
+        require_memory(8 * math.prod(value.shape), given)
         value = value.toarray()
     if value.size == 0 or sum(length > 1 for length in value.shape) > 1:
         raise InvalidInput(f"{given} holds an array of shape {_shape(value)}, not a vector.")
     return np.asarray(_checked(value.reshape(-1), given, infinite))
 
 
+def require_memory(size: float, subject: str) -> None:
+    """Raise `InvalidInput` if ``size`` bytes exceed the memory of this machine."""
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if size > available:
+        raise InvalidInput(f"{subject} needs {size / 1e9:,.0f} GB of memory; this machine has {available / 1e9:,.0f}.")
+
+
 def _load(given: str, preferred: str) -> Any:
-    path, name = Path(given), ""
-    if not path.exists() and ":" in given:
-        before, _, name = given.rpartition(":")
-        path = Path(before)
-    if not path.is_file():
-        raise InvalidInput(f"there is no file {str(path)!r}.")
-    suffix = path.suffix.lower()
+    path, name = given, ""
+    if not os.path.lexists(path) and ":" in given:
+        path, _, name = given.rpartition(":")
+    if not os.path.isfile(path):  # False for names that the system refuses; Path.is_file would raise
+        raise InvalidInput(f"there is no file {path[:200]!r}.")
+    suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise InvalidInput(f"{path} has none of the known endings {', '.join(SUFFIXES)}.")
     if name and suffix not in (".npz", ".mat"):
-        raise InvalidInput(
-            f"a {suffix} file holds one array without a name; give {str(path)!r} alone, without {name!r}."
-        )
+        raise InvalidInput(f"a {suffix} file holds one array without a name; give {path!r} alone, without {name!r}.")
     try:
-        if suffix == ".npy":
-            return np.load(path, allow_pickle=False)
-        if suffix == ".csv":
-            return _csv(path)
-        if suffix == ".mtx":
-            from scipy.io import mmread
-
-            return mmread(path, spmatrix=False)
-        return (_npz if suffix == ".npz" else _mat)(path, name, preferred)
+        value = _read(Path(path), suffix, name, preferred)
+        if hasattr(value, "tocsr"):
+            check_indices(value)
+            require_memory(SPARSE_ENTRY * value.nnz + SPARSE_DIMENSION * sum(value.shape), path)
     except InvalidInput:
         raise
-    except NotImplementedError as newer:  # SciPy's word for the HDF5 format of version 7.3
+    except NotImplementedError as newer:  # SciPy's exception for the HDF5 format of version 7.3
         raise InvalidInput(
             f"{path} has a format that cannot be read ({newer}); in MATLAB, save it with -v7."
         ) from newer
-    except Exception as broken:  # the readers of foreign files raise whatever comes up
+    except Exception as broken:  # readers of foreign formats raise many types
         raise InvalidInput(f"{path} cannot be read as {suffix}: {str(broken) or type(broken).__name__}.") from broken
+    if not hasattr(value, "dtype"):
+        raise InvalidInput(f"{given} holds no array.")
+    return value
+
+
+def _read(path: Path, suffix: str, name: str, preferred: str) -> Any:
+    if suffix == ".npy":
+        return np.load(path, allow_pickle=False)
+    if suffix == ".csv":
+        return _csv(path)
+    if suffix == ".mtx":
+        from scipy.io import mminfo, mmread
+
+        rows, columns, entries, layout, *_ = mminfo(path)
+        sparse = SPARSE_ENTRY * entries + SPARSE_DIMENSION * (rows + columns)
+        require_memory(sparse if layout == "coordinate" else 8 * rows * columns, str(path))
+        return mmread(path, spmatrix=False)
+    return (_npz if suffix == ".npz" else _mat)(path, name, preferred)
 
 
 def _npz(path: Path, name: str, preferred: str) -> Any:
+    with zipfile.ZipFile(path) as archive:
+        require_memory(sum(entry.file_size for entry in archive.infolist()), str(path))
     with np.load(path, allow_pickle=False) as content:
         if "format" in content.files and not name:
             from scipy.sparse import load_npz
 
             return load_npz(path)
-        return content[_chosen(path, content.files, name, preferred)]
+        return content[_member(path, content.files, name, preferred)]
 
 
 def _mat(path: Path, name: str, preferred: str) -> Any:
     from scipy.io import loadmat
 
     content = {key: value for key, value in loadmat(path).items() if not key.startswith("__")}
-    return content[_chosen(path, list(content), name, preferred)]
+    return content[_member(path, list(content), name, preferred)]
 
 
-def _chosen(path: Path, names: list[str], name: str, preferred: str) -> str:
-    """Return the name of the array to take."""
+def _member(path: Path, names: list[str], name: str, preferred: str) -> str:
+    """Return the name of the array to read."""
     listed = ", ".join(sorted(names)) or "nothing"
     if name and name not in names:
         raise InvalidInput(f"{path} holds no {name!r}; it holds {listed}.")
@@ -142,10 +170,10 @@ def _number(path: Path, line: int, column: int, text: str) -> float:
 
 
 def _checked(value: Any, given: str, infinite: bool = False) -> Any:
-    """Return real, finite data."""
+    """Return the array if its entries are real and finite."""
     if value.dtype.kind not in "fiub":
         raise InvalidInput(f"{given} holds data of type {value.dtype}, not real numbers.")
-    entries = value.data if hasattr(value, "toarray") else value
+    entries = value.data if hasattr(value, "tocsr") else value
     if np.isnan(entries).any() or not (infinite or np.isfinite(entries).all()):
         raise InvalidInput(f"{given} holds NaN or infinity; clean the data first.")
     return value

@@ -7,8 +7,8 @@ import webbrowser
 
 import click
 
-from polarbias.cli.group import EXIT_FAILED, after_interruption
-from polarbias.cli.parameters import Integer, wrong
+from polarbias.cli.group import after_interruption, fail
+from polarbias.cli.parameters import Integer, bad_parameter
 
 
 @click.command(epilog="Example: polarbias explore --port 5010 --no-browser")
@@ -16,41 +16,34 @@ from polarbias.cli.parameters import Integer, wrong
     "--address",
     default="127.0.0.1",
     show_default=True,
-    help="Where to listen; this machine alone can reach the default.",
+    help="Address to listen on; only this machine reaches the default.",
 )
 @click.option("--port", type=Integer(0, 65535), default=5006, show_default=True, help="Port; 0 takes a free one.")
 @click.option("--browser/--no-browser", default=True, show_default=True, help="Open the page in a browser.")
-@click.option(
-    "--origin", multiple=True, metavar="HOST:PORT", help="Name under which browsers reach the server, if another."
-)
+@click.option("--origin", multiple=True, metavar="HOST:PORT", help="Another name of the server in browsers.")
 def explore(*, address: str, port: int, browser: bool, origin: tuple[str, ...]) -> None:
-    """Explore exact limits, courses and bounds with sliders, in a browser.
+    """Explore exact limits, trajectories and bounds with sliders, in a browser.
 
-    The state of the page is in its address, and every view exports a picture, its data and the Python lines that
-    reproduce it. Needs the extra 'explore'. Ctrl-C ends the server.
+    The address of the page holds its state, and every view exports a picture, its data and the Python lines that
+    reproduce it. Needs the extra 'explore'. Ctrl-C stops the server.
     """
-    after_interruption("; the server has ended")
+    after_interruption("; the server has stopped")
     try:
         loopback = address == "localhost" or ipaddress.ip_address(address).is_loopback
     except ValueError as reason:
-        raise wrong("--address", f"{address!r} is not an address; give 127.0.0.1 or one of this machine's.") from reason
-    try:
-        from polarbias.explorer.server import serve
-    except ModuleNotFoundError as missing:
-        if missing.name not in ("panel", "bokeh"):
-            raise
-        click.echo("polarbias: the explorer needs Panel: pip install 'polarbias[explore]'.", err=True)
-        click.get_current_context().exit(EXIT_FAILED)
+        message = f"{address!r} is not an address; give 127.0.0.1 or another address of this machine."
+        raise bad_parameter("--address", message) from reason
+    from polarbias.explorer.server import serve
+
     if not loopback:
         click.echo(f"polarbias: everyone who can reach {address} can use this server.", err=True)
 
     def ready(url: str) -> None:
-        click.echo(f"the explorer is at {url} (Ctrl-C ends it)")
+        click.echo(f"the explorer is at {url} (Ctrl-C stops it)")
         if browser:
             webbrowser.open(url)
 
     try:
         serve(address, port, ready, origin)
     except OSError as reason:
-        click.echo(f"polarbias: cannot listen on {address}:{port}: {reason}.", err=True)
-        click.get_current_context().exit(EXIT_FAILED)
+        fail(f"cannot listen on {address}:{port}: {reason}.")

@@ -7,25 +7,37 @@ from typing import Any
 
 import click
 
-from polarbias.cli.display import page, progress_observer
+from polarbias.cli.display import progress_observer, resumption, show_table, totals_line, totals_record
 from polarbias.cli.group import after_interruption
-from polarbias.cli.parameters import CLUSTER, DEVICE, FORCE, MOST_STEPS, Folder, Integer, backend
+from polarbias.cli.output import JSON, output_file, output_folder, print_json
+from polarbias.cli.parameters import (
+    CLUSTER,
+    DEVICE,
+    EXISTING_FOLDER,
+    FORCE,
+    MAX_STEPS,
+    SEED,
+    Folder,
+    Integer,
+    backend,
+)
 
 
-@click.command(epilog="Example: polarbias reproduce --figure 2 --figure 4 --out results/first")
+@click.command(epilog="Example: polarbias reproduce --figure 2 --figure 4 --output results/first")
 @click.option(
-    "--profile", type=click.Choice(["quick", "paper"]), default="quick", show_default=True, help="Size of it all."
+    "--profile", type=click.Choice(["quick", "paper"]), default="quick", show_default=True, help="Sizes and grids."
 )
 @click.option(
     "--figure", "figures", type=Integer(1, 8), multiple=True, help="Figure to make; repeatable.  [default: all]"
 )
-@click.option("--trials", type=Integer(1), help="Number of problems, instead of the profile's.")
-@click.option("--max-steps", type=Integer(1, MOST_STEPS), help="Steps per run, instead of the profile's.")
-@click.option("--seed", type=Integer(0), help="Seed of all random draws.  [default: 0]")
-@click.option("--out", type=Folder(), help="Results folder.  [default: results/PROFILE]")
+@click.option("--trials", type=Integer(1, 10**6), help="Number of problems, instead of the profile's.")
+@click.option("--max-steps", type=MAX_STEPS, help="Largest number of steps, instead of the profile's.")
+@click.option("--seed", type=SEED, help="Seed of all random draws.  [default: 0]")
+@output_folder("Results folder.  [default: results/PROFILE]")
 @CLUSTER
 @DEVICE
-@click.option("--force", is_flag=True, help=FORCE)
+@FORCE
+@JSON
 def reproduce(  # noqa: PLR0913 -- one parameter per option
     *,
     profile: str,
@@ -33,89 +45,100 @@ def reproduce(  # noqa: PLR0913 -- one parameter per option
     trials: int | None,
     max_steps: int | None,
     seed: int | None,
-    out: Path | None,
+    output: Path | None,
     cluster: str | None,
     device: str,
     force: bool,
+    as_json: bool,
 ) -> None:
-    """Compute, store and draw Figures 1 to 5 of the paper and 6 to 8 of our own, and judge the paper's statements.
+    """Compute, store and draw Figures 1 to 5 of the paper and Figures 6 to 8 of this project, and judge the statements.
 
-    Finished parts are kept: the same command after an interruption goes on where it stopped. Drawn and judged is all
-    that the folder holds of this profile, steps and seed. The exit code is 0 when everything asked for could be
-    computed, whatever the verdicts and however single runs ended.
+    Finished tasks are kept: after an interruption the same command resumes. Figures and verdicts cover everything in
+    the folder for this profile, number of steps and seed. The exit code is 0 if everything could be computed, whatever
+    the verdicts and however single runs ended.
     """
-    after_interruption(f"; the same command{' without --force' if force else ''} goes on where this one stopped")
+    after_interruption(resumption(force, cluster))
     from polarbias import experiments
     from polarbias.descent.device import use_device
 
-    chosen = experiments.adjusted(experiments.PROFILES[profile], trials, max_steps, seed)
-    folder = out or Path("results") / profile
+    adjusted = experiments.adjusted(experiments.PROFILES[profile], trials, max_steps, seed)
+    folder = output or Path("results") / profile
     with use_device(device if cluster is None else "cpu"):
         outcome = experiments.reproduce(
-            chosen,
+            adjusted,
             folder,
             figures or tuple(experiments.FIGURES),
             observe=progress_observer(),
             force=force,
             backend=backend(cluster, device),
         )
-    _report(outcome, folder, folder)
+    _report(outcome, folder, folder, as_json)
 
 
 @click.command(epilog="Example: polarbias plot results/quick")
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--out", type=Folder(), help="Folder for what is drawn.  [default: FOLDER]")
-def plot(folder: Path, out: Path | None) -> None:
-    """Draw the figures of FOLDER, made by reproduce, run or pack, again from its tables, without computing anything."""
-    after_interruption("; the tables are as they were")
+@click.argument("folder", type=EXISTING_FOLDER)
+@output_folder("Folder of the figures.  [default: FOLDER]")
+@JSON
+def plot(folder: Path, output: Path | None, as_json: bool) -> None:
+    """Draw the figures of FOLDER, a result of reproduce, run or pack, from its tables, without computing any task."""
+    after_interruption("; the tables are unchanged, figures may be missing")
     from polarbias import experiments
 
-    _report(experiments.redraw(folder, out), folder, out or folder)
+    _report(experiments.redraw(folder, output), folder, output or folder, as_json)
 
 
-@click.command(epilog="Example: polarbias report docs/paper --out paper.html")
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File.  [default: FOLDER/report.html]")
-def report(folder: Path, out: Path | None) -> None:
-    """Write the page that shows FOLDER, made by reproduce or pack: figures, statements, theorems, parameters."""
-    after_interruption("; the tables are as they were")
+@click.command(epilog="Example: polarbias report docs/paper --output paper.html")
+@click.argument("folder", type=EXISTING_FOLDER)
+@output_file("HTML file.  [default: FOLDER/report.html]")
+@JSON
+def report(folder: Path, output: Path | None, as_json: bool) -> None:
+    """Write one page on FOLDER, a result of reproduce or pack: figures, statements, theorems, parameters."""
+    after_interruption("; the tables are unchanged, no report is written")
     from polarbias import experiments
 
-    click.echo(f"the report is {experiments.report(folder, out)}")
+    path = experiments.report(folder, output)
+    if as_json:
+        print_json({"output": path})
+    else:
+        click.echo(f"the report is {path}")
 
 
 @click.command(epilog="Example: polarbias pack results/paper paper --records 60")
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("folder", type=EXISTING_FOLDER)
 @click.argument("target", type=Folder())
-@click.option(
-    "--records", type=Integer(2), default=60, show_default=True, help="Records of each trajectory that are kept."
-)
-def pack(folder: Path, target: Path, records: int) -> None:
-    """Pack what is finished in FOLDER, made by reproduce, into a few small files in TARGET, which plot can draw."""
-    after_interruption("; FOLDER is as it was")
+@click.option("--records", type=Integer(2), default=60, show_default=True, help="Records kept of each trajectory.")
+@JSON
+def pack(folder: Path, target: Path, records: int, as_json: bool) -> None:
+    """Pack the finished tasks of FOLDER, a result of reproduce, into a few small files in TARGET that plot can draw."""
+    after_interruption("; FOLDER is unchanged")
     from polarbias import experiments
 
     files = experiments.pack(folder, target, records)
-    size = sum(path.stat().st_size for path in files) / 1e6
-    click.echo(f"{', '.join(path.name for path in files)} are in {target}: {size:.1f} MB")
+    size = sum(path.stat().st_size for path in files)
+    if as_json:
+        print_json({"output": target, "files": files, "bytes": size})
+    else:
+        click.echo(f"{', '.join(path.name for path in files)} are in {target}: {size / 1e6:.1f} MB")
 
 
-def _report(outcome: Any, folder: Path, drawn: Path) -> None:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, title="The paper's statements", pad_edge=False, collapse_padding=True)
-    for name, width in (("#", 2), ("statement", 34), ("where", 11), ("measured", None), ("verdict", 14)):
-        table.add_column(name, width=width)
-    for finding in outcome.findings:
-        table.add_row(str(finding.number), finding.statement, finding.source, finding.measured, str(finding.verdict))
-    if outcome.findings:
-        page(120).print(table)
-    if outcome.totals is not None:
+def _report(outcome: Any, tables: Path, drawn: Path, as_json: bool) -> None:
+    """Print the verdicts, the work done, and the folders of tables and figures."""
+    if as_json:
+        names = ("number", "statement", "source", "measured")
+        statements = [
+            {**{name: getattr(finding, name) for name in names}, "verdict": str(finding.verdict)}
+            for finding in outcome.findings
+        ]
         totals = outcome.totals
-        click.echo(
-            f"tasks computed: {totals.computed}, found: {totals.found}; "
-            f"run-steps computed: {totals.run_steps:,} in {totals.seconds:.0f} s"
-        )
+        work = {} if totals is None else {"tasks": totals_record(totals)}
+        print_json({"statements": statements, **work, "files": outcome.files, "tables": tables, "output": drawn})
+        return
+    if outcome.findings:
+        click.echo("The paper's statements\n")
+        rows = [[str(f.number), f.statement, f.source, f.measured, str(f.verdict)] for f in outcome.findings]
+        show_table(("#", "statement", "source", "measured", "verdict"), rows, (2, 34, 11, 50, 14))
+        click.echo()
+    if outcome.totals is not None:
+        click.echo(totals_line(outcome.totals))
     made = outcome.files[0].name if len(outcome.files) == 1 else "figures, overview.png, statements.md, report.html"
-    click.echo(f"{made} and the tables are in {folder}" if drawn == folder else f"{made} are in {drawn}")
+    click.echo(f"{made} and the tables are in {tables}" if drawn == tables else f"{made} are in {drawn}")

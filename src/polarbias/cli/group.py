@@ -1,44 +1,91 @@
-"""The group that all commands belong to: errors become one line, an interruption says what it leaves."""
+"""The command group: exit codes, one line per error, and the message after an interruption."""
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
-from typing import Any
+import sys
+from typing import Any, NoReturn
 
 import click
 
 from polarbias import __version__
-from polarbias.errors import PolarbiasError
+from polarbias.errors import InvalidInput, PolarbiasError, StoreMismatch
 
-EXIT_FAILED = 1
+EXIT_FAILED, EXIT_WRONG_INPUT, EXIT_INFEASIBLE, EXIT_LIMIT, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
+
+EXTRAS = {
+    "jax": "descent",
+    "pandas": "paper",
+    "pyarrow": "paper",
+    "matplotlib": "paper",
+    "rich": "paper",
+    "panel": "explore",
+    "bokeh": "explore",
+    "distributed": "dask",
+}
+"""Modules of optional dependencies, with the extras that install them."""
 
 _INTERRUPTED = "polarbias.interrupted"
-"""Where a command leaves what follows the word "interrupted" after Ctrl-C: what a second call finds."""
+"""Key of the context's ``meta`` that holds the end of the message after Ctrl-C."""
+
+_DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO)
+
+_log = logging.getLogger("polarbias.cli")
 
 
 class _Group(click.Group):
-    """Turns the library's errors into one line and exit code 1."""
+    """Turns every error into one line on stderr and an exit code."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        if not options.get("standalone_mode", True):
+            return super().main(*args, **options)
+        options["standalone_mode"] = False
+        try:
+            code = super().main(*args, **options)
+        except click.exceptions.NoArgsIsHelpError as usage:
+            click.echo(usage.format_message())
+            code = EXIT_WRONG_INPUT
+        except click.ClickException as error:
+            click.echo(f"polarbias: {_one_line(error.format_message())}", err=True)
+            code = error.exit_code
+        except click.Abort:
+            code = EXIT_INTERRUPTED
+        sys.exit(code if isinstance(code, int) else 0)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
+            raise
         except PolarbiasError as error:
-            click.echo(f"polarbias: {error}", err=True)
-            ctx.exit(EXIT_FAILED)
+            fail(_one_line(str(error)), _exit_code(error))
         except KeyboardInterrupt:
-            click.echo(f"polarbias: interrupted{ctx.meta.get(_INTERRUPTED, '')}.", err=True)
-            ctx.exit(EXIT_FAILED)
+            fail(f"interrupted{ctx.meta.get(_INTERRUPTED, '')}.", EXIT_INTERRUPTED)
+        except MemoryError:
+            fail("the problem does not fit into the memory of this machine.")
+        except Exception as error:
+            module = (getattr(error, "name", None) or "").partition(".")[0]
+            if isinstance(error, ModuleNotFoundError) and module in EXTRAS:
+                fail(f"{ctx.invoked_subcommand} needs {module}: pip install 'polarbias[{EXTRAS[module]}]'")
+            _log.debug("unexpected error", exc_info=error)
+            fail(
+                f"unexpected error, {type(error).__name__}: {_one_line(str(error))}"
+                " (POLARBIAS_LOG=DEBUG shows the traceback)"
+            )
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="polarbias")
 def main() -> None:
-    """Sparse bias of gradient descent with weight normalization, made runnable.
+    """Gradient descent on weight-normalized diagonal linear networks: runs, exact limits and minimal l1 norms.
 
     After Chou, Rauhut, Ward, "Robust Implicit Regularization via Weight Normalization", arXiv:2305.05448.
 
-    The environment variable POLARBIAS_LOG sets how much is logged: DEBUG, INFO, WARNING (default) or ERROR.
+    Exit codes: 0 success; 1 failure; 2 wrong option, file or folder; 3 infeasible problem; 4 limit of time or steps
+    reached; 130 interrupted by Ctrl-C. The environment variable POLARBIAS_LOG sets the level of logging: DEBUG, INFO,
+    WARNING (default) or ERROR.
     """
     level = os.environ.get("POLARBIAS_LOG", "WARNING").upper()
     levels = logging.getLevelNamesMapping()
@@ -47,6 +94,21 @@ def main() -> None:
     logging.basicConfig(level=level, format="%(name)s: %(message)s")
 
 
+def fail(message: str, code: int = EXIT_FAILED) -> NoReturn:
+    """Print one line on stderr and end the command with an exit code."""
+    click.echo(f"polarbias: {message}", err=True)
+    raise click.exceptions.Exit(code)
+
+
 def after_interruption(text: str) -> None:
-    """Set what follows the word "interrupted" should Ctrl-C end this command; all contexts share ``meta``."""
+    """Set the end of the message that Ctrl-C prints during this command; all contexts share ``meta``."""
     click.get_current_context().meta[_INTERRUPTED] = text
+
+
+def _exit_code(error: PolarbiasError) -> int:
+    full = isinstance(error.__cause__, OSError) and error.__cause__.errno in _DISK_FULL
+    return EXIT_WRONG_INPUT if isinstance(error, InvalidInput | StoreMismatch) and not full else EXIT_FAILED
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

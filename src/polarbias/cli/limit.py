@@ -1,4 +1,4 @@
-"""``polarbias limit``: where the flow of one configuration ends."""
+"""``polarbias limit``: the limit of the gradient flow of one configuration."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from polarbias.cli.configuration import Configuration, configuration_options, read_configuration
-from polarbias.cli.display import show
-from polarbias.cli.group import EXIT_FAILED, after_interruption
-from polarbias.cli.output import check_output, store
+from polarbias.cli.configuration import configuration_options, describe, read_configuration
+from polarbias.cli.display import show_values
+from polarbias.cli.group import EXIT_FAILED, EXIT_INFEASIBLE, after_interruption, fail
+from polarbias.cli.output import JSON, check_output, output_file, print_json, store
 from polarbias.cli.parameters import Number
 
 
@@ -20,70 +20,89 @@ from polarbias.cli.parameters import Number
 @configuration_options
 @click.option(
     "--threshold",
-    type=Number(zero=True),
+    type=Number(low=0),
     default=1e-6,
     show_default=True,
-    help="Entries above this fraction of the largest are counted.",
+    help="Count the entries above this fraction of the largest.",
 )
-@click.option(
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Store the result: all of it (.npz), X (.npy), or X and log X as columns (.csv).",
-)
-def limit(*, threshold: float, output: Path | None, **options: Any) -> None:
-    """Solve for the limit of the gradient flow of one configuration, without following the flow.
+@output_file("Store the result: all of it (.npz), X (.npy), or X and log X as columns (.csv).")
+@JSON
+def limit(*, threshold: float, output: Path | None, as_json: bool, **options: Any) -> None:
+    """Compute the limit of the gradient flow of one configuration by one convex solve, without integrating the flow.
 
-    The problem is random, or comes from files (--matrix and --rhs). The exit code is 0 when the limit is found and is
-    where the flow goes, 1 when not: the flow collapses to X = 0, that is not decided, the accuracy is not reached, or
-    no signal solves A X = b (--output then stores a vector that proves it); 2 for wrong input.
+    The problem is random, or comes from files (--matrix and --rhs). Exit codes: 0 the flow converges to this limit; 1
+    the flow collapses to X = 0, collapse is undecided, or the accuracy is not reached; 2 wrong input; 3 no signal
+    solves A X = b (--output then stores a vector that certifies it).
     """
     after_interruption("; nothing is stored")
     check_output(output)
-    configuration = read_configuration(options)
+    problem, configuration = read_configuration(options)
     from polarbias.limit.flow_limit import flow_limit
     from polarbias.solution import Status
 
+    network = configuration.network()
     started = perf_counter()
-    found = flow_limit(configuration.problem, configuration.network, configuration.theta0)
-    seconds = perf_counter() - started
+    found = flow_limit(problem, network, configuration.theta0(problem.n))
     infeasible = found.status == Status.INFEASIBLE
-    if not infeasible:
-        _show(configuration, found, threshold, seconds)
+    record = _record(problem, found, threshold, perf_counter() - started)
     if output is not None:
         store(output, *(({"farkas": found.farkas}, ["farkas"]) if infeasible else _content(found)))
-        click.echo(f"stored in {output}")
+    if as_json:
+        print_json({**record, "output": output})
+    elif not infeasible:
+        _show(describe(options, problem), record, "" if network.degree <= 2 else ", weighted l1 norm")
+        if output is not None:
+            click.echo(f"stored in {output}")
     if not found.converged:
-        click.echo(f"polarbias: {found.message}.", err=True)
-        click.get_current_context().exit(EXIT_FAILED)
+        fail(f"{found.message}.", EXIT_INFEASIBLE if infeasible else EXIT_FAILED)
 
 
-def _show(configuration: Configuration, found: Any, threshold: float, seconds: float) -> None:
+def _record(problem: Any, found: Any, threshold: float, seconds: float) -> dict[str, Any]:
     import numpy as np
 
     from polarbias.solution import CollapseStatus, Status
 
-    problem = configuration.problem
-    size = np.abs(found.x)
-    weighted = "" if configuration.network.degree <= 2 else ", weighted l1 norm"
-    norm_b = float(np.linalg.norm(problem.b))
-    rows = [
-        ("problem", configuration.description),
-        ("status", f"{Status(int(found.status)).name.lower()}: {found.message}"),
-        ("collapse", CollapseStatus(int(found.collapse_status)).message),
-        ("||X||_1", f"{float(size.sum()):.12g}"),
-        (f"gap{weighted}", "none for X = 0" if found.status == Status.COLLAPSED else _number(float(found.gap))),
-        ("relative residual", f"{float(found.residual) / norm_b if norm_b else float(found.residual):.2e}"),
-        ("r", f"{float(found.r):.12g}"),
-        ("log10 rho", _number(float(found.log_rho) / math.log(10))),
-        (f"entries above {threshold:g} max |X|", f"{int((size > threshold * size.max()).sum())} of {problem.n}"),
-        ("factorizations", str(int(found.steps))),
-        ("time", f"{seconds:.3f} s"),
-    ]
-    show(rows)
+    size, norm_b = np.abs(found.x), float(np.linalg.norm(problem.b))
+    return {
+        "status": Status(int(found.status)).name.lower(),
+        "message": found.message,
+        "collapse": CollapseStatus(int(found.collapse_status)).message,
+        "m": problem.m,
+        "n": problem.n,
+        "l1": float(size.sum()),
+        "gap": float(found.gap),
+        "relative_residual": float(found.residual) / (norm_b or 1.0),
+        "r": float(found.r),
+        "log10_rho": float(found.log_rho) / math.log(10),
+        "threshold": threshold,
+        "entries_above_threshold": int((size > threshold * size.max()).sum()),
+        "steps": int(found.steps),
+        "seconds": seconds,
+    }
 
 
-def _number(value: float) -> str:
-    return "not known" if math.isnan(value) else f"{value:.6g}"
+def _show(description: str, record: dict[str, Any], norm: str) -> None:
+    def number(value: float) -> str:
+        return "not known" if math.isnan(value) else f"{value:.6g}"
+
+    show_values(
+        [
+            ("problem", description),
+            ("status", f"{record['status']}: {record['message']}"),
+            ("collapse", record["collapse"]),
+            ("||X||_1", f"{record['l1']:.12g}"),
+            (f"gap{norm}", "none for X = 0" if record["status"] == "collapsed" else number(record["gap"])),
+            ("relative residual", f"{record['relative_residual']:.2e}"),
+            ("r", f"{record['r']:.12g}"),
+            ("log10 rho", number(record["log10_rho"])),
+            (
+                f"entries above {record['threshold']:g} max |X|",
+                f"{record['entries_above_threshold']} of {record['n']}",
+            ),
+            ("factorizations", str(record["steps"])),
+            ("time", f"{record['seconds']:.3f} s"),
+        ]
+    )
 
 
 def _content(found: Any) -> tuple[dict[str, Any], list[str]]:

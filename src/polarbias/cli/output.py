@@ -1,29 +1,70 @@
-"""Results in the file that --output names."""
+"""Results as files (``--output``) and as JSON (``--json``)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from polarbias.cli.parameters import wrong
+import click
+
+from polarbias.cli.parameters import Folder, bad_parameter
 
 _ENDINGS = (".npz", ".npy", ".csv")
 
+MAX_NAME = 200
+"""Bytes of a file name: file systems allow 255, of which the temporary name of an atomic write adds ten."""
 
-def check_output(output: Path | None) -> None:
-    """Refuse a path that cannot be written to before any work is done."""
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+
+
+def output_file(text: str) -> Callable[[Any], Any]:
+    """Return the option for a result file."""
+    return click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help=text)
+
+
+def output_folder(text: str, **settings: Any) -> Callable[[Any], Any]:
+    """Return the option for a results folder."""
+    return click.option("-o", "--output", type=Folder(), metavar="DIR", help=text, **settings)
+
+
+def print_json(record: Mapping[str, Any]) -> None:
+    """Print a JSON object on one line; NaN and infinity become null, arrays become lists."""
+    click.echo(json.dumps(_plain(record), allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if hasattr(value, "tolist"):  # NumPy's arrays and scalars
+        return _plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(entry) for entry in value]
+    return value
+
+
+def check_output(output: Path | None, endings: tuple[str, ...] = _ENDINGS) -> None:
+    """Raise `click.BadParameter` for a path that cannot be written."""
     if output is None:
         return
-    if output.suffix.lower() not in _ENDINGS:
-        raise wrong("--output", f"{str(output)!r} has none of the known endings {', '.join(_ENDINGS)}.")
-    if not output.parent.is_dir():
-        raise wrong("--output", f"there is no folder {str(output.parent)!r}.")
+    if endings and output.suffix.lower() not in endings:
+        raise bad_parameter("--output", f"{str(output)!r} has none of the known endings {', '.join(endings)}.")
+    if not os.path.isdir(output.parent):  # False for names that the system refuses; Path.is_dir would raise
+        raise bad_parameter("--output", f"there is no folder {str(output.parent)[:200]!r}.")
+    if len(os.fsencode(output.name)) > MAX_NAME:
+        raise bad_parameter("--output", f"the name is too long; give at most {MAX_NAME} bytes.")
 
 
 def store(output: Path, arrays: dict[str, Any], columns: list[str]) -> None:
-    """Write a file whole or not at all: all arrays, the first column, or the columns."""
+    """Write all arrays (.npz), the first column (.npy), or the columns (.csv) to a file, atomically."""
     import numpy as np
 
     from polarbias.runtime.atomic_file import atomic_write

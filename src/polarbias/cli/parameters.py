@@ -1,4 +1,4 @@
-"""Kinds of parameters that the commands share, and how a wrong one is refused."""
+"""Types of parameters that the commands share, and the error for a bad one."""
 
 from __future__ import annotations
 
@@ -10,35 +10,42 @@ from typing import Any
 
 import click
 
-MOST_STEPS = 10**15  # as in descent, whose import would load jax for a help text
-DEFAULT_RATIO, DEFAULT_LAW = 0.1, "constant"
-FORCE = "Discard the tables that the folder holds, whatever made them."
+MOST_STEPS = 10**15  # equals that of runtime.options, which loads NumPy
+MOST_SEED = 2**63 - 1
+"""Largest seed: the results hold it as int64."""
+
+SQUARABLE = 1e-150, 1e150
+"""Range of radii and ratios: their squares and quotients are float64 numbers."""
 
 
 class Number(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5 only
-    """A finite number, positive or also zero, or one of some words."""
+    """A finite number in [low, high] or above 0, or one of some words."""
 
-    def __init__(self, words: tuple[str, ...] = (), zero: bool = False) -> None:
-        self._words, self._zero = words, zero
-        self.name = "|".join([*words, f"number {'>=' if zero else '>'} 0"])
+    def __init__(self, words: tuple[str, ...] = (), low: float = math.ulp(0), high: float = math.inf) -> None:
+        self._words, self._low, self._high = words, low, high
+        bounds = {(0, math.inf): "number >= 0", (math.ulp(0), math.inf): "number > 0"}
+        self.name = "|".join([*words, bounds.get((low, high), f"number {low:g}..{high:g}")])
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the number, or the text of it where words are allowed too."""
+        """Return the number, or its text if the type has words."""
         if value in self._words:
             return value
         try:
             number = float(value)
         except ValueError:
             number = math.nan
-        if not (0 < number < math.inf or (self._zero and number == 0)):
-            allowed = ", ".join([*self._words, f"a finite number {'of at least' if self._zero else 'above'} 0"])
-            self.fail(f"{value!r} is not allowed; give {allowed.replace(', a', ' or a')}.", param, ctx)
-        # One number, one text: what is stored under 1e-3 is found again under 0.001.
+        if not (self._low <= number <= self._high and math.isfinite(number)):
+            kind = "above 0" if self._low == math.ulp(0) else f"of at least {self._low:g}"
+            if self._high < math.inf:
+                kind = f"from {self._low:g} to {self._high:g}"
+            allowed = " or ".join(filter(None, [", ".join(self._words), f"a finite number {kind}"]))
+            self.fail(f"{_short(value)} is not allowed; give {allowed}.", param, ctx)
+        # Normalize the text so that 1e-3 and 0.001 name the same stored run.
         return repr(number) if self._words else number
 
 
 class Integer(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5 only
-    """An integer from ``low``, and up to ``high`` where there is such a bound."""
+    """An integer from ``low`` to ``high``."""
 
     def __init__(self, low: int, high: int | None = None) -> None:
         self._low, self._high = low, high
@@ -52,12 +59,12 @@ class Integer(click.ParamType):  # type: ignore[type-arg]  # generic since click
             number = self._low - 1
         if number < self._low or (self._high is not None and number > self._high):
             allowed = f"of at least {self._low}" if self._high is None else f"from {self._low} to {self._high}"
-            self.fail(f"{value!r} is not allowed; give an integer {allowed}.", param, ctx)
+            self.fail(f"{_short(value)} is not allowed; give an integer {allowed}.", param, ctx)
         return number
 
 
 class Folder(click.Path):
-    """A results folder, which need not exist."""
+    """A results folder, existing or not."""
 
     def __init__(self) -> None:
         super().__init__(file_okay=False, path_type=Path)
@@ -70,7 +77,7 @@ class Folder(click.Path):
 
 
 class Cluster(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.5 only
-    """Workers to compute tasks on: ``local``, ``local:N`` or a scheduler's ``tcp://HOST:PORT``."""
+    """Dask workers: ``local``, ``local:N`` or a scheduler's ``tcp://HOST:PORT``."""
 
     name = "local[:N]|tcp://HOST:PORT"
 
@@ -78,7 +85,8 @@ class Cluster(click.ParamType):  # type: ignore[type-arg]  # generic since click
         """Return the text."""
         if not re.fullmatch(r"local(:[1-9]\d*)?|tcp://(\[[^\]]+\]|[^\s:/]+):\d+", value):
             self.fail(
-                f"{value!r} is not allowed; give local, local:N for N processes, or a scheduler as tcp://HOST:PORT.",
+                f"{_short(value)} is not allowed; give local, local:N for N processes, or a scheduler as"
+                " tcp://HOST:PORT.",
                 param,
                 ctx,
             )
@@ -90,21 +98,23 @@ CLUSTER = click.option(
     "cluster",
     type=Cluster(),
     metavar=Cluster.name,
-    help="Compute on several workers: N processes here (default: one per core), or those of a Dask scheduler.",
+    help="Compute on several workers: N local processes (default: one per core), or those of a Dask scheduler.",
 )
-
-
 DEVICE = click.option(
     "--device",
     type=click.Choice(["cpu", "gpu"]),
     default="cpu",
     show_default=True,
-    help="What descent runs on. A GPU needs JAX's package for it.",
+    help="Device of gradient descent. A GPU needs the JAX package for it.",
 )
+FORCE = click.option("--force", is_flag=True, help="Overwrite existing results in the folder.")
+MAX_STEPS = Integer(1, MOST_STEPS)
+SEED = Integer(0, MOST_SEED)
+EXISTING_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
 def backend(cluster: str | None, device: str) -> Any:
-    """Return where tasks are computed: on the cluster, if one is given, or None for this process.
+    """Return the backend of tasks: Dask workers if a cluster is given, None for this process.
 
     Raises
     ------
@@ -118,6 +128,11 @@ def backend(cluster: str | None, device: str) -> Any:
     return DaskBackend(cluster, device=device)
 
 
-def wrong(option: str, message: str) -> click.BadParameter:
-    """Return the refusal of an option's value."""
+def bad_parameter(option: str, message: str) -> click.BadParameter:
+    """Return the error for an option's value."""
     return click.BadParameter(message, click.get_current_context(), param_hint=f"'{option}'")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:60]}...{text[-10:]}"

@@ -1,161 +1,131 @@
-"""``polarbias run``."""
+"""``polarbias run``: gradient descent on one configuration."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from polarbias.cli.display import page, progress_observer
-from polarbias.cli.group import EXIT_FAILED, after_interruption
-from polarbias.cli.parameters import (
-    DEFAULT_LAW,
-    DEFAULT_RATIO,
-    DEVICE,
-    FORCE,
-    MOST_STEPS,
-    Folder,
-    Integer,
-    Number,
-    wrong,
-)
-from polarbias.errors import InvalidInput
+from polarbias.cli.configuration import configuration_options, describe, read_configuration
+from polarbias.cli.display import progress_observer, resumption, show_table
+from polarbias.cli.group import EXIT_FAILED, EXIT_INFEASIBLE, after_interruption, fail
+from polarbias.cli.output import JSON, output_folder, print_json
+from polarbias.cli.parameters import DEVICE, FORCE, MAX_STEPS, Number
+
+if TYPE_CHECKING:
+    from polarbias.experiments.engine.spec import Profile, Task
+    from polarbias.networks.configuration import Configuration
+    from polarbias.problems.linear import LinearProblem
+
+ROWS = 12
+"""Rows of the trajectory that are printed."""
 
 
 @click.command(epilog="Example: polarbias run --truth sparse --scale 1 --ratio 0.1 --max-steps 20000")
-@click.option(
-    "--truth",
-    type=click.Choice(["gaussian", "sparse", "signed"]),
-    default="gaussian",
-    show_default=True,
-    help="Law of the true solution x*; A x* = b.",
-)
-@click.option("--m", type=Integer(1), default=150, show_default=True, help="Equations, rows of A.")
-@click.option("--n", type=Integer(1), default=1000, show_default=True, help="Unknowns, columns of A.")
-@click.option("--s", type=Integer(1), default=10, show_default=True, help="Nonzero entries of a sparse truth.")
-@click.option("--center-rows", is_flag=True, help="Make the rows of A sum to zero.")
-@click.option("--depth", type=Integer(1), default=2, show_default=True, help="Depth L of the network.")
-@click.option(
-    "--network",
-    type=click.Choice(["plain", "wn", "wn-separate"]),
-    default="wn",
-    show_default=True,
-    help="Without or with weight normalization; wn-separate: a polar coordinate for each half of a signed signal.",
-)
-@click.option(
-    "--ratio",
-    type=Number(),
-    default=DEFAULT_RATIO,
-    show_default=True,
-    help="Learning-rate ratio, the law's coefficient.",
-)
-@click.option("--law", default=DEFAULT_LAW, show_default=True, help="constant, harmonic, or power:K for c r^K.")
-@click.option("--scale", type=Number(), default=1.0, show_default=True, help="Norm r0 of the start.")
-@click.option(
-    "--start",
-    type=click.Choice(["gaussian", "uniform"]),
-    default="gaussian",
-    show_default=True,
-    help="Law of the start's direction.",
-)
+@configuration_options
 @click.option(
     "--step",
     type=Number(("armijo", "stable")),
     default="armijo",
     show_default=True,
     metavar="armijo|stable|NUMBER > 0",
-    help="Line search, a computed constant step, or the constant step given.",
+    help="Line search, a computed constant step, or a given constant step.",
 )
-@click.option("--seed", type=Integer(0), default=0, show_default=True, help="Seed of all random draws.")
-@click.option(
-    "--max-steps", type=Integer(1, MOST_STEPS), default=100_000, show_default=True, help="Steps at which to stop."
-)
-@click.option("--tol", type=Number(zero=True), default=1e-12, show_default=True, help="Loss at which to stop.")
-@click.option("--out", type=Folder(), default=Path("results/run"), show_default=True, help="Results folder.")
+@click.option("--max-steps", type=MAX_STEPS, default=100_000, show_default=True, help="Largest number of steps.")
+@click.option("--tol", type=Number(low=0), default=1e-12, show_default=True, help="Loss at which to stop.")
+@output_folder("Results folder.", default=Path("results/run"), show_default=True)
 @DEVICE
-@click.option("--force", is_flag=True, help=FORCE)
-def run(  # noqa: PLR0913 -- one parameter per option
+@FORCE
+@JSON
+def run(
     *,
-    truth: Any,
-    m: int,
-    n: int,
-    s: int,
-    center_rows: bool,
-    depth: int,
-    network: str,
-    ratio: float,
-    law: str,
-    scale: float,
-    start: str,
     step: str,
-    seed: int,
     max_steps: int,
     tol: float,
-    out: Path,
+    output: Path,
     device: str,
     force: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
-    """Run gradient descent on one configuration; show and store its trajectory.
+    """Run gradient descent on one configuration; print and store its trajectory.
 
-    The exit code is 1 for a run that ends as unstable, diverged, collapsed, or line search failed with a loss not
-    below --tol; a run that only used up its steps is no failure.
+    The problem is random, or comes from files (--matrix and --rhs). The exit code is 1 for a run that ends as unstable,
+    diverged, collapsed, or line search failed with a loss not below --tol; it is 0 for a run that stops at --max-steps.
     """
-    after_interruption("; a run that has not ended is not stored, the same command starts it anew")
+    after_interruption(resumption(force))
+    problem, configuration = read_configuration(options)
     from polarbias.descent.device import use_device
-    from polarbias.experiments.engine.spec import Profile, RunConfiguration, Task
     from polarbias.experiments.grids.single import run_single
-    from polarbias.networks.laws import make_law
     from polarbias.solution import Status
 
-    if network == "wn-separate" and truth != "signed":
-        raise wrong("--network", f"'wn-separate' needs --truth signed, not {truth}, which has no second half.")
-    if truth != "gaussian" and s > n:
-        raise wrong("--s", f"{s} is more than the {n} unknowns; give at most --n.")
-    try:
-        make_law(law, ratio)
-    except InvalidInput as reason:
-        raise wrong("--law", str(reason)) from reason
-    if network == "plain":
-        # Plain descent has no ratio, so whatever is given for it asks for the same run.
-        ratio, law = DEFAULT_RATIO, DEFAULT_LAW
+    task, profile = _task(problem, configuration, options, step, max_steps, tol)
+    with use_device(device):
+        totals, runs, trajectories, figure = run_single(task, profile, output, progress_observer(), force)
+    end = runs.iloc[0]
+    status = Status[end["status"].upper()]
+    if as_json:
+        names = ("status", "steps", "trials", "loss", "minimal_l1", "eps1", "eps1_cert", "eps2")
+        record = {name: end[name] for name in names} | {"m": problem.m, "n": problem.n, "r": trajectories["r"].iloc[-1]}
+        print_json({**record, "run_steps": totals.run_steps, "output": output, "figure": figure})
+    else:
+        click.echo(describe(options, problem))
+        _show_trajectory(end, trajectories)
+        click.echo(f"run-steps computed: {totals.run_steps:,}; tables and {figure.name} are in {output}")
+    if status is Status.INFEASIBLE:
+        fail(f"{status.message}.", EXIT_INFEASIBLE)
+    short = status is Status.LINE_SEARCH_FAILED and not end["loss"] < tol
+    if short or status in (Status.UNSTABLE, Status.DIVERGED, Status.COLLAPSED):
+        fail(f"the run failed: {status.message}.", EXIT_FAILED)
+
+
+def _task(
+    problem: LinearProblem, configuration: Configuration, options: dict[str, Any], step: str, max_steps: int, tol: float
+) -> tuple[Task, Profile]:
+    """Return the task of one run, and the profile with its sizes and limits."""
+    from polarbias.experiments.engine.spec import Instance, Profile, RunConfiguration, Task
+    from polarbias.problems.linear import LinearProblem
+
+    from_file = options["matrix"] is not None
+    truth: Any = "file" if from_file else options["truth"]
+    direction = options["direction"] if isinstance(configuration.direction, str) else "file"
+    ratio, law = configuration.ratio, configuration.law
+    if configuration.algorithm == "plain":
+        ratio, law = 0.1, "constant"  # plain descent has no ratio: every value names the same run
+    instance = None
+    if from_file or direction == "file" or configuration.signed != (truth == "signed"):
+        dense = problem if problem.is_dense else LinearProblem(problem.A.toarray(), problem.b)
+        instance = Instance(dense, configuration)
     task = Task(
         figure=0,
         trial=0,
-        algorithm=network,
+        algorithm=configuration.algorithm,
         truth=truth,
-        runs=(RunConfiguration(scale, ratio, 0),),
+        runs=(RunConfiguration(configuration.scale, ratio, 0),),
         step=step,
-        centred=center_rows,
-        depth=depth,
+        centred=options["center_rows"],
+        depth=configuration.depth,
         law=law,
-        direction=start,
+        direction=direction,
+        instance=instance,
     )
+    sizes = {"m": problem.m, "n": problem.n, "s": options["s"], "ratio": ratio, "scale": configuration.scale}
     profile = Profile(
-        "run", 1, 1, (scale,), (ratio,), max_steps, seed=seed, m=m, n=n, s=s, ratio=ratio, scale=scale, tol=tol
+        "run", 1, 1, (configuration.scale,), (ratio,), max_steps, seed=configuration.seed, tol=tol, **sizes
     )
-    with use_device(device):
-        totals, runs, trajectories, figure = run_single(task, profile, out, progress_observer(), force)
-    _show_trajectory(runs, trajectories)
-    click.echo(f"run-steps computed: {totals.run_steps:,}; tables and {figure.name} are in {out}")
-    status = Status[runs["status"].iloc[0].upper()]
-    short = status is Status.LINE_SEARCH_FAILED and not runs["loss"].iloc[0] < tol
-    if short or status in (Status.UNSTABLE, Status.DIVERGED, Status.COLLAPSED):
-        click.echo(f"polarbias: the run failed: {status.message}.", err=True)
-        click.get_current_context().exit(EXIT_FAILED)
+    return task, profile
 
 
-def _show_trajectory(runs: Any, trajectories: Any) -> None:
-    from rich.table import Table
-
-    table = Table("step", "loss", "r", "||X||_1")
-    rows = len(trajectories)
-    for index in sorted({round(position * (rows - 1) / 11) for position in range(12)}):
-        record = trajectories.iloc[index]
-        table.add_row(f"{record.step:,}", f"{record.loss:.3e}", f"{record.r:.6g}", f"{record.l1:.6g}")
-    page().print(table)
-    end = runs.iloc[0]
+def _show_trajectory(end: Any, trajectories: Any) -> None:
+    last = len(trajectories) - 1
+    records = trajectories.iloc[sorted({round(position * last / (ROWS - 1)) for position in range(ROWS)})]
+    show_table(
+        ("step", "loss", "r", "||X||_1"),
+        [(f"{one.step:,}", f"{one.loss:.3e}", f"{one.r:.6g}", f"{one.l1:.6g}") for one in records.itertuples()],
+    )
+    error = "" if end.eps2 != end.eps2 else f", ||X - x*||_1 = {end.eps2:.3g}"
     click.echo(
         f"{end.status.replace('_', ' ')} after {end.steps:,} steps ({end.trials:,} trials): loss {end.loss:.3g}, "
-        f"||X||_1 - min = {end.eps1:.3g} (certified part {end.eps1_cert:.3g}), ||X - x*||_1 = {end.eps2:.3g}"
+        f"||X||_1 - min = {end.eps1:.3g} (certified part {end.eps1_cert:.3g}){error}"
     )

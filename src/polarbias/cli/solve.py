@@ -9,31 +9,45 @@ from typing import Any
 
 import click
 
-from polarbias.cli.display import show
-from polarbias.cli.group import after_interruption
-from polarbias.cli.output import check_output, store
+from polarbias.cli.display import show_values
+from polarbias.cli.group import (
+    EXIT_FAILED,
+    EXIT_INFEASIBLE,
+    EXIT_INTERRUPTED,
+    EXIT_LIMIT,
+    after_interruption,
+    fail,
+)
+from polarbias.cli.output import JSON, check_output, output_file, print_json, store
 from polarbias.cli.parameters import Number
 
-EXITS = {"optimal": 0, "infeasible": 3, "time_limit": 4, "step_limit": 4, "interrupted": 5, "inaccurate": 6}
+EXITS = {
+    "optimal": 0,
+    "infeasible": EXIT_INFEASIBLE,
+    "time_limit": EXIT_LIMIT,
+    "step_limit": EXIT_LIMIT,
+    "interrupted": EXIT_INTERRUPTED,
+    "inaccurate": EXIT_FAILED,
+}
 
 
 @click.command(epilog="Example: polarbias solve A.npz b.npy --nonnegative -o x.npy")
 @click.argument("matrix")
 @click.argument("rhs")
-@click.option("--nonnegative", is_flag=True, help="Ask for x >= 0.")
-@click.option("--sigma", type=Number(zero=True), default=0.0, show_default=True, help="Largest ||A x - b||.")
+@click.option("--nonnegative", is_flag=True, help="Require x >= 0.")
+@click.option("--sigma", type=Number(low=0), default=0.0, show_default=True, help="Largest ||A x - b||.")
 @click.option("--weights", metavar="FILE", help="Weights w of |x|, from 0 to infinity.  [default: 1]")
 @click.option(
-    "--tol", type=Number(), default=1e-9, show_default=True, help="Gap, residual and dual infeasibility allowed."
+    "--tol",
+    type=Number(),
+    default=1e-9,
+    show_default=True,
+    help="Largest relative gap, residual and dual infeasibility.",
 )
-@click.option("--max-time", type=Number(), help="Seconds after which the best pair so far is given out.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Store x (.npy), x as text (.csv), or x, dual and certificate (.npz).",
-)
-def solve(
+@click.option("--max-time", type=Number(), help="Time limit in seconds.")
+@output_file("Store x (.npy), x as text (.csv), or x, dual and certificate (.npz).")
+@JSON
+def solve(  # noqa: PLR0913 -- one parameter per option
     *,
     matrix: str,
     rhs: str,
@@ -43,13 +57,13 @@ def solve(
     tol: float,
     max_time: float | None,
     output: Path | None,
+    as_json: bool,
 ) -> None:
-    """Find x of minimal l1 norm with A x = b, or ||A x - b|| <= sigma, and a dual vector that proves it.
+    """Compute x of minimal l1 norm with A x = b, or ||A x - b|| <= sigma, and a dual vector that certifies it.
 
     MATRIX and RHS are files (.npy, .npz, .mat, .csv, .mtx; FILE:NAME chooses an array in a file). The certificate is
-    recomputed from the data and printed. Exit codes: 0 optimal; 1 an error; 2 wrong options; 3 there is no such x, and
-    the stored array farkas proves it; 4 time limit; 5 interrupted; 6 tolerance not reached. With 4 to 6 the best pair
-    is stored.
+    recomputed from the data. Exit codes: 0 optimal; 1 tol not reached; 2 wrong input; 3 infeasible, certified by the
+    stored array farkas; 4 time limit; 130 interrupted. With 1, 4 and 130 the best pair found is printed and stored.
     """
     after_interruption("; nothing is stored")
     check_output(output)
@@ -65,30 +79,52 @@ def solve(
     seconds = perf_counter() - started
     if sys.stderr.isatty():
         click.echo(err=True)
-    m, n = A.shape
-    show(
-        [
-            ("problem", f"{m} x {n}" + (f", sigma {sigma:g}" if sigma else "") + (", x >= 0" if nonnegative else "")),
-            ("status", f"{found.status.name.lower().replace('_', ' ')}: {found.message}"),
-            ("l1 norm" if w is None else "weighted l1 norm", f"{found.value:.12g}"),
-            ("entries that are not 0", f"{found.support.size} of {n}"),
-            ("gap", f"{found.gap:.2e}"),
-            ("residual" + (" above sigma" if sigma else ""), f"{found.residual:.2e}"),
-            ("dual infeasibility", f"{found.dual_infeasibility:.2e}"),
-            ("factorizations", str(found.steps)),
-            ("time", f"{seconds:.3f} s"),
-        ]
-    )
+    status, (m, n) = found.status.name.lower(), A.shape
     if output is not None:
         names = ["x", "dual", "value", "gap", "residual", "dual_infeasibility", "status", "steps"]
         names += ["farkas"] * (found.farkas is not None)
         store(output, {name: getattr(found, name) for name in names}, ["x"])
-        click.echo(f"stored in {output}")
-    click.get_current_context().exit(EXITS[found.status.name.lower()])
+    if as_json:
+        print_json(
+            {
+                "status": status,
+                "message": found.message,
+                "m": m,
+                "n": n,
+                "sigma": sigma,
+                "nonnegative": nonnegative,
+                "value": found.value,
+                "nonzeros": found.support.size,
+                "gap": found.gap,
+                "residual": found.residual,
+                "dual_infeasibility": found.dual_infeasibility,
+                "steps": found.steps,
+                "seconds": seconds,
+                "output": output,
+            }
+        )
+    else:
+        text = f"{m} x {n}" + (f", sigma {sigma:g}" if sigma else "") + (", x >= 0" if nonnegative else "")
+        show_values(
+            [
+                ("problem", text),
+                ("status", f"{status.replace('_', ' ')}: {found.message}"),
+                ("l1 norm" if w is None else "weighted l1 norm", f"{found.value:.12g}"),
+                ("nonzero entries", f"{found.support.size} of {n}"),
+                ("gap", f"{found.gap:.2e}"),
+                ("residual" + (" above sigma" if sigma else ""), f"{found.residual:.2e}"),
+                ("dual infeasibility", f"{found.dual_infeasibility:.2e}"),
+                ("factorizations", str(found.steps)),
+                ("time", f"{seconds:.3f} s"),
+                *([] if output is None else [("stored in", str(output))]),
+            ]
+        )
+    if EXITS[status]:
+        fail(f"{found.message}.", EXITS[status])
 
 
 def _progress() -> Any:
-    """Return a callback that rewrites one line of a terminal, or None where there is no terminal."""
+    """Return a callback that rewrites one line of a terminal, or None without a terminal."""
     if not sys.stderr.isatty():
         return None
 

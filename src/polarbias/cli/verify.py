@@ -1,4 +1,4 @@
-"""``polarbias verify``: the paper's statements, held against one solution."""
+"""``polarbias verify``: the paper's statements, checked on one solution."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
-from polarbias.cli.configuration import Configuration, configuration_options, read_configuration
-from polarbias.cli.group import EXIT_FAILED, after_interruption
-from polarbias.cli.parameters import MOST_STEPS, Integer, Number
+from polarbias.cli.configuration import configuration_options, describe, read_configuration
+from polarbias.cli.group import EXIT_FAILED, EXIT_INFEASIBLE, after_interruption, fail
+from polarbias.cli.output import JSON, print_json
+from polarbias.cli.parameters import MAX_STEPS, Number
 
 
 @click.command(epilog="Example: polarbias verify --m 20 --n 60 --ratio 0.5 --solution limit")
@@ -18,49 +19,59 @@ from polarbias.cli.parameters import MOST_STEPS, Integer, Number
     type=click.Choice(["limit", "flow", "descent"]),
     default="flow",
     show_default=True,
-    help="What is verified: the exact limit, the integrated flow, or gradient descent with Armijo steps.",
+    help="Solution to check: the exact limit, the integrated flow, or gradient descent with Armijo steps.",
 )
 @click.option("--tol", type=Number(), default=1e-12, show_default=True, help="Loss at which flow and descent stop.")
-@click.option(
-    "--max-steps", type=Integer(1, MOST_STEPS), default=100_000, show_default=True, help="Steps of descent at most."
-)
-def verify(*, solution: str, tol: float, max_steps: int, **options: Any) -> None:
-    """Hold every statement of the paper, and its corrected form, against one solution.
+@click.option("--max-steps", type=MAX_STEPS, default=100_000, show_default=True, help="Largest number of steps.")
+@JSON
+def verify(*, solution: str, tol: float, max_steps: int, as_json: bool, **options: Any) -> None:
+    """Check every statement of the paper, and its corrected form, on one solution.
 
-    Printed are, row by row, the statement, its hypotheses, what it predicts, what was observed, and the verdict:
-    holds, violated, hypothesis not met, or undecided. The exit code is 1 if a row is violated or no signal solves
-    A X = b, 2 for wrong input.
+    Each row holds a statement, its hypotheses, the prediction, the observation, and the verdict: holds, violated,
+    hypothesis not met, or undecided. Exit codes: 1 a statement is violated; 2 wrong input; 3 no signal solves A X = b.
     """
-    after_interruption("; the solution was not verified")
-    configuration = _dense(read_configuration(options))
-    from polarbias.theory.verify import verify as verification
-
-    problem, network, theta0 = configuration.problem, configuration.network, configuration.theta0
-    found = _solved(configuration, solution, tol, max_steps)
-    table = verification(problem, network, theta0, found)
-    click.echo(f"{configuration.description}; {solution}: {found.message}, loss {float(found.loss):.3g}\n")
-    click.echo(str(table))
-    click.echo("\n" + ", ".join(f"{count} {name}" for name, count in table.counts.items()))
-    if table.violated:
-        names = "; ".join(row.statement for row in table.violated)
-        click.echo(f"polarbias: violated: {names}.", err=True)
-        click.get_current_context().exit(EXIT_FAILED)
-
-
-def _dense(configuration: Configuration) -> Configuration:
-    """Return the configuration with a dense matrix, which the statements are judged with."""
-    from dataclasses import replace
-
+    after_interruption("; nothing is verified")
+    problem, configuration = read_configuration(options)
+    description = describe(options, problem)
     from polarbias.problems.linear import LinearProblem
+    from polarbias.solution import Status
+    from polarbias.theory.verify import verify as check_statements
 
-    problem = configuration.problem
-    if problem.is_dense:
-        return configuration
-    return replace(configuration, problem=LinearProblem(problem.A.toarray(), problem.b))
+    if not problem.is_dense:  # the statements take dense matrices
+        problem = LinearProblem(problem.A.toarray(), problem.b)
+    network, theta0 = configuration.network(), configuration.theta0(problem.n)
+    found = _solve(solution, (problem, network, theta0), tol, max_steps)
+    if found.status == Status.INFEASIBLE:
+        fail(f"{found.message}.", EXIT_INFEASIBLE)
+    table = check_statements(problem, network, theta0, found)
+    if as_json:
+        print_json(
+            {
+                "solution": solution,
+                "message": found.message,
+                "loss": float(found.loss),
+                "counts": table.counts,
+                "statements": [
+                    {
+                        "statement": row.statement,
+                        "hypotheses": [{"name": one.name, "held": bool(one.held)} for one in row.hypotheses],
+                        "predicted": row.predicted,
+                        "observed": row.observed,
+                        "verdict": row.verdict.value,
+                    }
+                    for row in table
+                ],
+            }
+        )
+    else:
+        click.echo(f"{description}; {solution}: {found.message}, loss {float(found.loss):.3g}\n")
+        click.echo(str(table))
+        click.echo("\n" + ", ".join(f"{count} {name}" for name, count in table.counts.items()))
+    if table.violated:
+        fail(f"violated: {'; '.join(row.statement for row in table.violated)}.", EXIT_FAILED)
 
 
-def _solved(configuration: Configuration, solution: str, tol: float, max_steps: int) -> Any:
-    start = configuration.problem, configuration.network, configuration.theta0
+def _solve(solution: str, start: tuple[Any, Any, Any], tol: float, max_steps: int) -> Any:
     if solution == "limit":
         from polarbias.limit.flow_limit import flow_limit
 

@@ -41,6 +41,31 @@ def _matrix_shape(A: Any) -> None:
         )
 
 
+def check_indices(A: Any) -> None:
+    """Raise `InvalidProblem` for a sparse matrix with indices out of range, which crash SciPy's compiled loops."""
+    valid = True
+    if A.format == "coo":
+        valid = all(
+            len(entries) == A.nnz and (A.nnz == 0 or (entries.min() >= 0 and entries.max() < length))
+            for entries, length in zip(A.coords, A.shape, strict=True)
+        )
+    elif A.format in ("csr", "csc", "bsr"):
+        rows, columns = A.blocksize if A.format == "bsr" else (1, 1)
+        major, minor = A.shape[0] // rows, A.shape[1] // columns
+        if A.format == "csc":
+            major, minor = minor, major
+        ends, indices = A.indptr, A.indices
+        valid = (
+            len(ends) == major + 1
+            and ends[0] == 0
+            and bool((np.diff(ends) >= 0).all())
+            and ends[-1] <= min(len(indices), len(A.data))
+            and (ends[-1] == 0 or (indices[: ends[-1]].min() >= 0 and indices[: ends[-1]].max() < minor))
+        )
+    if not valid:
+        raise InvalidProblem(f"the sparse matrix A of shape {A.shape} has indices that are out of range.")
+
+
 def _frozen_csr(A: Any) -> Any:
     """Return a float64 copy of a sparse matrix in compressed rows, with read-only arrays."""
     from scipy.sparse import csr_array
@@ -48,6 +73,7 @@ def _frozen_csr(A: Any) -> Any:
     _matrix_shape(A)
     if A.dtype.kind not in "fiub":
         raise InvalidProblem(f"A must hold real numbers, got dtype {A.dtype}; take the real part or convert it first.")
+    check_indices(A)
     A = csr_array(A, dtype=np.float64, copy=True)
     A.sum_duplicates()  # now: SciPy would do it later, in place
     if not np.isfinite(A.data).all():

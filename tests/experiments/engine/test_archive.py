@@ -100,7 +100,7 @@ def test_folders_that_cannot_be_packed(folder, tmp_path):
 def test_commands(folder, tmp_path):
     done = call("pack", folder, tmp_path / "archive", "--records", "30")
     assert "spec.json, runs.parquet, trajectories.parquet, limits.parquet are in" in done.output
-    done = call("plot", tmp_path / "archive", "--out", tmp_path / "drawn")
+    done = call("plot", tmp_path / "archive", "--output", tmp_path / "drawn")
     assert f"are in {tmp_path / 'drawn'}" in done.output.replace("\n", "")
     assert (tmp_path / "drawn" / "statements.md").exists()
 

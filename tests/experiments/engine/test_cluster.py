@@ -251,7 +251,17 @@ def wait_for_a_task(run, folder):
 def test_ctrl_c_leaves_what_is_finished_and_no_process(tmp_path, reference):
     (tmp_path / "driver.py").write_text(DRIVER)
     out = tmp_path / "out"
-    command = [sys.executable, tmp_path / "driver.py", "reproduce", "--figure", "4", "--dask", "local:1", "--out", out]
+    command = [
+        sys.executable,
+        tmp_path / "driver.py",
+        "reproduce",
+        "--figure",
+        "4",
+        "--dask",
+        "local:1",
+        "--output",
+        out,
+    ]
     with subprocess.Popen(
         list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as run:
@@ -259,8 +269,8 @@ def test_ctrl_c_leaves_what_is_finished_and_no_process(tmp_path, reference):
         children = psutil.Process(run.pid).children(recursive=True)
         os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to the workers, too
         _, errors = run.communicate(timeout=60)
-    assert run.returncode == 1, errors
-    assert errors.endswith("polarbias: interrupted; the same command goes on where this one stopped.\n")
+    assert run.returncode == 130, errors
+    assert errors.endswith("polarbias: interrupted; finished tasks are kept, the same command resumes.\n")
     assert "Traceback" not in errors
     assert children
     assert psutil.wait_procs(children, timeout=10)[1] == []
@@ -287,7 +297,7 @@ def test_without_dask_the_way_to_install_it_is_shown(tmp_path, monkeypatch):
 
     monkeypatch.delitem(sys.modules, "polarbias.experiments.engine.cluster")
     monkeypatch.setattr(builtins, "__import__", missing)
-    message = call("reproduce", "--dask", "local:2", "--out", tmp_path / "out", code=1).stderr
+    message = call("reproduce", "--dask", "local:2", "--output", tmp_path / "out", code=1).stderr
     assert message == "polarbias: DaskBackend needs Dask: pip install 'polarbias[dask]'\n"
     assert not (tmp_path / "out").exists()
 
@@ -297,7 +307,7 @@ def test_without_dask_the_way_to_install_it_is_shown(tmp_path, monkeypatch):
 def test_wrong_clusters_are_refused(command, value, tmp_path):
     (tmp_path / "grid.toml").touch()
     arguments = [tmp_path / "grid.toml"] if command == "sweep" else []
-    message = call(command, *arguments, "--dask", value, "--out", tmp_path / "out", code=2).stderr
+    message = call(command, *arguments, "--dask", value, "--output", tmp_path / "out", code=2).stderr
     assert (
         f"'{value}' is not allowed; give local, local:N for N processes, or a scheduler as tcp://HOST:PORT" in message
     )

@@ -52,7 +52,7 @@ def test_commands_refuse_a_locked_folder_and_name_its_process(tmp_path, holder, 
     process, connection = holder(out)
     (tmp_path / "grid.toml").write_text("m = 6\nn = 12\nmax_steps = 5\n")
     for command in (["reproduce", "--figure", 4], RUN, ["sweep", tmp_path / "grid.toml"]):
-        message = call(*command, "--out", out, *["--force"] * force, code=1).stderr
+        message = call(*command, "--output", out, *["--force"] * force, code=1).stderr
         assert re.fullmatch(
             rf"polarbias: {out} is in use by process {process.pid} on {re.escape(platform.node())} since"
             r" \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S*; wait until it ends, or use another folder\.\n",
@@ -62,7 +62,7 @@ def test_commands_refuse_a_locked_folder_and_name_its_process(tmp_path, holder, 
     connection.send("release")
     process.join()
     assert os.listdir(out) == []
-    assert "tables and trajectory.png are in" in call(*RUN, "--out", out).stdout
+    assert "tables and trajectory.png are in" in call(*RUN, "--output", out).stdout
     assert not (out / ".lock").exists()
 
 
@@ -80,7 +80,7 @@ def test_the_file_of_a_killed_process_is_not_locked(tmp_path, holder):
 
 
 def test_drawing_needs_no_lock(tmp_path, holder):
-    call(*RUN, "--out", tmp_path)
+    call(*RUN, "--output", tmp_path)
     holder(tmp_path)
     assert "trajectory.png" in call("plot", tmp_path).stdout
 

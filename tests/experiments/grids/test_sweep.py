@@ -52,7 +52,7 @@ def written(folder, content=None, **changes):
         ({"ratio": [0.1, -1]}, ["ratio = -1", "a finite number above 0"]),
         ({"ratio": 10**400}, ["ratio = 1000", "a finite number above 0"]),
         ({"scale": [1, 1.0]}, ["each value once", "1.0"]),
-        ({"start": "zero"}, ["start = 'zero'", "gaussian or uniform"]),
+        ({"direction": "zero"}, ["direction = 'zero'", "gaussian or uniform"]),
         ({"step": "fast"}, ["step = 'fast'", "armijo, stable, mirror, limit or a finite number above 0"]),
         ({"step": [0.0]}, ["step = 0.0"]),
         ({"center_rows": 1}, ["center_rows = 1", "true or false"]),
@@ -66,7 +66,7 @@ def written(folder, content=None, **changes):
     ],
 )
 def test_what_is_wrong_is_named_and_nothing_is_written(changes, parts, tmp_path):
-    message = call("sweep", written(tmp_path, **changes), "--out", tmp_path / "out", code=1).stderr
+    message = call("sweep", written(tmp_path, **changes), "--output", tmp_path / "out", code=2).stderr
     assert message.startswith("polarbias: ")
     assert message.count("\n") == 1
     assert all(part in message for part in parts), message
@@ -76,9 +76,9 @@ def test_what_is_wrong_is_named_and_nothing_is_written(changes, parts, tmp_path)
 @pytest.mark.parametrize(("content", "part"), [("m = ", "is not TOML"), ("m = 1\nm = 2", "is not TOML")])
 def test_what_is_no_toml_is_refused(content, part, tmp_path):
     path = written(tmp_path, content)
-    assert part in call("sweep", path, "--out", tmp_path / "out", code=1).stderr
+    assert part in call("sweep", path, "--output", tmp_path / "out", code=2).stderr
     path.write_bytes(b"\xff\xfe")
-    assert "is not TOML" in call("sweep", path, "--out", tmp_path / "out", code=1).stderr
+    assert "is not TOML" in call("sweep", path, "--output", tmp_path / "out", code=2).stderr
 
 
 def test_tasks_are_the_product_without_what_cannot_be(tmp_path):
@@ -86,7 +86,7 @@ def test_tasks_are_the_product_without_what_cannot_be(tmp_path):
         written(
             tmp_path, truth=["gaussian", "signed"], n=[20, 30], s=[2, 3], depth=[1, 2], law=["constant", "power:2.0"],
             algorithm=["plain", "wn", "wn-separate", "wn-renormalized"], step=["armijo", 0.01, "mirror", "limit"],
-            start=["gaussian", "uniform"], center_rows=[False, True], trials=2,
+            direction=["gaussian", "uniform"], center_rows=[False, True], trials=2,
         )
     )  # fmt: skip
     tasks, left_out = grid.tasks()
@@ -108,12 +108,12 @@ def test_tasks_are_the_product_without_what_cannot_be(tmp_path):
 def test_a_sweep_is_stored_summed_up_and_found_again(tmp_path):
     options = {"truth": ["sparse", "gaussian"], "algorithm": ["plain", "wn"], "step": ["armijo", "limit"]}
     path, out = written(tmp_path, **options), tmp_path / "out"
-    first = call("sweep", path, "--out", out)
+    first = call("sweep", path, "--output", out)
     assert first.stderr.splitlines()[0].startswith("[1/8] trial 0, plain, sparse-8x20x2-depth2-gaussian: 2 ")
     assert "tasks computed: 8, found: 0;" in first.stdout
     assert re.search(r"truth +s +algorithm +step +runs +status +median eps1 +median eps2", first.stdout)
     assert re.search(r"^ *sparse +2 +wn +limit +4 +4 converged", first.stdout, re.MULTILINE)
-    again = call("sweep", path, "--out", out)
+    again = call("sweep", path, "--output", out)
     assert "tasks computed: 0, found: 8; run-steps computed: 0" in again.stdout
 
     # The numbers are those of the library.
@@ -132,13 +132,13 @@ def test_a_sweep_is_stored_summed_up_and_found_again(tmp_path):
     assert {"m", "n", "s"} < set(pd.read_parquet(out / "limits").columns)
 
     # Other sizes and trials add tasks; other scales are another sweep.
-    more = call("sweep", written(tmp_path, **options, n=[20, 25], trials=2), "--out", out)
+    more = call("sweep", written(tmp_path, **options, n=[20, 25], trials=2), "--output", out)
     assert "tasks computed: 24, found: 8;" in more.stdout
     assert set(pd.read_parquet(out / "runs")["n"]) == {20, 25}
     assert read_spec(out)["plan"]["n"] == [20, 25]
-    refusal = call("sweep", written(tmp_path, **{**options, "scale": 2.0}), "--out", out, code=1).stderr
+    refusal = call("sweep", written(tmp_path, **{**options, "scale": 2.0}), "--output", out, code=2).stderr
     assert "(scale: stored [0.1, 1.0], requested [2.0])" in refusal
-    assert "which has no figures" in call("plot", out, code=1).stderr
+    assert "which has no figures" in call("plot", out, code=2).stderr
 
 
 def test_an_interrupted_sweep_goes_on(tmp_path, monkeypatch):
@@ -153,17 +153,19 @@ def test_an_interrupted_sweep_goes_on(tmp_path, monkeypatch):
     path, out = written(tmp_path, step="limit"), tmp_path / "out"
     monkeypatch.setattr(compute, "compute_runs", interrupted)
     path = written(tmp_path, truth=["sparse", "signed"])
-    message = call("sweep", path, "--out", out, code=1).stderr
-    assert message.endswith("polarbias: interrupted; the same command goes on where this one stopped.\n")
+    message = call("sweep", path, "--output", out, code=130).stderr
+    assert message.endswith(
+        "polarbias: interrupted; finished tasks and checkpoints are kept, the same command resumes.\n"
+    )
     monkeypatch.undo()
-    assert "tasks computed: 1, found: 1;" in call("sweep", path, "--out", out).stdout
+    assert "tasks computed: 1, found: 1;" in call("sweep", path, "--output", out).stdout
 
 
 def test_a_dry_run_bounds_the_cost_and_writes_nothing(tmp_path):
     path = written(
         tmp_path, truth=["sparse", "signed"], algorithm=["wn", "wn-separate"], step=["armijo", "limit", "mirror"]
     )
-    shown = call("sweep", path, "--out", tmp_path / "out", "--dry-run").stdout
+    shown = call("sweep", path, "--output", tmp_path / "out", "--dry-run").stdout
     assert "tasks: 7, 2 of them exact limits; runs: 28\n" in shown
     assert "left out: 3 combinations, because wn-separate needs a signed truth\n" in shown
     assert f"run-steps: at most {5 * 4 * 100:,}\n" in shown

@@ -91,13 +91,13 @@ def test_archives_and_other_places(folder, tmp_path):
     page = assert_stands_alone(tmp_path / "archive" / "report.html")
     assert "not stored in an archive" in page.text
     target = tmp_path / "a new folder" / "page.html"
-    assert str(target) in call("report", folder, "--out", target).output
+    assert str(target) in call("report", folder, "--output", target).output
     assert_stands_alone(target)
 
 
 def test_folders_without_a_reproduction(tmp_path):
     with pytest.raises(StoreMismatch):
         report(tmp_path)
-    call("run", "--m", 5, "--n", 9, "--max-steps", 3, "--out", tmp_path / "one")
-    done = call("report", tmp_path / "one", code=1)
+    call("run", "--m", 5, "--n", 9, "--max-steps", 3, "--output", tmp_path / "one")
+    done = call("report", tmp_path / "one", code=2)
     assert "reports are of reproductions" in done.output

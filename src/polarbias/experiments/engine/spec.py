@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from polarbias.networks.configuration import Configuration, start_direction
 from polarbias.problems.ensembles import Truth
+from polarbias.problems.linear import LinearProblem
 from polarbias.runtime.options import whole_number
 
 LIMIT = "limit"
@@ -100,6 +102,22 @@ class RunConfiguration:
     c: float = 0.5
 
 
+@dataclass(frozen=True, eq=False)
+class Instance:
+    """A user's own problem, dense, or own start of a task with one run, in place of random ones."""
+
+    problem: LinearProblem
+    configuration: Configuration
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the numbers beside the task's other fields: a digest of the arrays, and the signs."""
+        direction = self.configuration.direction
+        state = hashlib.sha256(str(self.problem.A.shape).encode())
+        for array in (self.problem.A, self.problem.b, *([] if isinstance(direction, str) else [direction])):
+            state.update(np.ascontiguousarray(array, dtype=np.float64).tobytes())
+        return {"sha256": state.hexdigest(), "signed": self.configuration.signed}
+
+
 @dataclass(frozen=True)
 class Task:
     """Batch of runs on one problem: the unit that is computed, stored and resumed.
@@ -113,7 +131,7 @@ class Task:
     algorithm
         One of `polarbias.networks.configuration.ALGORITHMS`.
     truth
-        ``gaussian``, ``sparse`` or ``signed``.
+        ``gaussian``, ``sparse`` or ``signed``; ``file`` for a problem of a user's own.
     runs
         Starts and ratios; ``RunConfiguration.start`` numbers the direction u0.
     step
@@ -126,17 +144,19 @@ class Task:
     law
         ``constant``, ``harmonic`` or ``power:K`` for c r^K; a run's ratio is eta or c.
     direction
-        ``gaussian`` or ``uniform``.
+        ``gaussian`` or ``uniform``; ``file`` for a start of a user's own.
     part
         Distinguishes tasks that differ only in their runs.
     size
         M, N and s, instead of the profile's.
+    instance
+        A user's own problem and start.
     """
 
     figure: int
     trial: int
     algorithm: str
-    truth: Truth
+    truth: Truth | Literal["file"]
     runs: tuple[RunConfiguration, ...]
     step: str = "armijo"
     centred: bool = False
@@ -145,10 +165,14 @@ class Task:
     direction: str = "gaussian"
     part: str = ""
     size: tuple[int, int, int] | None = None
+    instance: Instance | None = None
 
     def identity(self) -> dict[str, Any]:
         """Return the fields that determine the task's numbers, beside its profile."""
-        found = asdict(self)
+        found = asdict(replace(self, instance=None))
+        del found["instance"]
+        if self.instance is not None:
+            found["instance"] = self.instance.identity()
         if self.size is None:
             # Folders of releases before `size` lack the entry.
             del found["size"]
@@ -177,13 +201,26 @@ class Task:
         """True for exact limits, False for runs."""
         return self.step == LIMIT
 
+    @property
+    def signed(self) -> bool:
+        """True for signed signals."""
+        return self.truth == "signed" if self.instance is None else self.instance.configuration.signed
+
     def dimensions(self, profile: Profile) -> tuple[int, int, int]:
         """Return M, N and s of the problem."""
         return self.size or (profile.m, profile.n, profile.s)
 
     def configuration(self, profile: Profile) -> Configuration:
         """Return the networks and starts of the batch, one entry per run."""
-        signed = self.truth == "signed"
+        if self.instance is not None:
+            one = self.instance.configuration
+            direction = one.direction
+            if isinstance(direction, str):
+                direction = start_direction(direction, self.instance.problem.n * (1 + one.signed), one.seed)
+            return replace(
+                one, ratio=np.array([one.ratio]), scale=np.array([one.scale]), direction=np.array(direction)[None]
+            )
+        signed = self.signed
         length = self.dimensions(profile)[1] * (1 + signed)
         directions = {
             start: start_direction(self.direction, length, profile.seed, experiment=self.figure, trial=start)

@@ -58,7 +58,7 @@ KEYS = {
     "law": _Key(["constant"], "constant, harmonic or power:K with a number K", _law),
     "ratio": _Key([0.1], "a finite number above 0", positive_number),
     "scale": _Key([1.0], "a finite number above 0", positive_number),
-    "start": _Key(["gaussian"], "gaussian or uniform", partial(choice, allowed=DIRECTIONS)),
+    "direction": _Key(["gaussian"], "gaussian or uniform", partial(choice, allowed=DIRECTIONS)),
     "step": _Key(["armijo"], "armijo, stable, mirror, limit or a finite number above 0", _rule),
     "trials": _Key(1, "an integer of at least 1", whole_number, is_axis=False),
     "max_steps": _Key(100_000, f"an integer from 1 to {MAX_STEPS:.0e}", step_limit, is_axis=False),
@@ -102,7 +102,7 @@ class Grid:
         InvalidInput
             All combinations are impossible.
         """
-        axes = ("truth", "m", "n", "s", "center_rows", "depth", "algorithm", "law", "start", "step")
+        axes = ("truth", "m", "n", "s", "center_rows", "depth", "algorithm", "law", "direction", "step")
         found: dict[str, Task] = {}
         left_out: Counter[str] = Counter()
         for trial in range(self.values["trials"]):
@@ -125,7 +125,13 @@ class Grid:
         # Plain descent does not use the law, nor a dense truth the sparsity.
         law = "constant" if is_plain else chosen["law"]
         size = f"{m}x{n}" if truth == "gaussian" else f"{m}x{n}x{s}"
-        named = [truth, size, f"depth{chosen['depth']}", *([] if is_plain else [law.replace(":", "")]), chosen["start"]]
+        named = [
+            truth,
+            size,
+            f"depth{chosen['depth']}",
+            *([] if is_plain else [law.replace(":", "")]),
+            chosen["direction"],
+        ]
         return Task(
             figure=0,
             trial=trial,
@@ -136,7 +142,7 @@ class Grid:
             centred=chosen["center_rows"],
             depth=chosen["depth"],
             law=law,
-            direction=chosen["start"],
+            direction=chosen["direction"],
             part="-".join(named),
             size=(m, n, s),
         )

@@ -49,9 +49,9 @@ def redraw_single(specification: dict[str, Any], folder: Path, target: Path) -> 
         The folder holds no finished run, or a damaged specification.
     """
     try:
-        entries = dict(specification["task"])
+        entries = {name: value for name, value in specification["task"].items() if name != "instance"}
         task = Task(**{**entries, "runs": tuple(RunConfiguration(**run) for run in entries["runs"])})
-    except (KeyError, TypeError, ValueError) as broken:
+    except (AttributeError, KeyError, TypeError, ValueError) as broken:
         raise StoreMismatch(f"{folder / 'spec.json'} does not describe a run; delete the folder.") from broken
     runs, trajectories = Store(folder, specification).read([task.key])
     if runs.empty:

@@ -189,7 +189,9 @@ def _finished_of(
     tasks = {figure.number: _finished(figure, profile, store) for figure in figures}
     whole = [figure for figure in figures if tasks[figure.number]]
     if not whole:
-        raise StoreMismatch(f"{folder} holds no finished figure yet; `polarbias reproduce --out {folder}` continues.")
+        raise StoreMismatch(
+            f"{folder} holds no finished figure yet; `polarbias reproduce --output {folder}` continues."
+        )
     keys = [task.key for figure in whole for task in tasks[figure.number]]
     return whole, Results(profile, *store.read(keys), store.read_limits(keys))
 

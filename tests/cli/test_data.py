@@ -1,0 +1,182 @@
+"""Matrices and vectors from files: formats, names, and files that are refused."""
+
+import zipfile
+
+import numpy as np
+import pytest
+from scipy import io, sparse
+
+from polarbias.cli import data
+from polarbias.cli.data import load_matrix, load_vector
+from polarbias.errors import InvalidInput
+
+A = np.array([[1.0, 0.0, 2.5], [0.0, -1.0, 3.0]])
+B = np.array([1.0, 2.0])
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_npy():
+    np.save("A.npy", A)
+    np.save("b:b.npy", B)
+    return "A.npy", "b:b.npy"
+
+
+def write_csv():
+    np.savetxt("A.csv", A, delimiter=",", fmt="%.17g")
+    np.savetxt("b.csv", B[None], delimiter=",", fmt="%.17g")
+    return "A.csv", "b.csv"
+
+
+def write_npz():
+    np.savez("both.npz", A=A, b=B, other=np.ones(3))
+    return "both.npz", "both.npz"
+
+
+def write_named_npz():
+    np.savez("both.npz", first=A, second=B[:, None])
+    return "both.npz:first", "both.npz:second"
+
+
+def write_mat():
+    io.savemat("both.mat", {"A": A, "b": B})
+    return "both.mat", "both.mat:b"
+
+
+def write_sparse_mat():
+    io.savemat("both.mat", {"P": sparse.csc_array(A), "q": B})
+    return "both.mat:P", "both.mat:q"
+
+
+def write_mtx():
+    io.mmwrite("A.mtx", A)
+    io.mmwrite("b.mtx", B[:, None])
+    return "A.mtx", "b.mtx"
+
+
+def write_sparse():
+    io.mmwrite("A.mtx", sparse.coo_array(A))
+    sparse.save_npz("b.npz", sparse.csr_array(B[:, None]))
+    return "A.mtx", "b.npz"
+
+
+FORMATS = (write_npy, write_csv, write_npz, write_named_npz, write_mat, write_sparse_mat, write_mtx, write_sparse)
+
+
+@pytest.mark.parametrize("write", FORMATS)
+def test_formats(write):
+    matrix, rhs = write()
+    found = load_matrix(matrix)
+    assert sparse.issparse(found) == ("sparse" in write.__name__)
+    np.testing.assert_array_equal(found.toarray() if sparse.issparse(found) else found, A)
+    np.testing.assert_array_equal(load_vector(rhs, "b"), B)
+
+
+def compressed(**changes):
+    """Store a CSR matrix with changed arrays."""
+    good = sparse.csr_array(A)
+    arrays = {"data": good.data, "indices": good.indices, "indptr": good.indptr, "shape": good.shape} | changes
+    np.savez("csr.npz", format=b"csr", **arrays)
+
+
+FILES = {
+    "text.txt": "1",
+    "head.csv": "1,x\n2,3\n",
+    "ragged.csv": "1,2\n3,4\n5\n",
+    "empty.csv": "\n",
+    "nan.csv": "1\nnan\n2\n",
+    "broken.mat": "MATLAB 5.0 no",
+    "broken.mtx": "1 2 3",
+    "huge.mtx": "%%MatrixMarket matrix coordinate real general\n1000000000 1000000000 1\n1 1 1.0\n",
+    "vast.mtx": "%%MatrixMarket matrix array real general\n1000000000 1000000000\n1.0\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "part"),
+    [
+        ("none.npy", "no file 'none.npy'"),
+        ("x" * 5000, "no file 'xxx"),
+        ("text.txt", "text.txt has none of the known endings .npy, .npz, .mat, .csv, .mtx"),
+        ("b.npy", "shape 2, not a matrix"),
+        ("A.npy:A", "holds one array without a name"),
+        ("two.npz", "holds P, Q; choose one as two.npz:NAME"),
+        ("two.npz:R", "two.npz holds no 'R'; it holds P, Q"),
+        ("two.mat:R", "two.mat holds no 'R'; it holds P, Q"),
+        ("head.csv", "'x' in line 1, column 2 is not a number"),
+        ("ragged.csv", "line 3 has 1 entries, line 1 has 2"),
+        ("empty.csv", "empty.csv is empty"),
+        ("nan.csv", "nan.csv holds NaN or infinity"),
+        ("complex.npy", "complex128, not real numbers"),
+        ("words.npy", "not real numbers"),
+        ("objects.npy", "objects.npy cannot be read as .npy"),
+        ("broken.mat", "broken.mat cannot be read as .mat"),
+        ("broken.mtx", "broken.mtx cannot be read as .mtx"),
+        ("huge.mtx", "needs 1,024 GB of memory"),
+        ("vast.mtx", "needs 8,000,000,000 GB of memory"),
+        ("notes.npz:notes.txt", "notes.npz:notes.txt holds no array"),
+        ("two.npz:P", "needs 0 GB of memory; this machine has 0"),
+    ],
+)
+def test_files_that_are_refused(given, part, monkeypatch):
+    np.save("A.npy", A)
+    np.save("b.npy", B)
+    np.save("complex.npy", 1j * A)
+    np.save("words.npy", np.array([["a", "b"]]))
+    np.save("objects.npy", np.array([[None]]), allow_pickle=True)
+    np.savez("two.npz", P=A, Q=A)
+    io.savemat("two.mat", {"P": A, "Q": A})
+    with zipfile.ZipFile("notes.npz", "w") as archive:
+        archive.writestr("notes.txt", "no array")
+    for name, text in FILES.items():
+        with open(name, "w") as file:
+            file.write(text)
+    if "this machine has 0" in part:
+        monkeypatch.setattr(data.os, "sysconf", lambda name: 1)
+    with pytest.raises(InvalidInput) as refusal:
+        load_matrix(given)
+    assert part in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"indices": np.array([0, 10**6, 1, 2])},
+        {"indices": np.array([0, -1, 1, 2])},
+        {"indptr": np.array([0, 3, 2])},
+        {"indptr": np.array([0, 2, 10**6])},
+        {"shape": (2, 2)},
+        {"shape": (10**9, 3)},
+    ],
+)
+def test_indices_out_of_range_are_refused(changes):
+    compressed()
+    np.testing.assert_array_equal(load_matrix("csr.npz").toarray(), A)
+    compressed(**changes)
+    for load in (load_matrix, lambda given: load_vector(given, "b")):
+        with pytest.raises(InvalidInput, match=r"csr\.npz|out of range"):
+            load("csr.npz")
+
+
+def test_vectors_alone_may_be_infinite():
+    np.save("w.npy", [1.0, np.inf])
+    assert load_vector("w.npy", "w", infinite=True)[1] == np.inf
+    with pytest.raises(InvalidInput, match="NaN or infinity"):
+        load_vector("w.npy", "w")
+    np.save("A.npy", A)
+    with pytest.raises(InvalidInput, match="shape 2 x 3, not a vector"):
+        load_vector("A.npy", "b")
+
+
+def test_a_file_of_matlab_7_3_is_named(monkeypatch, folder):
+    def newer(path):
+        raise NotImplementedError("Please use HDF reader for matlab v7.3 files")
+
+    monkeypatch.setattr(io, "loadmat", newer)
+    (folder / "A.mat").write_text("")
+    with pytest.raises(InvalidInput, match="in MATLAB, save it with -v7"):
+        load_matrix("A.mat")

@@ -1,0 +1,169 @@
+"""Help, exit codes, one line per error, and light imports."""
+
+import builtins
+import re
+import shlex
+
+import pytest
+
+from commands import call, process
+from polarbias import __version__
+from polarbias.cli import group, main
+from polarbias.errors import ClusterError, InvalidInput, StoreMismatch
+
+pytestmark = pytest.mark.usefixtures("no_logging_set_up")
+
+COMMANDS = ["reproduce", "run", "sweep", "plot", "report", "pack", "limit", "solve", "verify", "explore", "cite"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_describes_every_option_and_has_an_example_that_parses(command, tmp_path, monkeypatch):
+    text = call(command, "--help").output
+    assert text == call(command, "-h").output
+    for option in main.commands[command].params:
+        assert all(flag in text for flag in option.opts if flag.startswith("-"))
+        assert option.param_type_name == "argument" or option.help
+    name, *arguments = shlex.split(re.search(r"Example: polarbias (.*)", " ".join(text.split()))[1])
+    assert name == command
+    monkeypatch.chdir(tmp_path)
+    for folder in ("quick", "paper"):
+        (tmp_path / "results" / folder).mkdir(parents=True)
+    (tmp_path / "docs" / "paper").mkdir(parents=True)
+    (tmp_path / "grid.toml").touch()
+    assert main.commands[command].make_context(command, arguments).params
+
+
+def test_the_group_names_its_commands_and_exit_codes():
+    assert main.commands.keys() == set(COMMANDS)
+    text = call("--help").output
+    assert all(re.search(rf"^  {name} +\w", text, re.MULTILINE) for name in COMMANDS)
+    assert "POLARBIAS_LOG" in text
+    assert "130 interrupted" in " ".join(text.split())
+    assert call("--version").output == f"polarbias, version {__version__}\n"
+    assert call(code=2).stdout.startswith("Usage:")
+
+
+@pytest.mark.parametrize("name", ["output", "json"])
+def test_one_word_has_one_meaning(name):
+    without = {"output": {"pack", "verify", "explore"}, "json": {"explore"}}[name]
+    having = {command for command in COMMANDS for option in main.commands[command].params if f"--{name}" in option.opts}
+    assert having == set(COMMANDS) - without
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["plot"], "Missing argument 'FOLDER'."),
+        (["plot", "nowhere"], "Invalid value for 'FOLDER': Directory 'nowhere' does not exist."),
+        (["run", "--depht", "2"], "No such option '--depht'. (Possible options: --depth, --direction)"),
+        (["reproduc"], "No such command 'reproduc'."),
+        (["--loud"], "No such option '--loud'."),
+    ],
+)
+def test_usage_errors_are_one_line(arguments, message):
+    stderr = call(*arguments, code=2).stderr
+    assert stderr.count("\n") == 1
+    assert stderr.startswith(f"polarbias: {message.partition('. (')[0]}")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (InvalidInput("m is\nwrong."), 2, "m is wrong."),
+        (StoreMismatch("another."), 2, "another."),
+        (ClusterError("lost."), 1, "lost."),
+        (KeyboardInterrupt(), 130, "interrupted; nothing is stored."),
+        (MemoryError(), 1, "the problem does not fit into the memory of this machine."),
+        (ModuleNotFoundError("No module", name="pandas.core"), 1, "cite needs pandas: pip install 'polarbias[paper]'"),
+        (OverflowError("too\nlarge"), 1, "unexpected error, OverflowError: too large (POLARBIAS_LOG=DEBUG shows the "),
+    ],
+)
+def test_exceptions_become_one_line_and_an_exit_code(error, code, message, monkeypatch):
+    def raising(*used, style):
+        raise error
+
+    monkeypatch.setattr("polarbias.bibliography.citation.citation", raising)
+    done = process_in_place(["cite"])
+    assert done.exit_code == code
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"polarbias: {message}")
+    assert done.stderr.count("\n") == 1
+
+
+def process_in_place(arguments):
+    from click.testing import CliRunner
+
+    return CliRunner().invoke(main, arguments)
+
+
+def test_a_full_disk_is_a_failure_and_a_bad_path_is_wrong_input():
+    for number, code in ((28, 1), (20, 2)):
+        error = InvalidInput("cannot write")
+        error.__cause__ = OSError(number, "")
+        assert group._exit_code(error) == code
+
+
+def test_wrong_log_level(monkeypatch):
+    monkeypatch.setenv("POLARBIAS_LOG", "loud")
+    assert "POLARBIAS_LOG must be one of CRITICAL, " in call("plot", ".", code=2).stderr
+
+
+def test_a_missing_extra_is_named(monkeypatch, tmp_path):
+    real = builtins.__import__
+
+    def missing(name, *args, **options):
+        if name.partition(".")[0] == "panel":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return real(name, *args, **options)
+
+    monkeypatch.setattr(builtins, "__import__", missing)
+    monkeypatch.delitem(__import__("sys").modules, "polarbias.explorer.server", raising=False)
+    message = call("explore", "--no-browser", "--port", 0, code=1).stderr
+    assert message == "polarbias: explore needs panel: pip install 'polarbias[explore]'\n"
+
+
+HEAVY = {"jax", "equinox", "pandas", "pyarrow", "matplotlib", "rich"}
+
+
+@pytest.mark.parametrize(
+    ("commands", "heavy"),
+    [
+        ([["--help"], ["--version"], *([name, "--help"] for name in COMMANDS), ["cite"]], HEAVY | {"numpy", "scipy"}),
+        ([["run", "--depth", "0"], ["limit", "--depth", "0"], ["solve"]], HEAVY | {"numpy", "scipy"}),
+        (
+            [
+                ["solve", "A.csv", "b.csv"],
+                ["limit", "--matrix", "A.csv", "--rhs", "b.csv", "--json"],
+                ["verify", "--matrix", "A.csv", "--rhs", "b.csv", "--solution", "limit"],
+                ["cite"],
+            ],
+            HEAVY,
+        ),
+    ],
+)
+def test_light_commands_import_nothing_heavy(commands, heavy, tmp_path):
+    (tmp_path / "A.csv").write_text("1,2\n")
+    (tmp_path / "b.csv").write_text("1\n")
+    code = f"""
+import contextlib, io, sys
+from polarbias.cli import main
+for arguments in {commands!r}:
+    with contextlib.redirect_stdout(io.StringIO()):
+        try:
+            main(arguments)
+        except SystemExit as end:
+            assert end.code in (0, 2), (arguments, end.code)
+    heavy = {heavy!r} & set(sys.modules)
+    assert not heavy, (arguments, heavy)
+"""
+    done = process("-W", "error", "-c", code, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_module_runs_and_fails_with_one_line(tmp_path):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "mine.txt").write_text("mine")
+    done = process("-W", "error", "-m", "polarbias", "run", "--m", 6, "--n", 12, "--output", tmp_path)
+    assert done.returncode == 2
+    assert re.fullmatch(r"polarbias: .* but no spec\.json; .*\n", done.stderr)
+    assert done.stdout == ""

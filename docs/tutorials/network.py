@@ -24,7 +24,7 @@ from scipy.optimize import brentq
 import polarbias as pb
 
 problem = pb.gaussian_problem(seed=0, m=40, n=100, truth="sparse", s=4)
-best = pb.minimal_l1(problem)
+best = pb.minimal_l1(problem, nonnegative=True)
 uniform = pb.uniform_direction(problem.n)
 print(problem, best)
 
@@ -61,7 +61,7 @@ direction = pb.folded_gaussian_direction(seed=1, n=problem.n)
 network = pb.HadamardPower(4)
 limit = pb.flow_limit(problem, network, network.init(scale=0.1, direction=direction))
 weights = direction ** (2.0 - 4)
-weighted = pb.minimal_l1(problem, weights=weights / weights.min())
+weighted = pb.minimal_l1(problem, nonnegative=True, weights=weights / weights.min())
 print(f"largest distance from the minimum of the weighted norm {np.abs(limit.x - weighted.x).max():.1e}")
 print(f"above the minimum of the plain norm {excess(limit.x):.1f}")
 assert np.abs(limit.x - weighted.x).max() < 1e-5

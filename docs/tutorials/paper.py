@@ -29,7 +29,7 @@ import polarbias as pb
 from polarbias.theory.invariants import drift
 
 problem = pb.gaussian_problem(seed=0, m=50, n=250, truth="sparse", s=5)
-best = pb.minimal_l1(problem)
+best = pb.minimal_l1(problem, nonnegative=True)
 
 missed = np.abs(best.x - problem.x_true).sum()
 print(problem)

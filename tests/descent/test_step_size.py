@@ -141,7 +141,7 @@ def test_stable_needs_a_solution_of_the_network_s_kind():
     """b is out of reach of nonnegative signals, but not of signed ones."""
     problem = pb.LinearProblem([[1.0, 1.0]], [-1.0])
     network = pb.HadamardPower(2)
-    with pytest.raises(pb.Infeasible):
+    with pytest.raises(pb.InvalidInput, match="with a solution"):
         pb.ConstantStep.stable(problem, network, network.init(1.0, np.ones(2)))
     signed = pb.HadamardDifference(2)
     assert pb.ConstantStep.stable(problem, signed, signed.init(1.0, np.ones(4))).dt > 0

@@ -91,7 +91,7 @@ def test_the_norm_stays_within_its_bound_around_the_minimal_l1_norm(seed, r0, et
     solution = limit(case)
     if not solution.converged:
         return
-    best = pb.minimal_l1(pb.LinearProblem(case.A, case.b))
+    best = pb.minimal_l1(pb.LinearProblem(case.A, case.b), nonnegative=True)
     z, least = best.x, float(best.value)
     on = z > 0
     divergence = (z[on] / least * np.log(z[on] / least / case.u0[on] ** 2)).sum()
@@ -182,7 +182,7 @@ def test_small_ratios_find_the_sparse_truth_and_large_radii_keep_their_norm():
     """Below sqrt(Q) the norm of the limit is the minimal one; far above it, ||X||_1 is about r0^2."""
     problem = pb.gaussian_problem(seed=4, m=40, n=120, truth="sparse", s=4)
     u = pb.folded_gaussian_direction(seed=5, n=120)
-    least = float(pb.minimal_l1(problem).value)
+    least = float(pb.minimal_l1(problem, nonnegative=True).value)
     network = pb.WeightNormalization(pb.HadamardPower(2), 0.01)
     for share in (0.1, 0.5, 0.9):
         solution = pb.flow_limit(problem, network, network.init(share * np.sqrt(least), u))

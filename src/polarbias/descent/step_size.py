@@ -129,9 +129,7 @@ class ConstantStep(StepSize):
         Raises
         ------
         InvalidInput
-            A network without a factor, c not positive, A = 0.
-        Infeasible
-            No signal of the network's kind solves A X = b.
+            A network without a factor, c not positive, A = 0, or no signal of the network's kind solves A X = b.
         """
         theta0, batch_shape = check_parameters(problem, network, theta0, np.dtype(np.float64))
         require_dense(problem, "ConstantStep.stable")
@@ -146,6 +144,8 @@ class ConstantStep(StepSize):
             raise InvalidInput("ConstantStep.stable needs A != 0.")
         depth = network.degree
         least = minimal_l1(problem, nonnegative=not network.signed)
+        if not np.all(least.feasible):
+            raise InvalidInput("ConstantStep.stable needs a problem with a solution of the network's kind.")
         target = over_runs(np.abs(least.x) ** (1 / depth), problem_ndim, extra)
         start = np.abs(network.factor(theta0))
         x_max = np.maximum(start.max(-1), 2 * target.max(-1))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 
-from polarbias.errors import Infeasible, InvalidInput
+from polarbias.errors import InvalidInput
 from polarbias.mirror.reduced_form import ReducedForm, reduced_forms
 from polarbias.problems.linear import LinearProblem
 from polarbias.problems.reference import Minimum, minimal_l1
@@ -104,11 +104,10 @@ def log_minimum(
     if minimum is None:
         largest = log_w.max()  # weights relative to it do not overflow for small starts
         nonnegative = problem.signed() if form.signed else problem
-        try:
-            value = minimal_l1(nonnegative, nonnegative=True, weights=np.exp(log_w - largest)).value
-        except Infeasible:
+        least = minimal_l1(nonnegative, nonnegative=True, weights=np.exp(log_w - largest))
+        if not least.feasible:
             return np.nan, Hypothesis(name, False)
-        return float(log(np.asarray(value))) + float(largest), Hypothesis(name, True)
+        return float(log(np.asarray(least.value))) + float(largest), Hypothesis(name, True)
     value = minimum.value if isinstance(minimum, Minimum) else minimum
     Q = real_array(value, "minimum")
     if Q.ndim or Q < 0:

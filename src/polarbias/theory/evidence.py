@@ -208,9 +208,10 @@ class Evidence:
 
     def _minimal_l1(self, problem: LinearProblem) -> Minimum | None:
         try:
-            return minimal_l1(self._nonnegative(problem), nonnegative=True)
+            least = minimal_l1(self._nonnegative(problem), nonnegative=True)
         except PolarbiasError:
             return None
+        return least if least.feasible else None
 
     def _nonnegative(self, problem: LinearProblem) -> LinearProblem:
         return problem.signed() if self.form.signed else problem

@@ -83,7 +83,7 @@ def radial_l1_bound(
     ]
 
     def value() -> float:
-        best = minimum or minimal_l1(problem.signed() if form.signed else problem)
+        best = minimum or minimal_l1(problem.signed() if form.signed else problem, nonnegative=True)
         Q = float(best.value)
         excess = Q - form.r0**2
         product = 4 * eta * Q * _divergence(halves(best.x, form) / Q, form)

@@ -3,11 +3,10 @@ r"""Independent oracles: minimal l1 and l2 solutions of :math:`A z = b`, each wi
 .. math:: Q = \min \Big\{ \sum_n w_n |z_n| : A z = b,\; z \ge 0 \Big\}
             = \max \{ b^\top y : A^\top y \le w \}.
 
-Everything that polarbias computes by descent, flow or convex duality is checked against these values, so they
-come from other codes: a linear program by HiGHS, and a QR decomposition. HiGHS works to absolute
-tolerances. Its vertex and its dual are therefore corrected in extended precision until the relative gap between
-:math:`\sum w_n |z_n|` and :math:`b^\top y` is at rounding level; `check_l1` and `check_l2` recompute all
-conditions from the data alone.
+The tests compare all solvers with these values, so they come from other codes: a linear program by HiGHS, and a QR
+decomposition. HiGHS works to absolute tolerances; its vertex and its dual are refined in extended precision until the
+relative gap between :math:`\sum w_n |z_n|` and :math:`b^\top y` is at rounding level. `check_l1` and `check_l2` compute
+all optimality conditions from the data alone.
 
 >>> import polarbias as pb
 >>> best = pb.minimal_l1(pb.LinearProblem([[1.0, 2.0]], [1.0]))

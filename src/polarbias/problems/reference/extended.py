@@ -1,4 +1,4 @@
-"""Extended precision, exact scaling and the inverse of independent columns, shared by the oracles."""
+"""Extended precision, exact scaling and the inverse of independent columns."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from scipy.linalg import qr, solve_triangular
 
 from polarbias.problems.certificate import power_of_two
 
-DEPENDENT = 1e-13  # relative distance to the span of other columns under which a column counts as one of the span
+_DEPENDENCE_TOL = 1e-13  # relative distance to the span of other columns below which a column counts as dependent
 
 
 def wide(array: Any) -> np.ndarray:
-    """Return ``array`` in the widest floating-point type of the machine (80 bits on x86, 64 on some others).
+    """Return ``array`` in the widest floating-point type of the machine: 80 bits on x86, 64 on some others.
 
     >>> float(wide([1.0])[0])
     1.0
@@ -22,7 +22,7 @@ def wide(array: Any) -> np.ndarray:
 
 
 def norm(vector: np.ndarray) -> Any:
-    """Return the Euclidean norm in the precision of ``vector``, whatever its scale.
+    """Return the Euclidean norm in the precision of ``vector``, without overflow or underflow.
 
     >>> float(norm(np.array([3e-200, 4e-200])))
     5e-200
@@ -42,10 +42,10 @@ def ratio(part: Any, whole: Any) -> np.float64:
     return np.float64(part / whole)
 
 
-def miss(A: np.ndarray, x: np.ndarray, b: np.ndarray) -> np.ndarray:
+def residual(A: np.ndarray, x: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return ``b - A x``, computed in extended precision and rounded to double.
 
-    >>> miss(np.array([[1.0, 1.0]]), np.array([1.0, 1e-17]), np.array([1.0]))
+    >>> residual(np.array([[1.0, 1.0]]), np.array([1.0, 1e-17]), np.array([1.0]))
     array([-1.e-17])
     """
     return np.asarray(wide(b) - wide(A) @ wide(x), dtype=np.float64)
@@ -66,9 +66,9 @@ def scaled(A: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
 
 
 def inverse(B: np.ndarray) -> np.ndarray:
-    """Return G with G B = 1 on a largest set of independent columns of B, whatever their sizes, and 0 elsewhere.
+    """Return G with G B = 1 on a largest set of independent columns of B, and 0 elsewhere.
 
-    So ``B @ G @ c`` is the point of the range of B nearest to c, and ``G.T @ cost`` is the smallest solution of
+    ``B @ G @ c`` is the point of the range of B nearest to c, and ``G.T @ cost`` the least-norm solution of
     B^T y = cost, if there is one.
 
     >>> inverse(np.array([[0.0, 4.0, 2.0], [1.0, 0.0, 0.0]])).tolist()
@@ -79,7 +79,7 @@ def inverse(B: np.ndarray) -> np.ndarray:
     # more threads than there are idle cores.
     Q, R, order = qr(B / column, mode="economic", pivoting=True)
     sizes = np.abs(np.diagonal(R))
-    rank = int((sizes > DEPENDENT * sizes[0]).sum())
+    rank = int((sizes > _DEPENDENCE_TOL * sizes[0]).sum())
     G = np.zeros(B.T.shape)
     if rank:  # SciPy before 1.14 rejects empty factors
         G[order[:rank]] = solve_triangular(R[:rank, :rank], Q[:, :rank].T)

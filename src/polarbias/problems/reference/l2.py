@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from polarbias.problems.certificate import farkas_certificate
 from polarbias.problems.linear import LinearProblem, require_dense, require_problem
-from polarbias.problems.reference.extended import inverse, miss, norm, ratio, scaled, wide
-from polarbias.problems.reference.minimum import TOLERANCE, Minimum, certified, each, infeasible, violations_l2
+from polarbias.problems.reference.extended import inverse, norm, ratio, residual, scaled, wide
+from polarbias.problems.reference.minimum import (
+    TOLERANCE,
+    Minimum,
+    certified,
+    each,
+    infeasible,
+    uncertified,
+    violations_l2,
+)
 
 
 def minimal_l2(problem: LinearProblem) -> Minimum:
@@ -20,19 +29,17 @@ def minimal_l2(problem: LinearProblem) -> Minimum:
     Returns
     -------
     Minimum
-        ``value`` is :math:`\lVert x \rVert_2`.
+        ``value`` is :math:`\lVert x \rVert_2`. If b is not in the range of A, ``farkas`` proves it, x is NaN and the
+        value inf. Rows within 1e-13 of the span of others, relative, count as dependent on them.
 
     Raises
     ------
-    Infeasible
-        b is not in the range of A: the nearest point misses it by more than 1e-9, relative, with rows of A
-        scaled to one size. Rows within 1e-13 of the span of others, relative, count as dependent on them.
     Inaccurate
         No solution could be certified to 1e-9.
 
     Notes
     -----
-    The limit of depth 1 from small starts; no sign is required of x (Section 1.1 of arXiv:2305.05448v1).
+    The limit of depth 1 from small starts, for x of any sign (Section 1.1 of arXiv:2305.05448v1).
 
     Examples
     --------
@@ -43,29 +50,28 @@ def minimal_l2(problem: LinearProblem) -> Minimum:
     """
     require_problem(problem)
     require_dense(problem, "minimal_l2")
-
-    def solve(_: tuple[int, ...], one: LinearProblem) -> Minimum:
-        x, y = _row_space_solution(one.A.astype(np.float64), one.b.astype(np.float64))
-        return certified(one, x, y, norm(wide(x)), violations_l2(one, x, y))
-
-    return each(problem, solve)
+    return each(problem, lambda _, one: _minimal_l2(one))
 
 
-def _row_space_solution(A: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return x and y with A x = b, x = A^T y, each from its own formula: x from y alone would lose digits."""
-    B, c, row, size = scaled(A, b)
-    missed = float(ratio(norm(miss(B, _solve(inverse(B), B, c), c)), norm(c)))
-    if missed > TOLERANCE:
-        raise infeasible(missed, "b is not in the range of A", "drop contradictory rows, or project b onto the range.")
+def _minimal_l2(problem: LinearProblem) -> Minimum:
+    B, c, row, size = scaled(problem.A.astype(np.float64), problem.b.astype(np.float64))
+    distance = float(ratio(norm(residual(B, _solve(inverse(B), B, c), c)), norm(c)))
+    if distance > TOLERANCE:
+        farkas = farkas_certificate(problem)
+        if farkas is None:
+            raise uncertified(distance)
+        return infeasible(problem, farkas)
+    # x and y each from its own formula: x from y alone would lose digits.
     G = inverse(B.T)
     x = _solve(G.T, B, c)
     y = _solve(G, B.T, x)
-    return x * size, y * (size / row)
+    x, y = x * size, y * (size / row)
+    return certified(problem, x, y, norm(wide(x)), violations_l2(problem, x, y))
 
 
 def _solve(G: np.ndarray, B: np.ndarray, c: np.ndarray) -> np.ndarray:
     """Return G c with residuals c - B z in extended precision: the first pass solves, two more refine."""
     z = np.zeros(B.shape[1])
     for _ in range(3):
-        z += G @ miss(B, z, c)
+        z += G @ residual(B, z, c)
     return z

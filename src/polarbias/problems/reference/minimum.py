@@ -1,4 +1,4 @@
-"""Minima with their certificates, and the checks that recompute every optimality condition from the data."""
+"""Minima with their certificates, and checks of the optimality conditions on the data."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from polarbias.errors import Inaccurate, Infeasible, InvalidInput, PolarbiasError
+from polarbias.errors import Inaccurate, InvalidInput
 from polarbias.problems.linear import LinearProblem, require_dense
 from polarbias.problems.reference.extended import norm, ratio, wide
 from polarbias.runtime.arrays import real_array
 from polarbias.runtime.batch_axes import selector
 
-TOLERANCE = 1e-9  # relative; what a reference may violate at most, and how far b may be from reachable
+TOLERANCE = 1e-9
+"""Largest relative violation of an optimality condition by a reference solution."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,17 +26,21 @@ class Minimum:
     Attributes
     ----------
     value
-        The minimum: :math:`\sum_n w_n |x_n|` or :math:`\lVert x \rVert_2`, shape ``(...)``.
+        The minimum: :math:`\sum_n w_n |x_n|` or :math:`\lVert x \rVert_2`, shape ``(...)``; infinity if there is no
+        solution.
     x
-        A minimiser, shape ``(..., N)``.
+        A minimizer, shape ``(..., N)``; NaN if there is none.
     dual
         Shape ``(..., M)``. For l1, y with :math:`A^\top y \le w` (nonnegative) or :math:`|A^\top y| \le w`
-        (signed) and :math:`b^\top y` = value. For l2, y with :math:`x = A^\top y`.
+        (signed) and :math:`b^\top y` = value. For l2, y with :math:`x = A^\top y`. NaN if there is no solution.
     gap
         Relative duality gap, shape ``(...)``: :math:`|1 - b^\top y / \mathrm{value}|` for l1,
         :math:`|1 - b^\top y / \mathrm{value}^2|` for l2; 0 where the value is 0.
     residual
         :math:`\lVert A x - b \rVert_2`, shape ``(...)``.
+    farkas
+        Proof that there is no solution, shape ``(..., M)``: y with :math:`b^\top y > 0` and :math:`A^\top y \le 0`
+        (nonnegative) or :math:`A^\top y = 0`. None, or in a batch NaN, for feasible problems.
     """
 
     value: Any
@@ -43,22 +48,38 @@ class Minimum:
     dual: np.ndarray
     gap: Any
     residual: Any
+    farkas: np.ndarray | None = None
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
         """Shape of the leading axes, ``()`` for one problem."""
         return self.x.shape[:-1]
 
+    @property
+    def feasible(self) -> Any:
+        """True for problems with a solution, shape ``(...)``."""
+        return np.isfinite(self.value)
+
     def __getitem__(self, index: Any) -> Minimum:
         """Select minima of a batch by indexing its leading axes."""
         take = selector(self.batch_shape, index)
-        return Minimum(*(take(getattr(self, field.name))[()] for field in fields(self)))
+        leaves = {field.name: getattr(self, field.name) for field in fields(self)}
+        chosen = {name: None if leaf is None else take(leaf)[()] for name, leaf in leaves.items()}
+        if np.isfinite(chosen["value"]).all():
+            chosen["farkas"] = None
+        return Minimum(**chosen)
 
     def __repr__(self) -> str:
-        """Outcome instead of data."""
+        """Return the value and the gap, without data."""
         if self.batch_shape:
-            return f"Minimum(batch_shape={self.batch_shape}, largest gap={np.max(self.gap):.1e})"
-        return f"Minimum(value={float(self.value):.6g}, gap={float(self.gap):.1e})"
+            count = int(np.sum(~self.feasible))
+            listed = f", {count} infeasible" if count else ""
+            return f"Minimum(batch_shape={self.batch_shape}, largest gap={np.nanmax(self.gap, initial=0):.1e}{listed})"
+        return (
+            f"Minimum(value={float(self.value):.6g}, gap={float(self.gap):.1e})"
+            if self.feasible
+            else "Minimum(infeasible)"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,21 +113,28 @@ _Record = TypeVar("_Record", Minimum, Check)
 
 
 def each(problem: LinearProblem, solve: Callable[[tuple[int, ...], LinearProblem], _Record]) -> _Record:
-    """Apply ``solve`` to every problem of a batch and stack its results; errors say which problem failed."""
+    """Apply ``solve`` to every problem of a batch and stack the results; errors name the problem."""
     if not problem.batch_shape:
         return solve((), problem)
     records: list[_Record] = []
     for index in np.ndindex(*problem.batch_shape):
         try:
             records.append(solve(index, problem[index]))
-        except PolarbiasError as error:
-            raise type(error)(f"problem {list(index)} of the batch: {error}") from error
-    leaves = (np.stack([np.asarray(getattr(record, field.name)) for record in records]) for field in fields(records[0]))
-    return type(records[0])(*(leaf.reshape(problem.batch_shape + leaf.shape[1:]) for leaf in leaves))
+        except Inaccurate as error:
+            raise Inaccurate(f"problem {list(index)} of the batch: {error}") from error
+
+    def stacked(name: str) -> np.ndarray | None:
+        leaves = [getattr(record, name) for record in records]
+        if all(leaf is None for leaf in leaves):
+            return None
+        array = np.stack([np.full(problem.m, np.nan) if leaf is None else np.asarray(leaf) for leaf in leaves])
+        return array.reshape(problem.batch_shape + array.shape[1:])
+
+    return type(records[0])(**{field.name: stacked(field.name) for field in fields(records[0])})
 
 
-def weights_of(problem: LinearProblem, weights: ArrayLike | None) -> np.ndarray:
-    """Return validated weights of shape ``(..., N)``, 1 by default."""
+def checked_weights(problem: LinearProblem, weights: ArrayLike | None) -> np.ndarray:
+    """Return positive weights of shape ``(..., N)``, 1 by default."""
     shape = (*problem.batch_shape, problem.n)
     w = np.ones(problem.n) if weights is None else real_array(weights, "weights").astype(np.float64)
     if w.shape not in ((problem.n,), shape) or (w <= 0).any():
@@ -118,12 +146,12 @@ def weights_of(problem: LinearProblem, weights: ArrayLike | None) -> np.ndarray:
 
 
 def check_l1(
-    problem: LinearProblem, minimum: Minimum, *, nonnegative: bool = True, weights: ArrayLike | None = None
+    problem: LinearProblem, minimum: Minimum, *, nonnegative: bool = False, weights: ArrayLike | None = None
 ) -> Check:
-    r"""Recompute, from the data alone, how far ``minimum`` is from optimal.
+    r"""Return the violations of the optimality conditions by ``minimum``, computed from the data alone.
 
     By weak duality :math:`b^\top y \le Q \le \sum w_n |x_n|` for every feasible x and y, so small violations prove
-    that the value is right, whoever computed it.
+    the value.
 
     Parameters
     ----------
@@ -141,14 +169,14 @@ def check_l1(
     True
     """
     require_dense(problem, "check_l1")
-    w = weights_of(problem, weights)
+    w = checked_weights(problem, weights)
     return each(
         problem, lambda at, one: violations_l1(one, minimum.x[at], minimum.dual[at], w[at], nonnegative=nonnegative)
     )
 
 
 def check_l2(problem: LinearProblem, minimum: Minimum) -> Check:
-    r"""Recompute, from the data alone, how far ``minimum`` is from :math:`A x = b`, :math:`x = A^\top y`.
+    r"""Return the violations of :math:`A x = b`, :math:`x = A^\top y` by ``minimum``, computed from the data alone.
 
     Examples
     --------
@@ -163,20 +191,20 @@ def check_l2(problem: LinearProblem, minimum: Minimum) -> Check:
 
 
 def violations_l1(problem: LinearProblem, x: np.ndarray, y: np.ndarray, w: np.ndarray, *, nonnegative: bool) -> Check:
-    """Return `check_l1` of one problem and one candidate."""
+    """Return `check_l1` of one problem and one pair."""
     A, b, x, y, w = (wide(array) for array in (problem.A, problem.b, x, y, w))
-    slope = y @ A if nonnegative else np.abs(y @ A)
+    correlations = y @ A if nonnegative else np.abs(y @ A)
     value = (w * np.abs(x)).sum()
     return Check(
         primal=ratio(norm(A @ x - b), norm(b)),
         sign=ratio((w * np.maximum(-x, 0)).sum() if nonnegative else 0.0, value),
-        dual=np.float64(max((slope / w).max() - 1, 0.0)),
+        dual=np.float64(max((correlations / w).max() - 1, 0.0)),
         gap=ratio(abs(value - b @ y), value),
     )
 
 
 def violations_l2(problem: LinearProblem, x: np.ndarray, y: np.ndarray) -> Check:
-    """Return `check_l2` of one problem and one candidate."""
+    """Return `check_l2` of one problem and one pair."""
     A, b, x, y = (wide(array) for array in (problem.A, problem.b, x, y))
     value = norm(x)
     return Check(
@@ -190,14 +218,20 @@ def violations_l2(problem: LinearProblem, x: np.ndarray, y: np.ndarray) -> Check
 def certified(problem: LinearProblem, x: np.ndarray, y: np.ndarray, value: Any, violations: Check) -> Minimum:
     """Return the minimum with its gap and residual, or raise `Inaccurate`."""
     if not violations.worst <= TOLERANCE:
-        raise Inaccurate(
-            f"the solution could be certified to {violations.worst:.1e} only, not to {TOLERANCE:.0e}: A is near "
-            "singular for these data; scale its rows and columns to one size, or drop dependent rows."
-        )
+        raise uncertified(violations.worst)
     residual = np.float64(norm(wide(problem.A) @ wide(x) - wide(problem.b)))
     return Minimum(np.float64(value), x, y, violations.gap, residual)
 
 
-def infeasible(missed: float, what: str, advice: str) -> Infeasible:
-    """Return the error for data without a solution, with the distance to the nearest one."""
-    return Infeasible(f"{what}: the nearest point misses b by {missed:.1e} of its norm; {advice}")
+def uncertified(error: float) -> Inaccurate:
+    """Return the error of a problem whose best solution violates its conditions by ``error``."""
+    return Inaccurate(
+        f"the solution could be certified to {error:.1e} only, not to {TOLERANCE:.0e}: A is near singular, or its"
+        " columns or the weights span too many decades; scale them to one size, or drop dependent rows."
+    )
+
+
+def infeasible(problem: LinearProblem, farkas: np.ndarray) -> Minimum:
+    """Return the result for a problem without solution."""
+    nan = np.float64(np.nan)
+    return Minimum(np.float64(np.inf), np.full(problem.n, nan), np.full(problem.m, nan), nan, nan, farkas)

@@ -1,0 +1,280 @@
+"""The minimal l1 oracle against conditions and enumerations written anew here."""
+
+from functools import partial
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+import polarbias as pb
+from polarbias.problems.certificate import verify_farkas
+from polarbias.problems.reference import check_l1, l1
+
+least = partial(pb.minimal_l1, nonnegative=True)
+
+
+def assert_optimal_l1(problem, best, *, nonnegative=True, weights=None, tolerance=1e-12):
+    """The Karush-Kuhn-Tucker conditions of one problem, in plain double precision."""
+    A, b = problem.A.astype(float), problem.b.astype(float)
+    w = np.ones(problem.n) if weights is None else weights
+    value = (w * abs(best.x)).sum()
+    slope = best.dual @ A if nonnegative else abs(best.dual @ A)
+    # Rounding errors of A x and of A^T y as they are evaluated here.
+    noise_x = 1e-15 * problem.n * (abs(A) @ abs(best.x)).max()
+    noise_y = 1e-15 * problem.m * (abs(best.dual) @ abs(A) / w).max()
+    assert best.farkas is None
+    assert not nonnegative or (best.x >= 0).all()
+    assert np.linalg.norm(A @ best.x - b) <= tolerance * np.linalg.norm(b) + noise_x
+    assert (slope / w).max() <= 1 + tolerance + noise_y
+    assert abs(value - b @ best.dual) <= (tolerance + noise_y) * value
+    assert (w - slope)[best.x != 0].max(initial=0) <= (tolerance + noise_y) * w.max()  # complementary slackness
+    assert best.value == pytest.approx(value, rel=1e-13)
+    assert best.gap <= tolerance
+
+
+def vertices(A, b, w):
+    """Smallest w^T z over A z = b, z >= 0, by trying every set of columns; None if there is no such z."""
+    best = None
+    for size in range(min(A.shape) + 1):
+        for columns in map(list, combinations(range(A.shape[1]), size)):
+            z = np.linalg.lstsq(A[:, columns], b, rcond=None)[0] if columns else np.zeros(0)
+            if np.abs(A[:, columns] @ z - b).max() < 1e-9 and (z > -1e-9).all():
+                value = w[columns] @ z
+                best = value if best is None else min(best, value)
+    return best
+
+
+small = st.integers(-3, 3)
+tiny_problems = st.tuples(st.integers(1, 3), st.integers(1, 5)).flatmap(
+    lambda shape: st.tuples(
+        arrays(float, shape, elements=small),
+        arrays(float, shape[0], elements=small),
+        arrays(float, shape[1], elements=st.integers(1, 4)),
+    )
+)
+
+
+@pytest.mark.parametrize("truth", ["gaussian", "sparse", "signed"])
+@pytest.mark.parametrize("trial", range(2))
+def test_the_size_of_the_paper(truth, trial):
+    problem = pb.gaussian_problem(3, 150, 1000, truth=truth, trial=trial)
+    nonnegative = truth != "signed"
+    best = pb.minimal_l1(problem, nonnegative=nonnegative)
+    assert_optimal_l1(problem, best, nonnegative=nonnegative)
+    if truth != "gaussian":  # 10 nonzero entries and 150 rows: the vertex is the truth
+        np.testing.assert_allclose(best.x, problem.x_true, atol=1e-13)
+        assert best.value == pytest.approx(10, rel=1e-13)
+    else:
+        both = pb.minimal_l1(problem)
+        assert_optimal_l1(problem, both, nonnegative=False)
+        assert both.value < best.value
+
+
+def test_centred_rows():
+    centred = pb.gaussian_problem(4, 150, 1000, center_rows=True)
+    assert_optimal_l1(centred, least(centred))
+
+
+@pytest.mark.parametrize("depth", [3, 6])
+def test_weights_of_depth(depth):
+    problem = pb.gaussian_problem(5, 40, 150)
+    weights = pb.folded_gaussian_direction(5, 150) ** (2.0 - depth)
+    assert_optimal_l1(problem, least(problem, weights=weights), weights=weights)
+
+
+@given(tiny_problems, st.booleans())
+def test_against_all_vertices(data, nonnegative):
+    A, b, w = data
+    full, costs = (A, w) if nonnegative else (np.hstack([A, -A]), np.tile(w, 2))
+    expected = vertices(full, b, costs)
+    problem = pb.LinearProblem(A, b)
+    best = pb.minimal_l1(problem, nonnegative=nonnegative, weights=w)
+    assert best.feasible == (expected is not None)
+    if expected is None:
+        assert_infeasible(problem, best, nonnegative)
+    else:
+        assert best.value == pytest.approx(expected, rel=1e-12, abs=1e-14)
+        assert_optimal_l1(problem, best, nonnegative=nonnegative, weights=w)
+
+
+@given(st.integers(0, 10**6), st.floats(-8, 8), st.floats(-8, 8))
+def test_scales(seed, log_a, log_b):
+    problem = pb.gaussian_problem(seed, 6, 20)
+    scaled = pb.LinearProblem(problem.A * 10**log_a, problem.b * 10**log_b)
+    best = least(scaled)
+    assert_optimal_l1(scaled, best)
+    assert best.value == pytest.approx(least(problem).value * 10 ** (log_b - log_a), rel=1e-12)
+
+
+def test_rows_of_all_scales():
+    problem = pb.gaussian_problem(1, 30, 100)
+    rows = 10.0 ** np.linspace(-8, 8, 30)
+    best, plain = least(pb.LinearProblem(problem.A * rows[:, None], problem.b * rows)), least(problem)
+    np.testing.assert_allclose(best.x, plain.x, rtol=1e-11)
+    np.testing.assert_allclose(best.dual * rows, plain.dual, rtol=1e-11)
+    assert best.gap < 1e-12
+
+
+def test_weights_are_a_change_of_columns():
+    problem = pb.gaussian_problem(2, 20, 60)
+    w = 2.0 ** np.arange(-3, 3).repeat(10)
+    weighted, plain = least(problem, weights=w), least(pb.LinearProblem(problem.A / w, problem.b))
+    assert weighted.value == pytest.approx(plain.value, rel=1e-13)
+    np.testing.assert_allclose(weighted.x * w, plain.x, atol=1e-12)
+
+
+def test_dependent_rows_and_repeated_columns():
+    problem = pb.gaussian_problem(7, 20, 60)
+    A = np.vstack([problem.A, problem.A[:8], 3 * problem.A[:4], problem.A[:4] + problem.A[4:8]])
+    redundant = pb.LinearProblem(A, A @ problem.x_true)
+    assert_optimal_l1(redundant, least(redundant))
+    assert least(redundant).value == pytest.approx(least(problem).value, rel=1e-13)
+    problem = pb.gaussian_problem(8, 20, 60, truth="sparse", s=3)
+    wide = pb.LinearProblem(np.hstack([problem.A, np.zeros((20, 30)), problem.A, problem.A / 2]), problem.b)
+    best = least(wide)
+    assert_optimal_l1(wide, best)
+    assert (best.x[60:90] == 0).all()
+    assert best.value == pytest.approx(3, rel=1e-13)
+
+
+def test_degenerate_vertices():
+    n = 6  # the assignment polytope: every vertex is degenerate, and with unit costs every vertex is optimal
+    A = np.vstack([np.kron(np.eye(n), np.ones(n)), np.kron(np.ones(n), np.eye(n))])
+    problem = pb.LinearProblem(A, np.ones(2 * n))
+    assert_optimal_l1(problem, least(problem))
+    costs = np.random.default_rng(0).integers(1, 5, n * n).astype(float)
+    assert_optimal_l1(problem, least(problem, weights=costs), weights=costs)
+
+
+def test_square_and_tall_matrices():
+    x = np.abs(np.random.default_rng(1).standard_normal(12))
+    for shape in ((12, 12), (30, 12)):
+        A = np.random.default_rng(2).standard_normal(shape)
+        np.testing.assert_allclose(least(pb.LinearProblem(A, A @ x)).x, x, rtol=1e-11)
+    assert least(pb.LinearProblem([[2.0]], [3.0])).value == 1.5
+
+
+@pytest.mark.parametrize("A", [np.zeros((2, 3)), np.eye(2, 3)])
+def test_a_right_hand_side_of_zeros(A):
+    best = least(pb.LinearProblem(A, [0.0, 0.0]))
+    assert best.value == best.gap == best.residual == 0
+    assert not best.x.any()
+    assert not best.dual.any()
+
+
+def assert_infeasible(problem, best, nonnegative):
+    assert not best.feasible
+    assert best.value == np.inf
+    assert np.isnan(best.x).all()
+    assert np.isnan(best.gap)
+    assert verify_farkas(problem, best.farkas, nonnegative)
+
+
+@pytest.mark.parametrize(
+    ("A", "b", "nonnegative"),
+    [
+        ([[1.0, 2.0]], [-1.0], True),
+        ([[1.0, 2.0], [1.0, 2.0]], [1.0, 2.0], True),
+        ([[1.0, 2.0], [0.0, 0.0]], [1.0, 1.0], True),
+        ([[0.0, 0.0]], [1e-8], True),
+        ([[1.0, 2.0], [2.0, 4.0]], [1.0, 1.0], False),
+        (np.ones((3, 40)), [1e8, 1e8, 1.0001e8], False),
+    ],
+)
+def test_infeasible_problems(A, b, nonnegative):
+    problem = pb.LinearProblem(A, b)
+    assert_infeasible(problem, pb.minimal_l1(problem, nonnegative=nonnegative), nonnegative)
+
+
+def test_a_batch():
+    problems = [pb.gaussian_problem(9, 5, 15, trial=trial) for trial in range(4)]
+    batch = pb.stack([pb.stack(problems[:2]), pb.stack(problems[2:])])
+    best = least(batch)
+    assert best.value.shape == best.gap.shape == best.residual.shape == best.batch_shape == (2, 2)
+    assert best.x.shape == (2, 2, 15)
+    assert best.dual.shape == (2, 2, 5)
+    for trial, problem in enumerate(problems):
+        one, alone = best[divmod(trial, 2)], least(problem)
+        assert one.value == alone.value
+        assert np.array_equal(one.x, alone.x)
+    assert check_l1(batch, best, nonnegative=True).worst.shape == (2, 2)
+    weights = np.arange(1.0, 61).reshape(2, 2, 15)
+    weighted = least(batch, weights=weights)
+    assert weighted.value[1, 0] == least(problems[2], weights=weights[1, 0]).value
+
+
+def test_float32_data_are_solved_in_double():
+    problem = pb.gaussian_problem(9, 10, 30)
+    single = pb.LinearProblem(problem.A.astype(np.float32), problem.b.astype(np.float32))
+    best = least(single)
+    assert best.x.dtype == np.float64
+    assert_optimal_l1(single, best)
+
+
+@pytest.mark.parametrize("weights", [0.0, [1.0, 0.0, 1.0], [1.0, -1.0, 1.0], [1.0, 1.0], [1.0, np.nan, 1.0], "abc"])
+def test_invalid_weights(weights):
+    with pytest.raises(pb.InvalidInput, match="weights"):
+        least(pb.LinearProblem([[1.0, 2.0, 3.0]], [1.0]), weights=weights)
+
+
+def test_near_singular_data_are_not_certified():
+    hilbert = 1 / (np.arange(12)[:, None] + np.arange(30) + 1.0)
+    bad = pb.LinearProblem(hilbert, hilbert @ np.linspace(1, 2, 30))
+    with pytest.raises(pb.Inaccurate, match="near singular"):
+        least(bad)
+    good = pb.gaussian_problem(0, 12, 30)
+    with pytest.raises(pb.Inaccurate, match=r"problem \[1\] of the batch"):
+        least(pb.stack([pb.LinearProblem(good.A, good.b), bad]))
+
+
+class TestRefinement:
+    """The linear program's answer is a hint: the certificate decides."""
+
+    @pytest.fixture
+    def change(self, monkeypatch):
+        def install(change):
+            original = l1.linprog
+
+            def changed(*args, **kwargs):
+                found = original(*args, **kwargs)
+                change(found)
+                return found
+
+            monkeypatch.setattr(l1, "linprog", changed)
+
+        return install
+
+    # A degenerate vertex leaves the dual's noise off the support, where only shrinking makes it feasible.
+    @pytest.mark.parametrize(("truth", "gap"), [("gaussian", 1e-12), ("sparse", 1e-9)])
+    def test_solver_noise_is_removed(self, change, truth, gap):
+        rng = np.random.default_rng(0)
+
+        def noise(found):
+            found.x = found.x + (found.x > 0) * 1e-8 * rng.standard_normal(found.x.shape)
+            found.eqlin.marginals = found.eqlin.marginals + 1e-11 * rng.standard_normal(found.eqlin.marginals.shape)
+
+        problem = pb.gaussian_problem(0, 40, 150, truth=truth, s=4)
+        expected = least(problem).value
+        change(noise)
+        best = least(problem)
+        assert best.value == pytest.approx(expected, rel=1e-13)
+        assert best.gap < gap
+
+    def test_a_wrong_vertex(self, change):
+        def wrong(found):
+            found.x = np.roll(found.x, 1)
+
+        change(wrong)
+        with pytest.raises(pb.Inaccurate):
+            least(pb.gaussian_problem(0, 10, 30))
+
+    def test_a_false_verdict_of_infeasibility(self, change):
+        def refuse(found):
+            found.x, found.status = None, 2
+
+        change(refuse)
+        with pytest.raises(pb.Inaccurate):
+            least(pb.gaussian_problem(0, 10, 30))

@@ -1,7 +1,7 @@
-r"""scikit-learn estimators: minimal l1 norms, and the bias of diagonal linear networks as a regressor.
+r"""scikit-learn estimators: minimal l1 norms, and diagonal linear networks as a regressor.
 
-All of them interpolate. Where no coefficients fit the targets, they interpolate the least-squares projection of the
-targets: of all coefficients with the least squared error they return those that their bias prefers.
+All of them interpolate. If no coefficients fit the targets, they interpolate the least-squares projection of the
+targets: among all coefficients with the least squared error they return those that their bias selects.
 """
 
 from __future__ import annotations
@@ -14,30 +14,27 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import nnls
 
-from polarbias.errors import PolarbiasError
 from polarbias.problems.linear import LinearProblem
 from polarbias.recovery.basis_pursuit import basis_pursuit
 from polarbias.recovery.result import Pursuit, PursuitStatus
+from polarbias.runtime.extras import require
 
-try:
-    from sklearn.base import BaseEstimator, RegressorMixin
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.model_selection import train_test_split
-    from sklearn.utils._param_validation import Interval, StrOptions
-    from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
-except ModuleNotFoundError as missing:
-    raise PolarbiasError(
-        "the estimators need scikit-learn; install it with: pip install 'polarbias[sklearn]'"
-    ) from missing
+require("sklearn", "sklearn", "polarbias.estimator")
+
+from sklearn.base import BaseEstimator, RegressorMixin  # noqa: E402 -- after the check
+from sklearn.exceptions import ConvergenceWarning  # noqa: E402
+from sklearn.model_selection import train_test_split  # noqa: E402
+from sklearn.utils._param_validation import Interval, StrOptions  # noqa: E402
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data  # noqa: E402
 
 
 class _Linear(RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    """What the estimators have in common: data in, `_solve`, coefficients out."""
+    """Linear regression with weighted, centred data; subclasses implement `_solve`."""
 
     fit_intercept: bool
 
     def __sklearn_tags__(self) -> Any:
-        """Sparse matrices are taken, and made dense."""
+        """Add sparse input to the tags."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
@@ -52,7 +49,7 @@ class _Linear(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         y
             Targets, shape ``(n_samples,)``.
         sample_weight
-            Weights of the squared errors, shape ``(n_samples,)``; they matter where no coefficients fit all targets.
+            Weights of the squared errors, shape ``(n_samples,)``; without effect if coefficients fit all targets.
         """
         self._validate_params()
         checked = validate_data(self, X, y, accept_sparse=["csr", "csc"], y_numeric=True, dtype=np.float64)
@@ -60,12 +57,12 @@ class _Linear(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         features = features.toarray() if hasattr(features, "toarray") else np.asarray(features)
         weights = _check_sample_weight(sample_weight, features, ensure_non_negative=True)
         share = weights / weights.sum()
-        middle = share @ features if self.fit_intercept else np.zeros(features.shape[1])
-        level = float(share @ targets) if self.fit_intercept else 0.0
+        mean_x = share @ features if self.fit_intercept else np.zeros(features.shape[1])
+        mean_y = float(share @ targets) if self.fit_intercept else 0.0
         rows = np.sqrt(share)  # so that the squared norm of a residual is the mean squared error
         kept = rows > 0
-        self.coef_ = self._solve((features - middle)[kept] * rows[kept, None], (targets - level)[kept] * rows[kept])
-        self.intercept_ = level - float(middle @ self.coef_)
+        self.coef_ = self._solve((features - mean_x)[kept] * rows[kept, None], (targets - mean_y)[kept] * rows[kept])
+        self.intercept_ = mean_y - float(mean_x @ self.coef_)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -75,19 +72,19 @@ class _Linear(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return np.asarray(X @ self.coef_ + self.intercept_)
 
     def _solve(self, A: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Return the coefficients, and set the attributes that say how they were found."""
+        """Return the coefficients for the prepared data and set the attributes of the method."""
         raise NotImplementedError
 
-    def _taken(self, found: Pursuit) -> np.ndarray:
-        """Return the coefficients of a pursuit, keep its proof, and warn if it is none."""
+    def _accept(self, found: Pursuit) -> np.ndarray:
+        """Set dual_, gap_ and n_iter_, warn unless optimal, and return the coefficients."""
         if found.status is not PursuitStatus.OPTIMAL:
             _warn(found.message)
         self.dual_, self.gap_, self.n_iter_ = found.dual, found.gap, max(found.steps, 1)
-        return found.x
+        return np.asarray(np.nan_to_num(found.x))
 
 
-def _reached(A: np.ndarray, b: np.ndarray, nonnegative: bool) -> np.ndarray:
-    """Return the point next to b that A x (with x >= 0) reaches."""
+def _projection(A: np.ndarray, b: np.ndarray, nonnegative: bool) -> np.ndarray:
+    """Return the point A x (with x >= 0) nearest to b."""
     x = nnls(A, b)[0] if nonnegative else np.linalg.lstsq(A, b, rcond=None)[0]
     return np.asarray(A @ x)
 
@@ -101,14 +98,14 @@ class BasisPursuit(_Linear):
 
     .. math:: \min_w \lVert w \rVert_1 \quad \text{subject to} \quad X w = \hat y,
 
-    with y^ the least-squares projection of the targets, which is y itself wherever coefficients fit it.
+    with y^ the least-squares projection of the targets, equal to y if coefficients fit it.
 
     Parameters
     ----------
     nonnegative
-        Whether coefficients must not be negative.
+        If True, coefficients are not negative.
     fit_intercept
-        Whether to fit a constant, which costs nothing.
+        If True, an unpenalized constant is fitted.
     tol
         See `polarbias.basis_pursuit`.
 
@@ -117,14 +114,14 @@ class BasisPursuit(_Linear):
     coef_ : ndarray of shape (n_features,)
     intercept_ : float
     dual_ : ndarray of shape (n_samples with weight,)
-        Proof that no smaller norm is possible, for the centred, weighted data.
+        Dual vector of the centred, weighted data; it bounds the norm from below.
     gap_ : float
-        How much smaller at most it could be, relative.
+        Relative gap between the norm and this bound.
     n_iter_ : int
         Factorizations.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Where the features have names.
+        Names of the features, if they have any.
 
     Examples
     --------
@@ -143,14 +140,14 @@ class BasisPursuit(_Linear):
     }
 
     def __init__(self, *, nonnegative: bool = False, fit_intercept: bool = True, tol: float = 1e-9) -> None:
-        """Keep the parameters."""
+        """Store the parameters."""
         self.nonnegative = nonnegative
         self.fit_intercept = fit_intercept
         self.tol = tol
 
     def _solve(self, A: np.ndarray, b: np.ndarray) -> np.ndarray:
-        found = basis_pursuit(A, _reached(A, b, self.nonnegative), nonnegative=self.nonnegative, tol=self.tol)
-        return self._taken(found)
+        found = basis_pursuit(A, _projection(A, b, self.nonnegative), nonnegative=self.nonnegative, tol=self.tol)
+        return self._accept(found)
 
 
 class BasisPursuitDenoise(_Linear):
@@ -162,8 +159,8 @@ class BasisPursuitDenoise(_Linear):
     Parameters
     ----------
     sigma
-        Root mean square error that is allowed, in units of y: the standard deviation of the noise. If no coefficients
-        come that near, those with the least error and minimal norm are returned.
+        Largest root mean square error, in units of y: the standard deviation of the noise. If no coefficients reach
+        it, those with the least error and minimal norm are returned.
     nonnegative, fit_intercept, tol
         See `BasisPursuit`.
 
@@ -192,23 +189,23 @@ class BasisPursuitDenoise(_Linear):
     def __init__(
         self, sigma: float = 0.1, *, nonnegative: bool = False, fit_intercept: bool = True, tol: float = 1e-9
     ) -> None:
-        """Keep the parameters."""
+        """Store the parameters."""
         self.sigma = sigma
         self.nonnegative = nonnegative
         self.fit_intercept = fit_intercept
         self.tol = tol
 
     def _solve(self, A: np.ndarray, b: np.ndarray) -> np.ndarray:
-        sigma, nearest = float(self.sigma), _reached(A, b, self.nonnegative)
+        sigma, nearest = float(self.sigma), _projection(A, b, self.nonnegative)
         if np.linalg.norm(nearest - b) >= sigma:
             found = basis_pursuit(A, nearest, nonnegative=self.nonnegative, tol=self.tol)
         else:
             found = basis_pursuit(A, b, sigma, nonnegative=self.nonnegative, tol=self.tol)
-        return self._taken(found)
+        return self._accept(found)
 
 
 class DiagonalLinearRegressor(_Linear):
-    r"""Linear regression by a diagonal linear network: the coefficients that gradient descent from r0 ends at.
+    r"""Linear regression by a diagonal linear network: the limit of gradient descent from a start of norm r0.
 
     The signed model of the paper, w = x+^L - x-^L with one polar coordinate for both halves, or w = x^L.
 
@@ -217,26 +214,26 @@ class DiagonalLinearRegressor(_Linear):
     depth
         L; at depth 1 the network is linear and its bias the l2 norm.
     ratio
-        Learning-rate ratio eta_r of weight normalization, constant: the smaller, the closer to the minimal l1 norm.
+        Constant learning-rate ratio eta_r of weight normalization; small ratios lead to nearly minimal l1 norms.
     init_scale
-        r0, norm of the start, all of whose entries are equal, for targets scaled to root mean square 1.
+        r0, norm of a start with equal entries, for targets scaled to root mean square 1.
     positive
-        Whether coefficients must not be negative (depth 2 and above).
+        If True, coefficients are not negative (depth 2 and above).
     weight_normalization
-        Whether to train in polar coordinates.
+        If True, the network is trained in polar coordinates.
     method
-        "limit": where gradient flow ends, exactly; "descent": gradient descent itself with Armijo's line search.
+        "limit": the exact limit of gradient flow; "descent": gradient descent with Armijo's line search.
     early_stopping
-        Of descent: None trains to loss ``tol``; a number stops at this root mean square error, the noise's standard
-        deviation; "validation" keeps a tenth of the samples aside and takes the record with the least error on them.
+        For descent: None trains to loss ``tol``; a number stops at this root mean square error, the standard deviation
+        of the noise; "validation" selects the record with the least error on a tenth of the samples, set aside.
     max_steps
-        Most steps of descent.
+        Largest number of steps of descent.
     tol
-        Loss at which descent ends: mean squared error over 2 L, of targets scaled to root mean square 1.
+        Loss at which descent stops: mean squared error over 2 L, of targets scaled to root mean square 1.
     random_state
         Seed of the validation split.
     fit_intercept
-        Whether to fit a constant.
+        If True, a constant is fitted.
 
     Attributes
     ----------
@@ -288,7 +285,7 @@ class DiagonalLinearRegressor(_Linear):
         random_state: Any = None,
         fit_intercept: bool = True,
     ) -> None:
-        """Keep the parameters."""
+        """Store the parameters."""
         self.depth = depth
         self.ratio = ratio
         self.init_scale = init_scale
@@ -306,7 +303,7 @@ class DiagonalLinearRegressor(_Linear):
         if not size:
             self.n_iter_ = 1
             return np.zeros(A.shape[1])
-        return (self._limit if self.method == "limit" else self._descended)(A, b / size, size) * size
+        return (self._limit if self.method == "limit" else self._descent)(A, b / size, size) * size
 
     def _model(self, n: int) -> tuple[Any, Any]:
         """Return the network and its start."""
@@ -326,7 +323,7 @@ class DiagonalLinearRegressor(_Linear):
         from polarbias.limit.flow_limit import flow_limit
 
         del size
-        target = _reached(A, b, self.positive)
+        target = _projection(A, b, self.positive)
         if np.linalg.norm(target) <= 1e-12:
             self.n_iter_ = 1
             return np.zeros(A.shape[1])
@@ -334,9 +331,9 @@ class DiagonalLinearRegressor(_Linear):
         if not found.converged:
             _warn(found.message)
         self.n_iter_ = max(int(found.steps), 1)
-        return np.asarray(found.x)
+        return np.asarray(np.nan_to_num(found.x))
 
-    def _descended(self, A: np.ndarray, b: np.ndarray, size: float) -> np.ndarray:
+    def _descent(self, A: np.ndarray, b: np.ndarray, size: float) -> np.ndarray:
         from polarbias.descent.gradient_descent import gradient_descent
         from polarbias.solution import Status
 

@@ -63,11 +63,9 @@ class Minimum:
     def __getitem__(self, index: Any) -> Minimum:
         """Select minima of a batch by indexing its leading axes."""
         take = selector(self.batch_shape, index)
-        leaves = {field.name: getattr(self, field.name) for field in fields(self)}
-        chosen = {name: None if leaf is None else take(leaf)[()] for name, leaf in leaves.items()}
-        if np.isfinite(chosen["value"]).all():
-            chosen["farkas"] = None
-        return Minimum(**chosen)
+        value = take(self.value)[()]
+        farkas = None if self.farkas is None or np.isfinite(value).all() else take(self.farkas)
+        return Minimum(value, take(self.x), take(self.dual), take(self.gap)[()], take(self.residual)[()], farkas)
 
     def __repr__(self) -> str:
         """Return the value and the gap, without data."""
@@ -123,7 +121,7 @@ def each(problem: LinearProblem, solve: Callable[[tuple[int, ...], LinearProblem
         except Inaccurate as error:
             raise Inaccurate(f"problem {list(index)} of the batch: {error}") from error
 
-    def stacked(name: str) -> np.ndarray | None:
+    def stacked(name: str) -> Any:
         leaves = [getattr(record, name) for record in records]
         if all(leaf is None for leaf in leaves):
             return None

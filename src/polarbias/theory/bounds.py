@@ -144,17 +144,8 @@ def uniform_l1_bound(
     on the start through :math:`\lVert X_0 \rVert_1` alone. For other directions (7) and (8) hold with the
     weighted norm only, which is `l1_bound`.
 
-    Parameters
-    ----------
-    problem, network, theta0, limit
-        As for `l1_bound`; N counts both halves of a signed network.
-    minimum
-        The minimal l1 norm over S+, without weights, as a number or a `Minimum`.
-
-    Raises
-    ------
-    InvalidInput
-        As for `l1_bound`.
+    Parameters, result and errors are those of `l1_bound`, with the minimal l1 norm without weights as ``minimum``. N
+    counts both halves of a signed network.
 
     References
     ----------
@@ -243,17 +234,8 @@ def excess(
 ) -> float:
     r"""Return the observed relative excess :math:`(\lVert X \rVert_{w,1} - Q) / Q`.
 
-    Parameters
-    ----------
-    problem, network, theta0, limit, minimum
-        As for `l1_bound`; for a signed network the norm is that of both halves together.
-    weighted
-        True for :math:`w = x_0^{2-L}`, False for w = 1.
-
-    Raises
-    ------
-    InvalidInput
-        As for `l1_bound`, for an empty S+, or for Q = 0.
+    Parameters are those of `l1_bound`, and ``weighted=False`` for w = 1; for a signed network the norm is that of both
+    halves together. Errors are those of `l1_bound`, and `InvalidInput` for an empty S+ or Q = 0.
 
     Examples
     --------

@@ -23,7 +23,7 @@ from polarbias.problems.linear import LinearProblem
 from polarbias.problems.reference import Minimum, minimal_l1
 from polarbias.solution import CollapseStatus, Solution, Status
 from polarbias.theory.endpoint import Endpoint, endpoint
-from polarbias.theory.invariants import relative_drift
+from polarbias.theory.invariants import relative_drift, signed_powers
 from polarbias.theory.statement import Hypothesis
 
 
@@ -300,11 +300,7 @@ class Evidence:
 
     def drift(self, log_v: np.ndarray, sign: np.ndarray) -> np.ndarray:
         """Return the move of log v (depth 2), else v^(2-L), off the rows of A since the first row of log_v."""
-        power = 2 - self.form.depth
-        if not power:
-            return relative_drift(self.problem, self.network, log_v, np.zeros(len(log_v)))
-        scale = (power * log_v).max(-1)
-        return relative_drift(self.problem, self.network, sign * np.exp(power * log_v - scale[:, None]), scale)
+        return relative_drift(self.problem, self.network, *signed_powers(self.form.depth, log_v, sign))
 
     def invariant_drift(self) -> float:
         """Return the largest drift of the invariant, along the trajectory or, without one, at the end."""

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from polarbias.errors import InvalidInput
 from polarbias.flow.trajectory import FlowTrajectory
+from polarbias.mirror.map import mirror_powers
 from polarbias.networks import HadamardDifference, WeightNormalization
 from polarbias.networks.base import norm
 from polarbias.networks.hadamard import is_power
@@ -98,10 +99,6 @@ def drift(problem: LinearProblem, network: Any, thetas: Any) -> np.ndarray:
     InvalidInput
         As for `invariant`, or for an empty trajectory.
 
-    References
-    ----------
-    arXiv:2305.05448v1, Lemmas 3.6 and 3.7.
-
     Examples
     --------
     >>> import polarbias as pb
@@ -137,10 +134,6 @@ def flow_drift(problem: LinearProblem, network: Any, trajectory: FlowTrajectory,
     InvalidInput
         For another network, a batch, or times outside the flow.
 
-    References
-    ----------
-    arXiv:2305.05448v1, Lemmas 3.6 and 3.7.
-
     Examples
     --------
     >>> import numpy as np
@@ -159,7 +152,7 @@ def flow_drift(problem: LinearProblem, network: Any, trajectory: FlowTrajectory,
     if inner is not network:
         rise = _time_scale(network, _length(states.theta.u[0])) * network.ratio.E(states.r)
         log_v = log_v + (rise - np.log(states.r))[:, None]
-    return relative_drift(problem, network, *_power(inner.degree, log_v, np.ones_like(log_v)))
+    return relative_drift(problem, network, *signed_powers(inner.degree, log_v, np.ones_like(log_v)))
 
 
 def relative_drift(problem: LinearProblem, network: Any, vector: np.ndarray, log_scale: np.ndarray) -> np.ndarray:
@@ -299,13 +292,10 @@ def _time_scale(network: WeightNormalization, length: Any) -> Any:
     return np.asarray(network.direction_rate) / length**2
 
 
-def _power(depth: int, log_v: np.ndarray, sign: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return log v at depth 2, else v^(2 - L), as values and log_scale."""
-    if depth == 2:
-        return log_v, np.zeros(log_v.shape[:-1])
-    exponents = (2 - depth) * log_v
-    log_scale = exponents.max(-1)
-    return sign * np.exp(exponents - log_scale[..., None]), log_scale
+def signed_powers(depth: int, log_v: np.ndarray, sign: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return `mirror_powers`, with the signs of v except at depth 2."""
+    values, log_scale = mirror_powers(depth, log_v)
+    return values if depth == 2 else sign * values, log_scale
 
 
 def _vector(network: Any, theta: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -317,7 +307,7 @@ def _vector(network: Any, theta: Any) -> tuple[np.ndarray, np.ndarray]:
         length = _length(x)
         rise = _time_scale(network, length) * network.ratio.E(np.abs(theta.r))
         log_v = log_v + (rise - np.log(length))[..., None]
-    return _power(inner.degree, log_v, np.sign(x))
+    return signed_powers(inner.degree, log_v, np.sign(x))
 
 
 def _length(u: np.ndarray) -> np.ndarray:

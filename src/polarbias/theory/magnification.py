@@ -189,17 +189,7 @@ def radius_bound(
 
     At depth 2 the last step is an equality; at depth 1 the bound is the square of the minimal l2 norm.
 
-    Parameters
-    ----------
-    problem, network, theta0, limit
-        As for `log_magnification`; ``limit`` is no radius.
-    minimum
-        Q (at depth 1 the minimal l2 norm) as a number or a `Minimum`; computed if not given.
-
-    Raises
-    ------
-    InvalidInput
-        As for `log_magnification`.
+    Parameters and errors are those of `l1_bound`, with Q (at depth 1 the minimal l2 norm) as ``minimum``.
 
     References
     ----------

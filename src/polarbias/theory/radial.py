@@ -50,11 +50,6 @@ def radial_l1_bound(
     minimum
         A minimal l1 solution, for the matrix [A, -A] if the network is signed; computed if not given.
 
-    Raises
-    ------
-    InvalidInput
-        As for `l1_bound`, or for ``minimum`` without its minimiser.
-
     Notes
     -----
     The limit minimises :math:`\lVert z \rVert_1 \mathrm{KL}(z / \lVert z \rVert_1 \| u_0^2) +

@@ -52,7 +52,7 @@ def e17_range_of_times():
         return (1 / (1 - 0.75 * np.exp(-2 * t)) - 1) ** 2 / 4
 
     run = wn([1], 1, 2, 2.0, [1.0], end=3.0)
-    np.testing.assert_allclose(loss(run.clock), run.loss, rtol=1e-7, atol=1e-14)
+    np.testing.assert_allclose(loss(run.time), run.loss, rtol=1e-7, atol=1e-14)
     t0, rate = 0.5, 4.0  # c_r = c_u = c_x = |I| = sigma = 1
     assert loss(0) > loss(t0) * np.exp(rate * t0)
     times = np.linspace(t0, 3, 50)
@@ -67,7 +67,7 @@ def e18_dependent_rows():
     c_x = (run.r[:, None] * run.u).min()
     rate = min(1.0, 2 * c_x**2) * 4 * c_x**2 * sigma[0] ** 2
     assert sigma[-1] < 1e-15
-    assert (run.loss <= run.loss[0] * np.exp(-rate * run.clock) + 1e-26).all()
+    assert (run.loss <= run.loss[0] * np.exp(-rate * run.time) + 1e-26).all()
     return {"sigma": np.round(sigma, 12), "c_x": c_x, "rate": rate}
 
 
@@ -173,8 +173,8 @@ def e28_row_sums():
     gaussian = np.random.default_rng(0).standard_normal((150, 1000)) / np.sqrt(150)
     assert np.abs(gaussian.sum(axis=1)).max() > 1
     slow = wn(np.eye(2), [1, 0], 2, 1.0, U, end=1e5)
-    late = slow.clock > 1e4
-    np.testing.assert_allclose(slow.clock[late] ** 2 * slow.loss[late], 1 / 16, rtol=1e-2)  # no exponential rate
+    late = slow.time > 1e4
+    np.testing.assert_allclose(slow.time[late] ** 2 * slow.loss[late], 1 / 16, rtol=1e-2)  # no exponential rate
     return {"X": X, "t2_loss_limit": 1 / 16}
 
 

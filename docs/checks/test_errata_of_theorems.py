@@ -116,7 +116,7 @@ def e8_collapse():
 def e9_no_exponential_rate_at_b_zero():
     run = wn([1, -1], 0.0, 2, 0.5, SKEW, end=1e4, smallest=-np.inf)
     times = np.array([1e2, 1e3, 1e4])
-    loss = np.exp(np.interp(np.log(times), np.log(run.clock[1:]), np.log(run.loss[1:])))
+    loss = np.exp(np.interp(np.log(times), np.log(run.time[1:]), np.log(run.loss[1:])))
     rates = -np.log(loss / run.loss[0]) / times
     gap = np.sqrt(1 - 4 * 0.09 * np.exp(0.5))  # p2 - p1 at r = 0, where p1 p2 = p1 p2 (0) e^(2 r0^2 / eta)
     assert (rates[1:] < 0.2 * rates[:-1]).all()  # printed: bounded below by c > 0

@@ -94,7 +94,7 @@ def test_divergence_falls_at_one_rate_from_every_solution():
         eta = 10 ** rng.uniform(-0.3, 0.7)
         run = wn(A, b, 2, 10 ** rng.uniform(-1, 0.3), u0, eta)
         s = run.r**2
-        fall = CubicSpline(run.clock, 2 * s * (run.residual**2).sum(axis=1)).antiderivative()(run.clock)
+        fall = CubicSpline(run.time, 2 * s * (run.residual**2).sum(axis=1)).antiderivative()(run.time)
         for _ in range(3):
             z = linprog(rng.exponential(size=4), A_eq=A, b_eq=b).x
             size, on = z.sum(), z > 0
@@ -118,9 +118,9 @@ def test_flow_converges_without_a_minimiser_of_the_dual():
     """No z > 0 has A z = (1, 0): the second entry of nu diverges, and X converges like 1/t."""
     A = np.array([[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
     run = wn(A, [1.0, 0.0], 2, 1.0, [0.6, 0.8, 1.0, 0.5], end=1e5)
-    late = run.clock > 1e4
+    late = run.time > 1e4
     np.testing.assert_allclose(run.X[-1], [0.36, 0.64, 0, 0], atol=1e-5)
-    np.testing.assert_allclose(2 * run.clock[late] * run.residual[late, 1], 1, rtol=1e-2)
+    np.testing.assert_allclose(2 * run.time[late] * run.residual[late, 1], 1, rtol=1e-2)
 
 
 # Theorem 9: one curve.

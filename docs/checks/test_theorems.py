@@ -188,7 +188,7 @@ def test_lemma_3_17(c):
     """D_F(z, X) falls at the rate 2 L r^2 loss for a minimal l1 solution z and for the limit."""
     run = c.plain
     rate = 2 * c.depth * run.r**2 * run.loss / run.r ** (c.depth - 2)  # per unit of the oracle's clock
-    fall = CubicSpline(run.clock, rate).antiderivative()(run.clock)
+    fall = CubicSpline(run.time, rate).antiderivative()(run.time)
     for z in (linprog(np.ones(len(c.u0)), A_eq=c.A, b_eq=c.b).x, run.X[-1]):
         D = divergence(c.depth, z, run.X)
         np.testing.assert_allclose(D[0] - D, fall, rtol=1e-4, atol=1e-6 * (1 + np.abs(D[0])))

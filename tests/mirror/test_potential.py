@@ -9,7 +9,6 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import polarbias as pb
-from polarbias.linalg.quadrature import log_integral
 from polarbias.mirror.reduced_form import reduced_forms
 
 
@@ -535,24 +534,3 @@ class TestConstruction:
         # r^5 is 0 in floats long before r is.
         with pytest.raises(pb.InvalidInput, match=r"f\(r\) .* beyond the range of floats"):
             pb.Potential(2, pb.PowerRatio(1.0, 5)).value([-400.0, -400.0])
-
-
-class TestIntegrals:
-    def test_against_closed_forms(self):
-        rates = np.array([3.0, -3.0, 2000.0, -2000.0, 1e-3])
-        ends = np.array([2.0, -2.0, 5.0, 700.0, -4.0])
-        got = log_integral(lambda owner, t: rates[owner] * t, ends, np.zeros(5))
-        with mp.workdps(30):
-            exact = [float(mp.log(abs(mp.expm1(mp.mpf(r) * e) / r))) for r, e in zip(rates, ends, strict=True)]
-        np.testing.assert_allclose(got, exact, rtol=1e-14, atol=1e-13)
-
-    def test_narrow_peaks_and_tails(self):
-        # A Gaussian peak of width 1e-3 inside a length of 300, and the whole of e^(t/2 - e^t) from below.
-        got = log_integral(lambda owner, t: -(((t - 123.4) / 1e-3) ** 2) / 2, np.array([300.0]), np.zeros(1))
-        assert got[0] == pytest.approx(np.log(np.sqrt(2 * np.pi) * 1e-3), abs=1e-12)
-        got = log_integral(lambda owner, t: t / 2 - np.exp(t), np.array([-np.inf]), np.zeros(1))
-        with mp.workdps(30):
-            assert got[0] == pytest.approx(float(mp.log(mp.gammainc(0.5, 0, 1))), abs=1e-13)
-        got = log_integral(lambda owner, t: 0.01 * t, np.array([-np.inf]), np.zeros(1))
-        assert got[0] == pytest.approx(np.log(100), abs=1e-12)
-        assert log_integral(lambda owner, t: 0 * t, np.array([-np.inf, 0.0]), np.zeros(2)).tolist() == [np.inf, -np.inf]

@@ -6,8 +6,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.linalg import aslinearoperator
 
 import polarbias as pb
-from integrated import converged_cases, make, naive_rho, network_of
-from polar_ode import flow
+from flow_cases import converged_cases, flow, make, naive_rho, network_of
 from polarbias import theory
 from polarbias.errors import InvalidInput
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 import polarbias as pb
-from integrated import make, network_of
-from polar_ode import flow
+from flow_cases import flow, make, network_of
 from polarbias.errors import InvalidInput
 from polarbias.theory.radial import radial_l1_bound, radius_band
 
@@ -23,7 +22,7 @@ def cases():
         A = rng.standard_normal((m, n))
         law, r0 = ("constant", 10 ** rng.uniform(-1, 1)), 10 ** rng.uniform(-1, 1)
         cases.append(make(A, np.abs(rng.standard_normal(n)), 2, law, r0, rng.uniform(0.05, 1, n)))
-    return [c for c in cases if c.path.missed[-1] < 1e-10 * np.linalg.norm(c.problem.b)]
+    return [c for c in cases if c.path.residual_norm[-1] < 1e-10 * np.linalg.norm(c.problem.b)]
 
 
 def divergence(p, q):

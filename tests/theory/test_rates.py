@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 import polarbias as pb
-from integrated import converged_cases, make, network_of
-from polar_ode import LAWS
+from flow_cases import LAWS, converged_cases, make, network_of
 from polarbias import theory
 
 
@@ -22,14 +21,14 @@ def test_the_loss_falls_at_least_at_the_rate(cases):
         bound = theory.loss_rate(case.problem, case.network, thetas)
         if not bound.applies:
             continue
-        decline = -2 * np.log(path.missed[1:] / path.missed[0])
+        decline = -2 * np.log(path.residual_norm[1:] / path.residual_norm[0])
         # Rounding of the first, shortest steps.
-        assert (decline >= bound.value * path.t[1:] * (1 - 1e-6) - 1e-10).all()
-        closest = min(closest, (decline / path.t[1:]).min() / bound.value)
+        assert (decline >= bound.value * path.time[1:] * (1 - 1e-6) - 1e-10).all()
+        closest = min(closest, (decline / path.time[1:]).min() / bound.value)
         A, L = case.problem.A, path.depth
         everything = theory.loss_rate(case.problem, case.network, thetas, support=range(A.shape[1]))
-        c_x, f = (path.r[:, None] * u).min(), LAWS[case.law[0]][0] if case.law else None
-        first = 1 if f is None else min(min(f(r, case.law[1]) for r in path.r), c_x**2 * A.shape[1])
+        c_x, f = (path.r[:, None] * u).min(), LAWS[case.law[0]](case.law[1])[0] if case.law else None
+        first = 1 if f is None else min(min(f(r) for r in path.r), c_x**2 * A.shape[1])
         smallest = np.linalg.eigvalsh(A @ A.T)[0]
         assert everything.value == pytest.approx(first * 2 * L * c_x ** (2 * L - 2) * smallest, rel=1e-4)
         assert bound.value >= everything.value * (1 - 1e-12)
@@ -43,7 +42,7 @@ def rates_of(x, A, b, depth, law):
         return -gradient
     r = np.linalg.norm(x)
     u = x / r
-    return -LAWS[law[0]][0](r, law[1]) * (u @ gradient) * u - r**2 * (gradient - u * (u @ gradient))
+    return -LAWS[law[0]](law[1])[0](r) * (u @ gradient) * u - r**2 * (gradient - u * (u @ gradient))
 
 
 @pytest.mark.parametrize("law", [None, *LAWS])
@@ -66,8 +65,8 @@ def test_local_rate_is_the_linearisation(depth, law):
 def test_local_rate_is_that_at_the_end_of_a_flow():
     case = make([[1.0, 0.3, 0.5], [0.2, 1.0, -0.4]], [0.8, 0.5, 0.3], 2, ("constant", 0.5), 0.8, [1.0, 2.0, 1.5])
     local = theory.local_rate(*case.run, case.path.x)
-    late = (case.path.missed < 1e-4) & (case.path.missed > 1e-9)
-    slope = np.polyfit(case.path.t[late], np.log(case.path.missed[late]), 1)[0]
+    late = (case.path.residual_norm < 1e-4) & (case.path.residual_norm > 1e-9)
+    slope = np.polyfit(case.path.time[late], np.log(case.path.residual_norm[late]), 1)[0]
     assert -slope == pytest.approx(local.rate, rel=2e-3)
 
 

@@ -42,9 +42,6 @@ class Options:
     log_inactive: float = -60.0
     """Logarithm of the share in u^2, relative to the largest, below which an entry is left out of the equations."""
 
-    log_risen: float = -36.0
-    """The same at which an entry left out must have been included; e^-36 is below rounding in a sum."""
-
     check_interval: int = 5
     """Steps between evaluations of the whole state at depth 2, which cost as much as a step."""
 
@@ -74,7 +71,7 @@ class DualEquations:
     def check(self, state: MirrorState) -> bool:
         """Select the entries that take part from now on; return False if one that did not should have."""
         relative = _relative(state.map)
-        if relative[self._rest].max(initial=-np.inf) > OPTIONS.log_risen:
+        if relative[self._rest].max(initial=-np.inf) > np.log(np.finfo(float).eps):  # it changes the sums
             return False
         active = relative > OPTIONS.log_inactive
         if active[self._rest].any() or 2 * np.count_nonzero(active) < self._map.log_w.size:

@@ -1,0 +1,151 @@
+"""The dual equations against tight integrations of the paper's equations in log r and log u."""
+
+import numpy as np
+import pytest
+
+import polarbias as pb
+from flow_oracle import integrate
+from polarbias.flow import dual
+
+M, N = 3, 7
+
+
+def random_problem(seed, signed=False):
+    rng = np.random.default_rng(seed)
+    A = rng.standard_normal((M, N)) / np.sqrt(M)
+    truth = rng.standard_normal(N) if signed else np.abs(rng.standard_normal(N))
+    direction = np.abs(rng.standard_normal(2 * N if signed else N)) + 0.05
+    return pb.LinearProblem(A, A @ truth), direction
+
+
+LAWS = {
+    "constant": pb.ConstantRatio(0.7),
+    "small": pb.ConstantRatio(0.08),
+    "large": pb.ConstantRatio(9.0),
+    "square": pb.PowerRatio(0.6, 2),
+    "linear": pb.PowerRatio(1.3, 1),
+    "harmonic": pb.HarmonicRatio(0.4),
+}
+
+
+def check(problem, network, theta0, f, rate=1.0, tolerance=1e-6, t_end=None):
+    """Compare a flow with the oracle at 12 times; return it with the times and the oracle's run."""
+    flow = pb.gradient_flow(problem, network, theta0, tol=1e-14, t_end=t_end)
+    end = flow.trajectory.time[-1]
+    if t_end is None:
+        assert flow.status == pb.Status.CONVERGED
+    times, depth = np.geomspace(1e-3 * end, end, 12), network.degree
+    u0 = theta0.u if hasattr(theta0, "u") else network.factor(theta0)
+    B = problem.A if u0.size == N else np.hstack([problem.A, -problem.A])
+    rate = rate / (u0 @ u0) if hasattr(theta0, "u") else 1.0
+    r0 = float(network.radius(theta0))
+    exact = integrate(B, problem.b, depth, f, r0, u0, paper_time=True, rate=rate, times=times)
+    states = flow.trajectory.evaluate(times)
+    np.testing.assert_allclose(np.log(states.r), exact.log_r, atol=tolerance)
+    np.testing.assert_allclose(states.log_x, exact.log_x, atol=tolerance * depth * 3)
+    x = exact.X if u0.size == N else exact.X[:, :N] - exact.X[:, N:]
+    np.testing.assert_allclose(states.x, x, atol=tolerance * np.abs(x).max())
+    np.testing.assert_allclose(states.loss, exact.loss, atol=tolerance * float(problem.b @ problem.b))
+    return flow, times, exact
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4, 6])
+@pytest.mark.parametrize("law", LAWS)
+def test_the_flow_with_a_ratio_law(depth, law):
+    problem, direction = random_problem(10 * depth)
+    ratio = LAWS[law]
+    network = pb.WeightNormalization(pb.HadamardPower(depth), ratio)
+    # Far from the end the residual vanishes slower and slower at large depths; half a million is far enough.
+    t_end = None if depth == 2 else 30.0
+    check(problem, network, network.init(0.9, direction), ratio.f, t_end=t_end)
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4, 6])
+def test_the_plain_flow_in_its_own_time(depth):
+    problem, direction = random_problem(3 * depth + 1)
+    network = pb.HadamardPower(depth)
+    check(problem, network, network.init(1.2, direction), None, t_end=None if depth == 2 else 20.0)
+
+
+@pytest.mark.parametrize("r0", [1e-2, 0.3, 4.0])
+@pytest.mark.parametrize("eta", [0.02, 1.0, 30.0])
+def test_starts_and_ratios(r0, eta):
+    problem, direction = random_problem(21)
+    network = pb.WeightNormalization(pb.HadamardPower(2), eta)
+    check(problem, network, network.init(r0, direction), lambda r: eta)
+
+
+@pytest.mark.parametrize(
+    ("depth", "law"), [(2, "constant"), (2, "harmonic"), (2, "square"), (3, "linear"), (4, "small")]
+)
+def test_clocks_of_long_directions_and_direction_rates(depth, law):
+    problem, direction = random_problem(5)
+    ratio = LAWS[law]
+    network = pb.WeightNormalization(pb.HadamardPower(depth), ratio, direction_rate=3.7)
+    theta0 = network.init(1.1, direction, direction_norm=2.3)
+    flow, times, exact = check(problem, network, theta0, ratio.f, rate=3.7, t_end=8.0)
+    np.testing.assert_allclose(flow.trajectory.evaluate(times).u, 2.3 * exact.u, rtol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(flow.theta.u), 2.3, rtol=1e-12)
+
+
+@pytest.mark.parametrize("wn", [True, False])
+@pytest.mark.parametrize("depth", [2, 3])
+def test_signed_networks(depth, wn):
+    problem, direction = random_problem(31, signed=True)
+    inner = pb.HadamardDifference(depth)
+    network = pb.WeightNormalization(inner, 0.5) if wn else inner
+    check(problem, network, network.init(0.8, direction), (lambda r: 0.5) if wn else None, t_end=6.0)
+
+
+def test_the_mirror_variable_moves_the_mirror_map():
+    for depth in (2, 4):
+        problem, direction = random_problem(17)
+        network = pb.WeightNormalization(pb.HadamardPower(depth), 0.9)
+        flow = pb.gradient_flow(problem, network, network.init(1.3, direction), t_end=5.0)
+        u0 = direction / np.linalg.norm(direction)
+        grown = np.exp((flow.r**2 - 1.3**2) / (2 * 0.9)) * flow.theta.u
+        moved = problem.A.T @ flow.mirror_dual
+        if depth == 2:
+            np.testing.assert_allclose(2 * np.log(grown), 2 * np.log(u0) + moved, atol=1e-9)
+        else:
+            np.testing.assert_allclose(grown**-2.0, u0**-2.0 - 2 * moved, rtol=1e-8)
+
+
+def test_tiny_entries_keep_their_digits():
+    problem = pb.LinearProblem([[1.0, 0.5]], [200.0])
+    network = pb.WeightNormalization(pb.HadamardPower(2), 0.01)
+    flow = pb.gradient_flow(problem, network, network.init(10.0, [1.0, 1.0]), tol=1e-16)
+    # log u^2 + r^2 / eta moves along (1, 1/2), so that for pi = u^2 its difference over the entries gives nu.
+    s = 200.0  # the second entry is below e^-2000, so r^2 is X_1
+    nu = 2 * ((s - 100.0) / 0.01 - np.log(0.5)) / 2
+    assert flow.status == pb.Status.CONVERGED
+    np.testing.assert_allclose(flow.log_x[1], np.log(s) + np.log(0.5) + nu / 2 - (s - 100.0) / 0.01, rtol=1e-9)
+    assert flow.log_x[1] < -2000
+    assert flow.x[1] == 0
+
+
+def test_a_slow_passage_is_not_an_end():
+    """Above depth 2 a tiny entry waits long where the others already rest."""
+    problem = pb.LinearProblem(np.eye(2), [1.0, 1.0])
+    flow = pb.gradient_flow(problem, pb.HadamardPower(3), pb.Factor(np.array([0.5, 1e-6])))
+    assert flow.status == pb.Status.CONVERGED
+    np.testing.assert_allclose(flow.x, 1, atol=1e-5)
+    assert flow.trajectory.time[-1] > 1e5
+
+
+@pytest.mark.parametrize(("depth", "tol", "evaluations"), [(2, 1e-10, 1424), (3, 1e-2, 2069)])
+def test_the_number_of_evaluations(depth, tol, evaluations, monkeypatch):
+    """Fixed inputs: the count changes with the tolerances and with the intervals of checks and restarts."""
+    count, rhs = 0, dual.DualEquations.rhs
+
+    def counted(self, t, y):
+        nonlocal count
+        count += 1
+        return rhs(self, t, y)
+
+    monkeypatch.setattr(dual.DualEquations, "rhs", counted)
+    problem = pb.gaussian_problem(seed=0, m=20, n=80, truth="sparse", s=3)
+    network = pb.WeightNormalization(pb.HadamardPower(depth), 0.1)
+    flow = pb.gradient_flow(problem, network, network.init(1.0, pb.folded_gaussian_direction(seed=1, n=80)), tol=tol)
+    assert flow.status == pb.Status.CONVERGED
+    assert count == pytest.approx(evaluations, rel=0.05)  # rounding differs between libraries of linear algebra

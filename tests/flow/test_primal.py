@@ -1,0 +1,187 @@
+"""The primal equations of any network: other networks, depth 1, rates that depend on time."""
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+import polarbias as pb
+
+jax = pytest.importorskip("jax")
+jnp = jax.numpy
+
+M, N = 3, 7
+
+
+def random_problem(seed, signed=False):
+    rng = np.random.default_rng(seed)
+    A = rng.standard_normal((M, N)) / np.sqrt(M)
+    truth = rng.standard_normal(N) if signed else np.abs(rng.standard_normal(N))
+    direction = np.abs(rng.standard_normal(2 * N if signed else N)) + 0.05
+    return pb.LinearProblem(A, A @ truth), direction
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize(
+    "network",
+    [
+        pb.HadamardPower(2),
+        pb.HadamardPower(4),
+        pb.HadamardDifference(3),
+        pb.WeightNormalization(pb.HadamardPower(3), 0.3, direction_rate=1.7),
+        pb.WeightNormalization(pb.HadamardDifference(2), pb.HarmonicRatio(0.6)),
+    ],
+)
+def test_the_velocity_is_the_vector_field(network, full):
+    problem, direction = random_problem(8, signed=True)
+    direction = direction if "Difference" in repr(network) else direction[:N]
+    flow = pb.gradient_flow(problem, network, network.init(0.9, direction), t_end=2.0, tol=0, accuracy=1e-12, full=full)
+    t, h = 0.7, 1e-4
+    ahead, behind = flow.trajectory.evaluate(t + h).theta, flow.trajectory.evaluate(t - h).theta
+    field = pb.vector_field(problem, network, flow.trajectory.evaluate(t).theta)
+    for one, other, expected in zip(*map(jax.tree.leaves, (ahead, behind, field)), strict=True):
+        np.testing.assert_allclose((one - other) / (2 * h), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("depth", [2, 3, 6])
+@pytest.mark.parametrize("inner", [pb.HadamardPower, pb.HadamardDifference])
+def test_both_roads_agree(depth, inner):
+    problem, direction = random_problem(44, signed=inner is pb.HadamardDifference)
+    network = pb.WeightNormalization(inner(depth), pb.PowerRatio(0.8, 1), direction_rate=0.4)
+    theta0 = network.init(1.0, direction, direction_norm=0.7)
+    reduced, full = (
+        pb.gradient_flow(problem, network, theta0, t_end=5.0, tol=0, accuracy=1e-11, full=full)
+        for full in (False, True)
+    )
+    for t in (0.0, 0.1, 2.0, 5.0):
+        np.testing.assert_allclose(reduced.trajectory.evaluate(t).x, full.trajectory.evaluate(t).x, atol=1e-8)
+        np.testing.assert_allclose(reduced.trajectory.evaluate(t).u, full.trajectory.evaluate(t).u, atol=1e-8)
+    np.testing.assert_allclose(reduced.theta.r, full.theta.r, rtol=1e-8)
+    assert full.mirror_dual is None
+    assert full.trajectory.evaluate(1.0).mirror_dual is None
+
+
+def test_depth_one_changes_signs():
+    problem = pb.LinearProblem([[1.0, 0.0]], [-1.0])
+    network = pb.WeightNormalization(pb.HadamardPower(1), 2.0)
+    flow = pb.gradient_flow(problem, network, network.init(1.0, [1.0, 1.0]), tol=1e-20)
+
+    def equations(t, y):
+        r, U = y[0], y[1:]
+        m = np.sqrt(U @ U)
+        u = U / m
+        g = problem.A.T @ (problem.A @ (r * u) - problem.b)
+        return np.concatenate([[-2 * (u @ g)], -r / m * (g - u * (u @ g))])
+
+    t = flow.trajectory.time[-1]
+    oracle = solve_ivp(equations, (0, t), [1.0, np.sqrt(0.5), np.sqrt(0.5)], rtol=1e-12, atol=1e-14).y[:, -1]
+    assert oracle[0] < -1
+    np.testing.assert_allclose([flow.theta.r, *flow.theta.u], oracle, atol=1e-7)
+    assert flow.status == pb.Status.CONVERGED
+
+
+def test_two_polar_coordinates():
+    problem, direction = random_problem(12, signed=True)
+    network = pb.Difference(pb.WeightNormalization(pb.HadamardPower(2), 0.5))
+    theta0 = network.init(1.0, direction)
+    flow = pb.gradient_flow(problem, network, theta0, t_end=3.0, tol=0)
+
+    def half(sign, r, u, R):
+        g = sign * (problem.A.T @ R) * r * u / np.linalg.norm(u)
+        n = np.linalg.norm(u)
+        return [-0.5 * (u @ g) / n, *(-r / n * (g - u * (u @ g) / n**2))]
+
+    def equations(t, y):
+        p, q = y[: N + 1], y[N + 1 :]
+        R = problem.A @ ((p[0] * p[1:]) ** 2 / (p[1:] @ p[1:]) - (q[0] * q[1:]) ** 2 / (q[1:] @ q[1:])) - problem.b
+        return half(1, p[0], p[1:], R) + half(-1, q[0], q[1:], R)
+
+    start = [theta0.plus.r, *theta0.plus.u, theta0.minus.r, *theta0.minus.u]
+    end = solve_ivp(equations, (0, 3.0), start, rtol=1e-12, atol=1e-14).y[:, -1]
+    found = [flow.theta.plus.r, *flow.theta.plus.u, flow.theta.minus.r, *flow.theta.minus.u]
+    np.testing.assert_allclose(found, end, atol=1e-6)
+    assert flow.status == pb.Status.MAX_STEPS
+
+
+class Exponential(pb.Network):
+    def signal(self, theta):
+        return jnp.exp(theta)
+
+
+def test_a_network_of_ones_own():
+    problem = pb.LinearProblem([[1.0]], [2.0])
+    flow = pb.gradient_flow(problem, Exponential(), np.zeros(1), t_end=0.5, tol=0)
+    # z = e^theta follows z' = -z^2 (z - 2) from 1; this is its time as a function of z.
+    z = flow.x[0]
+    time = (np.log(z / (2 - z)) / 4 - 1 / (2 * z)) - (0 - 1 / 2)
+    np.testing.assert_allclose(time, 0.5, rtol=1e-6)
+    assert flow.trajectory.evaluate(0.1).log_x is None
+
+
+def test_rates_that_depend_on_time():
+    problem, direction = random_problem(9)
+    network = pb.WeightNormalization(pb.HadamardPower(2), 123.0)
+    theta0 = network.init(0.7, direction, direction_norm=1.5)
+    flow = pb.gradient_flow(
+        problem, network, theta0, t_end=4.0, tol=0, schedule=lambda t: (1 + np.sin(3 * t), np.exp(-t))
+    )
+
+    def equations(t, y):
+        r, U = y[0], y[1:]
+        m = np.sqrt(U @ U)
+        u = U / m
+        g = (problem.A.T @ (problem.A @ (r * u) ** 2 - problem.b)) * r * u
+        return np.concatenate([[-(1 + np.sin(3 * t)) * (u @ g)], -np.exp(-t) * r / m * (g - u * (u @ g))])
+
+    oracle = solve_ivp(equations, (0, 4.0), [theta0.r, *theta0.u], rtol=1e-12, atol=1e-14, dense_output=True).sol
+    for t in (0.5, 2.0, 4.0):
+        np.testing.assert_allclose(
+            [flow.trajectory.evaluate(t).r, *flow.trajectory.evaluate(t).u], oracle(t), atol=1e-6
+        )
+    with pytest.raises(pb.InvalidInput, match="radius and direction"):
+        pb.gradient_flow(problem, pb.HadamardPower(2), pb.Factor(direction), schedule=lambda t: (1, 1))
+    with pytest.raises(pb.InvalidInput, match="schedule"):
+        pb.gradient_flow(problem, network, theta0, schedule=lambda t: (1, -1))
+
+
+class Weighted(pb.HadamardPower):
+    """A subclass with another signal, whose flow is not that of its base."""
+
+    def signal_of(self, x):
+        return 2 * x**self.degree
+
+    def pullback_of(self, x, cotangent):
+        return 2 * self.degree * x ** (self.degree - 1) * cotangent
+
+
+@pytest.mark.parametrize("wrap", [lambda inner: inner, lambda inner: pb.WeightNormalization(inner, 0.5)])
+def test_a_subclass_with_another_signal_is_not_taken_for_its_base(wrap):
+    problem, direction = random_problem(4)
+    network = wrap(Weighted(2))
+    theta0 = network.init(0.8, direction)
+    flow = pb.gradient_flow(problem, network, theta0, tol=1e-22)
+    np.testing.assert_allclose(flow.x, network.signal(flow.theta))
+    run = pb.gradient_descent(problem, network, theta0, step=pb.ConstantStep(1e-3), tol=1e-22, max_steps=200_000)
+    np.testing.assert_allclose(flow.x, run.x, atol=2e-3)
+    for refuse in (pb.flow_limit, pb.verify):
+        with pytest.raises(pb.InvalidInput, match="HadamardPower"):
+            refuse(problem, network, theta0, *((flow,) if refuse is pb.verify else ()))
+    with pytest.raises(pb.InvalidInput, match="a potential belongs to"):
+        pb.Potential.of(network)
+
+
+def test_a_network_of_ones_own_may_hold_an_array():
+    class Scaled(pb.Network):
+        weights: np.ndarray
+
+        def signal(self, theta):
+            return self.weights * theta**2
+
+    problem, _ = random_problem(5)
+    weights = np.linspace(1, 2, N)
+    plain = pb.HadamardPower(2)
+    flow = pb.gradient_flow(problem, Scaled(weights), np.ones((2, N)), tol=1e-20)
+    # With A's columns scaled instead, the flow is that of x^2 at twice the rate: L = 2 halves the plain one's loss.
+    scaled = pb.LinearProblem(problem.A * weights, problem.b)
+    same = pb.gradient_flow(scaled, plain, pb.Factor(np.ones(N)), tol=1e-21)
+    for x in flow.x:
+        np.testing.assert_allclose(x, weights * same.x, rtol=1e-6, atol=1e-9)

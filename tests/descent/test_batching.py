@@ -17,7 +17,7 @@ RATIOS = np.array([0.05, 0.3, 2.0])
 # Wide enough that products with one and with several runs take different code paths.
 NETWORKS = {
     "plain": lambda ratio: pb.HadamardPower(2),
-    "polar": lambda ratio: pb.WeightNormalization(pb.HadamardPower(2), ratio),
+    "polar": lambda ratio: pb.WeightNormalization(pb.HadamardPower(2), ratio, direction_rate=np.sqrt(ratio)),
     "joint_harmonic": lambda ratio: pb.WeightNormalization(pb.HadamardDifference(3), pb.HarmonicRatio(ratio)),
     "separate": lambda ratio: pb.Difference(pb.WeightNormalization(pb.HadamardPower(2), ratio)),
 }

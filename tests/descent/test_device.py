@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-import textwrap
 
 import jax
 import pytest
@@ -35,70 +34,59 @@ def test_a_missing_device_is_an_error_before_any_work(tmp_path):
         pass
 
 
-SHARDED = """
-    import jax
-    import numpy as np
-    import polarbias as pb
-    from polarbias.descent.vector_field import sharded_problem
+DATA = """
+import sys
 
-    devices = jax.devices()
-    assert len(devices) == 4
-    rng = np.random.default_rng(0)
-    A = rng.standard_normal((22, 60)) / 22**0.5  # not a multiple of 4
-    problem = pb.LinearProblem(A, A @ np.abs(rng.standard_normal(60)))
-    eta = np.array([0.1, 0.3, 1.0])
+import jax
+import numpy as np
+
+if len(sys.argv) > 1:
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.distributed.initialize(sys.argv[1], num_processes=2, process_id=int(sys.argv[2]))
+import polarbias as pb
+from polarbias.descent.vector_field import sharded_problem
+
+rng, devices = np.random.default_rng(0), jax.devices()
+A = rng.standard_normal((22, 60)) / 22**0.5  # not a multiple of 4
+problem = pb.LinearProblem(A, A @ np.abs(rng.standard_normal(60)))
+options = {"step": 0.001, "max_steps": 1000, "tol": 0}
+
+def compare(eta, scale):
     network = pb.WeightNormalization(pb.HadamardPower(2), eta)
-    theta0 = network.init([0.3, 1.0, 2.0], np.abs(rng.standard_normal((3, 60))) + 0.05)
-    single = pb.WeightNormalization(pb.HadamardPower(2), eta[1]), pb.Polar(theta0.r[1], theta0.u[1])
-    for network, start in ((network, theta0), single):
-        options = {"step": 0.001, "max_steps": 1000, "tol": 0}
-        one = pb.gradient_descent(problem, network, start, **options)
-        sharded = pb.gradient_descent(problem, network, start, devices=devices, **options)
-        np.testing.assert_allclose(sharded.x, one.x, rtol=1e-9, atol=1e-14)
-        np.testing.assert_allclose(sharded.trajectory.loss, one.trajectory.loss, rtol=1e-9)
-        assert (sharded.steps == 1000).all()
-    data = sharded_problem(problem, np.dtype(float), devices)
-    assert {shard.data.shape for shard in data.A.addressable_shards} == {(1, 6, 60)}
-    assert len({shard.device for shard in data.A_transposed.addressable_shards}) == 4
+    theta0 = network.init(scale, np.linspace(0.1, 1, 60))
+    one = pb.gradient_descent(problem, network, theta0, **options)
+    sharded = pb.gradient_descent(problem, network, theta0, devices=devices, **options)
+    np.testing.assert_allclose(sharded.x, one.x, rtol=1e-9, atol=1e-14)
+    np.testing.assert_allclose(sharded.trajectory.loss, one.trajectory.loss, rtol=1e-9)
+    assert (sharded.steps == 1000).all()
+"""
+FOUR_DEVICES = """
+assert len(devices) == 4
+compare(np.array([0.1, 0.3, 1.0]), [0.3, 1.0, 2.0])
+compare(0.3, 1.0)
+data = sharded_problem(problem, np.dtype(float), devices)
+assert {shard.data.shape for shard in data.A.addressable_shards} == {(1, 6, 60)}
+assert len({shard.device for shard in data.A_transposed.addressable_shards}) == 4
+"""
+TWO_HOSTS = """
+assert len(devices) == 2 * len(jax.local_devices())
+compare(0.3, np.geomspace(0.1, 2, 50))  # several workers, whose sums must not mix
 """
 
 
 def test_rows_over_four_devices():
-    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(SHARDED)]
+    command = [sys.executable, "-W", "error", "-c", DATA + FOUR_DEVICES]
     environment = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_ENABLE_X64": "1"}
     done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
 
 
-HOSTS = """
-    import sys
-
-    import jax
-    import numpy as np
-
-    jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    jax.distributed.initialize(sys.argv[1], num_processes=2, process_id=int(sys.argv[2]))
-    import polarbias as pb
-
-    rng = np.random.default_rng(0)
-    A = rng.standard_normal((22, 60)) / 22**0.5
-    problem = pb.LinearProblem(A, A @ np.abs(rng.standard_normal(60)))
-    network = pb.WeightNormalization(pb.HadamardPower(2), 0.3)
-    theta0 = network.init(np.geomspace(0.1, 2, 50), np.ones(60))
-    options = {"step": pb.ConstantStep(0.001), "max_steps": 1000, "tol": 0}
-    sharded = pb.gradient_descent(problem, network, theta0, devices=jax.devices(), **options)
-    one = pb.gradient_descent(problem, network, theta0, **options)
-    assert len(jax.devices()) == 2 * len(jax.local_devices())
-    np.testing.assert_allclose(sharded.x, one.x, rtol=1e-9, atol=1e-14)
-"""
-
-
 def test_rows_over_two_hosts():
-    """Two processes stand for two hosts; there are several workers, whose sums must not mix."""
+    """Two processes stand for two hosts."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    commands = [[sys.executable, "-c", textwrap.dedent(HOSTS), address, str(host)] for host in range(2)]
+    commands = [[sys.executable, "-c", DATA + TWO_HOSTS, address, str(host)] for host in range(2)]
     hosts = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
     try:
         errors = [host.communicate(timeout=300)[1] for host in hosts]

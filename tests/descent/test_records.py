@@ -77,7 +77,7 @@ def test_records_are_spaced_like_the_logarithm(run):
     assert (steps <= 50).sum() >= 48
 
 
-def test_padding_is_minus_one_and_nan(run):
+def test_padding_and_values(run, problems):
     record = run.trajectory
     padded = record.step == -1
     assert padded.any()
@@ -85,19 +85,15 @@ def test_padding_is_minus_one_and_nan(run):
     assert (np.diff(padded.astype(int), axis=-1) >= 0).all()  # only at the end
     for values in (record.loss, record.r, record.l1, record.x[..., 0]):
         np.testing.assert_array_equal(np.isnan(values), padded)
-
-
-def test_records_agree_with_their_signals(run, problems):
-    for t, c in np.ndindex(2, 3):
-        item = run[t, c]
-        record = item.trajectory
-        residual = record.x @ problems.A[t].T - problems.b[t]
-        np.testing.assert_allclose(record.loss, (residual**2).sum(-1) / 4, rtol=1e-6, atol=1e-25)
-        np.testing.assert_allclose(record.l1, np.abs(record.x).sum(-1), rtol=1e-13)
-        np.testing.assert_allclose(record.r, np.sqrt(record.x.sum(-1)), rtol=1e-13)  # depth 2: r^2 = ||X||_1
-        np.testing.assert_allclose(record.x[-1], item.x, rtol=1e-13)
-        np.testing.assert_allclose(record.loss[-1], item.loss, rtol=1e-6)
-        np.testing.assert_allclose(record.r[-1], item.theta.r, rtol=1e-13)
+    residual = np.einsum("tmn,tckn->tckm", problems.A, record.x) - problems.b[:, None, None]
+    np.testing.assert_allclose(record.loss, (residual**2).sum(-1) / 4, rtol=1e-6, atol=1e-25)
+    np.testing.assert_allclose(record.l1, np.abs(record.x).sum(-1), rtol=1e-13)
+    np.testing.assert_allclose(record.r, np.sqrt(record.x.sum(-1)), rtol=1e-13)  # depth 2: r^2 = ||X||_1
+    for index in np.ndindex(2, 3):
+        item = run[index]
+        np.testing.assert_allclose(item.trajectory.x[-1], item.x, rtol=1e-13)
+        np.testing.assert_allclose(item.trajectory.loss[-1], item.loss, rtol=1e-6)
+        np.testing.assert_allclose(item.trajectory.r[-1], item.theta.r, rtol=1e-13)
 
 
 def test_the_line_search_takes_few_trials_and_the_loss_falls(searched):

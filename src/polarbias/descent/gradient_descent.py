@@ -24,7 +24,7 @@ from polarbias.descent.checkpoint import Checkpoint, fingerprint
 from polarbias.descent.compiled_loop import RUNNING, Thresholds
 from polarbias.descent.device import device_shape
 from polarbias.descent.executor import run_workers
-from polarbias.descent.options import CORES, OPTIONS
+from polarbias.descent.options import CORES, OPTIONS, DescentOptions
 from polarbias.descent.records import log_spaced_schedule, padded_trajectory
 from polarbias.descent.step_size import StepSize, as_step_size
 from polarbias.descent.vector_field import JaxProblem, field, jax_problem, sharded_problem
@@ -156,7 +156,7 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
         problem=_converted(problem, dtype, devices),
         network=network,
         step=step,
-        thresholds=_thresholds(problem, network, theta0, batch_shape, dtype, (max_steps, tol, rtol)),
+        thresholds=_thresholds(problem, network, theta0, batch_shape, dtype, (max_steps, tol, rtol), options),
         schedule=log_spaced_schedule(max_steps, step.max_rejections, options),
         theta0=jax.tree.map(lambda leaf: leaf.reshape((runs, *leaf.shape[len(batch_shape) :])), theta0),
         batch_shape=batch_shape,
@@ -210,6 +210,7 @@ def _thresholds(
     batch_shape: tuple[int, ...],
     dtype: np.dtype[Any],
     criteria: tuple[int, float, float],
+    options: DescentOptions,
 ) -> Thresholds:
     max_steps, tol, rtol = criteria
     problem_ndim, epsilon = len(problem.batch_shape), np.finfo(dtype).eps
@@ -226,10 +227,10 @@ def _thresholds(
     return Thresholds(
         max_steps=np.asarray(max_steps),
         loss=per_run(np.maximum(tol, (rtol * np.linalg.norm(b, axis=-1)) ** 2 / (2 * network.degree))),
-        radius=np.asarray(OPTIONS.collapse_threshold * radius, dtype),
-        stalled_radius=np.asarray(OPTIONS.stalled_threshold * radius, dtype),
+        radius=np.asarray(options.collapse_threshold * radius, dtype),
+        stalled_radius=np.asarray(options.stalled_threshold * radius, dtype),
         stalled_loss=per_run((1 - 1e3 * epsilon) * (b**2).sum(-1) / (2 * network.degree)),
-        rounding=np.asarray(4 * epsilon * problem.m**0.5, dtype),
+        rounding=np.asarray(options.rounding_units * epsilon * problem.m**0.5, dtype),
         largest_a=per_run(np.abs(problem.A).max((-2, -1))),
         largest_b=per_run(np.abs(b).max(-1)),
     )

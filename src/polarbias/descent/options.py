@@ -71,8 +71,8 @@ class DescentOptions:
 
     cpu: DeviceShape = DeviceShape(
         kind="cpu",
-        # 20 x 1000 entries stay in the cache of a core; workers of 12 to 40 runs took the same time per run. Each size
-        # is at most 1.25 times the one before, so that 4 of 5 slots hold a run.
+        # 20 x 1000 entries stay in the cache of a core; workers of 12 to 40 runs took the same time per run. For every
+        # number of runs, at least 4 of 5 slots of its size hold one.
         sizes=(1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 17, 20),
         workers=8,
         concurrent=CORES,  # XLA runs elementwise passes on one thread; only products could use more
@@ -89,7 +89,7 @@ class DescentOptions:
         work=5e12,
         overhead=1.5e9,
     )
-    # A smaller worker costs a compilation of about 1 s, two calls of the loop; after four calls it pays.
+    # A smaller worker costs a compilation of about 2 s (150 x 1000), as long as four calls of the loop.
     calls_before_shrinking: int = 4
     # Share of slots that must be running while other runs wait: 94% of the slots worked in a whole reproduction.
     refill_share: float = 0.8
@@ -97,16 +97,20 @@ class DescentOptions:
     records: int = 900
     # Record arrays have a multiple of this length, so that most changes of max_steps need no new compilation.
     records_multiple: int = 256
-    # A run collapses if r is at or below this fraction of its start: above it, runs still turned back from near 0.
+    # A run collapses if r is at or below this fraction of its start. At A = [1, -1], b = 1, a start 1e-3 beside the
+    # boundary of collapse still returns from 0.03, one 1e-4 beside it reaches 6e-6 within a million steps.
     collapse_threshold: float = 1e-10
-    # With a line search: also at this fraction if the search fails at the loss of X = 0, because the loss stops
-    # changing (to rounding) at r of 1e-6 of the start and above.
+    # With a line search also at this fraction, if the search fails at the loss of X = 0: X then changes the loss by
+    # less than rounding, in the same example at r from 1e-9 to 8e-9, 7e-6 of a start of 1e-3.
     stalled_threshold: float = 1e-3
+    # Rounding of a residual's norm, in units of eps sqrt(M) times its largest product: of long runs at the rounding
+    # level (3 x 6, 50,000 steps), 0.1 ends some as unstable and 0.3 none.
+    rounding_units: float = 4.0
     # First trial step of a line search: the loss would fall by this share at its initial rate.
     initial_decrease: float = 0.1
     # Halvings after which a line search fails: a factor of 1e-30, below the spacing of floats.
     max_halvings: int = 100
-    # A callback about twice a second follows the eye and costs nothing measurable.
+    # About twice a second: often enough for a progress bar.
     seconds_between_callbacks: float = 0.4
     # A killed run loses at most this time of work, and one call of the compiled loop.
     seconds_between_checkpoints: float = 15.0

@@ -161,7 +161,7 @@ class ConstantStep(StepSize):
     def sufficient(self, loss: jax.Array, trial_loss: jax.Array, decrease: jax.Array, noise: jax.Array) -> jax.Array:
         """Accept a loss that does not rise beyond rounding."""
         del decrease
-        return trial_loss <= loss * (1 + 1e-12) + noise
+        return trial_loss <= loss + noise
 
     def after(self, dt: jax.Array, accepted: jax.Array) -> jax.Array:
         """Return dt."""

@@ -100,7 +100,7 @@ class Integers(pb.Network):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: pb.Armijo(c1="a"), "c1 must be between 0 and 1"),
+        (lambda: pb.Armijo(c1="a"), "c1 must be a finite number above 0 and below 1"),
         (lambda: pb.Armijo(initial=np.ones(2)), "initial must be"),
         (lambda: pb.ConstantStep([]), "dt is empty"),
         (lambda: pb.HadamardPower(2).init([], np.ones(9)), "scale is empty"),

@@ -1,6 +1,7 @@
 """Statuses, trajectories and solutions: indexing, immutability, copies."""
 
 import copy
+import dataclasses
 import pickle
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 import polarbias as pb
+from polarbias.runtime.pytree import PyTree
 from polarbias.solution import CollapseStatus
 
 
@@ -167,3 +169,12 @@ class TestSolution:
             np.testing.assert_array_equal(getattr(other, name), getattr(whole, name))
         np.testing.assert_array_equal(other.trajectory.loss, whole.trajectory.loss)
         assert other.message == whole.message
+
+    def test_parameters_are_any_pytree(self):
+        class Weights(PyTree):
+            w: np.ndarray
+
+        whole = solution(3)
+        other = dataclasses.replace(whole, theta={"a": [Weights(np.ones((3, 9)))]})
+        assert other[1].theta["a"][0].w.shape == (9,)
+        assert dataclasses.replace(whole, method="flow_limit", farkas=np.ones((3, 2)))[0].method == "flow_limit"

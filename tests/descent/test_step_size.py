@@ -172,3 +172,25 @@ def test_a_bad_first_guess_is_recovered_from(random_problems, initial):
     run = pb.gradient_descent(random_problems, network, theta, step=step, max_steps=20_000, tol=1e-10)
     assert run.converged.all()
     assert (run.stats["trials"] <= 1.6 * run.steps + 40).all()
+
+
+RNG = np.random.default_rng(7)
+A = RNG.standard_normal((4, 9))
+PROBLEM = pb.LinearProblem(A, A @ RNG.random(9))
+
+
+@pytest.mark.parametrize("factor", [1e-8, 1.0, 1e8])
+def test_the_line_search_finds_its_first_step_at_any_scale_of_the_data(factor):
+    network = pb.WeightNormalization(pb.HadamardPower(2), 0.1)
+    scaled = pb.LinearProblem(factor * PROBLEM.A, factor * PROBLEM.b)
+    run = pb.gradient_descent(scaled, network, network.init(0.5, np.ones(9)), tol=0, rtol=1e-5, max_steps=20_000)
+    assert run.converged
+    plain = pb.gradient_descent(PROBLEM, network, network.init(0.5, np.ones(9)), tol=0, rtol=1e-5, max_steps=20_000)
+    np.testing.assert_allclose(run.x, plain.x, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("depth", "scale"), [(5, 0.1), (8, 500.0)])
+def test_the_line_search_starts_at_large_depths(depth, scale):
+    network = pb.HadamardPower(depth)
+    run = pb.gradient_descent(PROBLEM, network, network.init(scale, np.ones(9)), max_steps=1000)
+    assert run.loss < 1e-2 * run.trajectory.loss[0]

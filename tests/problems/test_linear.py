@@ -13,7 +13,6 @@ from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 import polarbias as pb
-from polarbias.runtime.arrays import real_array
 
 
 def batch(*shape, m=3, n=5, seed=0):
@@ -30,7 +29,6 @@ class TestData:
 
     def test_single_precision_is_kept(self):
         assert pb.LinearProblem(np.ones((1, 2), np.float32), np.ones(1, np.float32)).A.dtype == np.float32
-        assert real_array(np.ones(2, np.float16), "x").dtype == np.float64
 
     def test_the_callers_arrays_are_copied_and_the_problems_are_read_only(self):
         A, b, x = np.ones((1, 2)), np.ones(1), np.ones(2)
@@ -102,6 +100,11 @@ class TestResidual:
         problem = batch(2)
         x = np.arange(5.0)
         np.testing.assert_allclose(problem.residual(x), problem.A @ x - problem.b, atol=1e-13)
+
+    @pytest.mark.parametrize("depth", [0, 1.5, True])
+    def test_depth_of_the_loss(self, depth):
+        with pytest.raises(pb.InvalidInput, match="depth must be an integer of at least 1"):
+            batch().loss(np.ones(5), depth)
 
     def test_truth_solves(self):
         assert abs(batch(2).residual(batch(2).x_true)).max() < 1e-14

@@ -320,7 +320,8 @@ def _other_root(r: float, power: float, c: float) -> float:
     if argument == 0:  # y underflows, and the other root overflows
         return np.inf if power > 0 else 0.0
     z = -float(np.real(lambertw(max(argument, -np.exp(-1.0)), -1 if y < 1 else 0)))
-    return float((c * z) ** (1 / power)) if np.isfinite(z) else r
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.float64(c * z) ** (1 / power)) if np.isfinite(z) else r
 
 
 def as_ratio(value: Any) -> RatioLaw:

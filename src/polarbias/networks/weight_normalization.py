@@ -181,7 +181,7 @@ class WeightNormalization(FactorNetwork):
         return (theta.r > 0) & (theta.u.min(-1) > 0)
 
     def collapses(self) -> bool:
-        """Return True for depth 2 and above, where X = 0 is a stationary point that the flow can reach."""
+        """Return True for depth 2 and above, since the flow can then reach the stationary point X = 0."""
         return self.positive
 
     def validate(self, theta: Any) -> None:

@@ -1,0 +1,119 @@
+"""Weight normalization: polar coordinates, rates, refused parameters."""
+
+import jax
+import numpy as np
+import pytest
+
+import polarbias as pb
+from polarbias.networks.weight_normalization import WeightNormalization
+
+
+def test_each_separate_radius_is_the_norm_of_its_half():
+    network = pb.Difference(pb.WeightNormalization(pb.HadamardPower(2), 0.3))
+    theta = network.init(np.sqrt(30.0), [1.0, 2.0, 3.0, 4.0])
+    np.testing.assert_allclose([theta.plus.r, theta.minus.r], [np.sqrt(5.0), 5.0], rtol=1e-14)
+    np.testing.assert_allclose(np.linalg.norm([theta.plus.u, theta.minus.u], axis=-1), 1.0, rtol=1e-14)
+
+
+def test_direction_norm_sets_the_norm_of_u_only():
+    network = pb.WeightNormalization(pb.HadamardPower(2), 0.3)
+    one, three = (network.init(2.0, np.arange(1.0, 6.0), direction_norm=c) for c in (1.0, 3.0))
+    np.testing.assert_allclose(three.u, 3 * one.u)
+    assert three.r == one.r
+    np.testing.assert_allclose(network.signal(three), network.signal(one))
+
+
+def test_depth_one_starts_may_have_any_sign():
+    for network in (pb.HadamardPower(1), pb.WeightNormalization(pb.HadamardPower(1), 0.3)):
+        theta = network.init(1.0, [3.0, -4.0])
+        np.testing.assert_allclose(network.signal(theta), [0.6, -0.8])
+        network.validate(theta)
+
+
+@pytest.mark.parametrize("ratio", [0.0, -0.1, np.nan, np.inf, [0.1, 0.0], 1j, "fast"])
+def test_weight_normalization_refuses_ratios(ratio):
+    with pytest.raises(pb.InvalidInput, match="ratio must be a positive number, an array of them, or a RatioLaw"):
+        pb.WeightNormalization(pb.HadamardPower(2), ratio)
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, [1.0, -1.0]])
+def test_weight_normalization_refuses_direction_rates(rate):
+    with pytest.raises(pb.InvalidInput, match="direction_rate must be positive, got "):
+        pb.WeightNormalization(pb.HadamardPower(2), 0.1, direction_rate=rate)
+
+
+@pytest.mark.parametrize("length", [0.0, -1.0, np.nan, np.inf])
+def test_init_refuses_direction_norms(length):
+    with pytest.raises(pb.InvalidInput, match=r"direction_norm (must be positive, got|holds NaN or infinity)"):
+        pb.WeightNormalization(pb.HadamardPower(2), 0.1).init(1.0, np.ones(3), direction_norm=length)
+
+
+def test_wrapping_needs_a_network_with_a_factor():
+    for inner in (WeightNormalization(pb.HadamardPower(2), 0.1), 2, pb.HadamardPower):
+        with pytest.raises(pb.InvalidInput, match=r"inner must be a plain network with a factor such as HadamardPower"):
+            WeightNormalization(inner, 0.1)
+    with pytest.raises(pb.InvalidInput, match="renormalize must be True or False"):
+        WeightNormalization(pb.HadamardPower(2), 0.1, renormalize=1)
+
+
+@pytest.mark.parametrize("law", [0.5, pb.PowerRatio(1.0, 0.5), pb.PowerRatio(1.0, 1), pb.PowerRatio(1.0, 3)])
+def test_depth_one_passes_zero_radius_under_every_law(law):
+    """The flow of A = [1, 0], b = -1 turns r negative; the law then has to be that of |r|."""
+    network = pb.WeightNormalization(pb.HadamardPower(1), law)
+    problem = pb.LinearProblem([[1.0, 0.0]], [-1.0])
+    theta = pb.Polar(np.array(-0.7), np.array([0.6, 0.8]))
+    assert network.rates(theta).r == network.ratio.f(0.7)
+    assert network.radius(theta) == 0.7
+    first = pb.gradient_descent(problem, network, theta, tol=1e-6, max_steps=5000)
+    assert first.theta.r < 0
+    assert pb.gradient_descent(problem, network, first.theta, tol=1e-20).converged
+
+
+def test_gradients_given_the_inner_product():
+    """Euler's theorem, at depth 2 and above."""
+    rng = np.random.default_rng(0)
+    for depth in (1, 2, 3):
+        network = WeightNormalization(pb.HadamardPower(depth), 0.3)
+        theta, cotangent = pb.Polar(np.array(1.3), rng.random(5)), rng.standard_normal(5)
+        product = (network.signal(theta) * cotangent).sum()
+        for given, direct in zip(
+            network.pullback_given(theta, cotangent, product), network.pullback(theta, cotangent), strict=True
+        ):
+            np.testing.assert_allclose(given, direct, rtol=1e-12, atol=1e-14)
+
+
+def test_steps_are_retracted():
+    network = WeightNormalization(pb.HadamardPower(2), 0.3, renormalize=True)
+    before, after = pb.Polar(np.array(1.0), np.array([0.6, 0.8])), pb.Polar(np.array(1.0), np.array([3.0, 4.0]))
+    np.testing.assert_allclose(network.retract(after, before).u, [0.6, 0.8])
+    assert network.admissible(after)
+    assert not network.admissible(pb.Polar(np.array(-1.0), after.u))
+    assert network.collapses()
+    assert not WeightNormalization(pb.HadamardPower(1), 0.3).collapses()
+
+
+def test_networks_of_a_part_of_a_batch():
+    network = WeightNormalization(pb.HadamardPower(2), [0.1, 0.2], direction_rate=3.0)
+    part = network.of_runs(lambda values: np.broadcast_to(values, 2)[1:])
+    assert part.ratio.eta.tolist() == [0.2]
+    assert part.direction_rate.tolist() == [3.0]
+    assert jax.tree.structure(part) == jax.tree.structure(network)
+
+
+ones = np.ones(3)
+
+
+@pytest.mark.parametrize(
+    ("depth", "theta", "advice"),
+    [
+        (2, pb.Factor(ones), r"must be Polar\(r, u\), got Factor"),
+        (2, pb.Polar(0.0, ones), "r must be positive at depth 2, got 0"),
+        (2, pb.Polar(-1.0, ones), "r must be positive at depth 2, got -1"),
+        (2, pb.Polar(np.ones(2), ones), r"r must have shape \(\)"),
+        (2, pb.Polar(1.0, -ones), "positive entries only"),
+        (1, pb.Polar(0.0, ones), "r must be nonzero at depth 1, got 0"),
+    ],
+)
+def test_refused_parameters(depth, theta, advice):
+    with pytest.raises(pb.InvalidInput, match=advice):
+        WeightNormalization(pb.HadamardPower(depth), 0.1).validate(theta)

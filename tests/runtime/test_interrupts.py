@@ -1,0 +1,39 @@
+"""Ctrl-C during long computations."""
+
+import signal
+import threading
+
+import pytest
+
+from polarbias.runtime.interrupts import interrupt_flag
+
+
+def test_the_flag_reports_an_interrupt_that_was_dropped():
+    with interrupt_flag() as interrupted:
+        assert not interrupted()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        assert interrupted()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_other_handlers_and_threads_are_left_alone():
+    def ignore(signum, frame):
+        pass
+
+    previous = signal.signal(signal.SIGINT, ignore)
+    try:
+        with interrupt_flag():
+            assert signal.getsignal(signal.SIGINT) is ignore
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+    def enter():
+        with interrupt_flag() as interrupted:
+            results.append(interrupted())
+
+    results = []
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert results == [False]

@@ -9,7 +9,52 @@ from scipy.optimize import linprog
 from scipy.sparse.linalg import aslinearoperator
 
 import polarbias as pb
-from polarbias.problems.certificate import farkas_certificate, verify_farkas
+from polarbias.problems.certificate import best_dual, farkas_certificate, feasible_dual, verify_farkas
+
+
+def test_pairs_are_measured_on_the_data():
+    A, b = np.array([[1.0, 2.0]]), np.array([2.0])
+    proof = pb.certify(A, b, [2.0, 0.0], [0.25])
+    assert (proof.value, proof.bound, proof.gap, proof.residual, proof.dual_infeasibility) == (2, 0.5, 0.75, 0, 0)
+    assert not proof.within(0.5)
+    assert proof.within(0.75)
+    proof = pb.certify(A, b, [0.0, 0.5], [1.0])
+    assert (proof.residual, proof.dual_infeasibility, proof.bound) == (0.5, 1, 1)
+    assert pb.certify(A, b, [-1.0, 1.5], [0.5], nonnegative=True).value == np.inf
+    assert pb.certify(A, b, [0.0, 1.0], [-3.0], nonnegative=True).dual_infeasibility == 0
+    assert pb.certify(A, -b, [0.0, -1.0], [-0.5]).gap == 0
+    assert pb.certify(A, b, [1.0, 0.5], [0.5], weights=[np.inf, 1]).value == np.inf
+    proof = pb.certify(A, b, [0.0, 1.0], [0.5], weights=[0, 1])
+    assert proof.dual_infeasibility == pytest.approx(1)
+    assert pb.certify(sparse.csr_array(A), b, [0.0, 1.0], [0.5], weights=[0, 1]) == proof
+    assert pb.certify(aslinearoperator(A), b, [0.0, 1.0], [0.5], weights=[0, 1]) == proof
+    proof = pb.certify(A, b, [0.0, 0.25], [0.5], sigma=1.0)
+    assert (proof.bound, proof.residual) == (0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"x": [1.0]}, "must have shapes"),
+        ({"weights": [1.0, -1.0]}, "weights must be 2 numbers"),
+        ({"sigma": -1.0}, "sigma must be"),
+        ({"nonnegative": 1}, "nonnegative must be"),
+    ],
+)
+def test_invalid_arguments(options, message):
+    arguments = {"x": [0.0, 1.0], "y": [0.5], **options}
+    with pytest.raises(pb.InvalidInput, match=message):
+        pb.certify([[1.0, 2.0]], [2.0], **arguments)
+
+
+def test_feasible_duals():
+    problem = pb.LinearProblem([[1.0, -2.0]], [1.0])
+    assert feasible_dual(problem, np.array([3.0]), np.ones(2)) == pytest.approx(1)
+    assert feasible_dual(problem, np.array([3.0]), np.ones(4)) == pytest.approx(0.5)
+    assert feasible_dual(problem, np.array([0.5]), np.ones(2)) == 0.5
+    candidates = [np.array([-3.0]), np.array([np.nan]), np.array([0.3]), np.array([0.2])]
+    assert best_dual(problem, candidates, np.ones(2)) == 0.3
+    assert best_dual(problem, candidates[:1], np.ones(2)) == 0
 
 
 def assert_farkas(A, b, y, nonnegative):
@@ -72,6 +117,15 @@ def test_noise():
     np.testing.assert_allclose(farkas_certificate(problem, sigma=1.9), [0, 1], atol=1e-12)
     np.testing.assert_allclose(farkas_certificate(problem, sigma=1.9, direction=np.array([0.0, 7.0])), [0, 1])
     assert farkas_certificate(problem, sigma=6.0) is None
+
+
+def test_only_allowed_entries_count():
+    problem = pb.LinearProblem(np.eye(2), [1.0, 1.0])
+    allowed = np.array([True, False])
+    assert farkas_certificate(problem) is None
+    np.testing.assert_allclose(farkas_certificate(problem, allowed=allowed), [0, 1], atol=1e-12)
+    none = np.zeros(2, bool)
+    np.testing.assert_allclose(farkas_certificate(problem, allowed=none), np.ones(2) / 2**0.5)
 
 
 def test_what_proves_nothing():

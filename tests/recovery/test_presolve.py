@@ -58,6 +58,10 @@ def test_the_form_of_a_sparse_matrix(shape, density, weights, kind):
     columns = presolve(problem, w, False, 0.0).scaled.columns
     assert isinstance(columns, kind)
     operator = pb.LinearProblem(aslinearoperator(problem.A), problem.b)
+    ones = sparse.csr_array(np.ones((1, 100_000)))
+    for rows, expected in ((900, SparseColumns), (1100, OperatorColumns)):  # up to 1e8 entries as a matrix
+        large = pb.LinearProblem(sparse.vstack([ones, sparse.csr_array((rows - 1, 100_000))]), np.eye(rows)[0])
+        assert isinstance(presolve(large, np.ones(100_000), False, 0.0).scaled.columns, expected)
     assert isinstance(presolve(operator, np.ones(1000), False, 0.0).scaled.columns, OperatorColumns)
 
 

@@ -42,6 +42,22 @@ def test_proximal_steps_where_the_barrier_fails_with_noise(monkeypatch):
     assert_optimal(A, b, pb.basis_pursuit(A, b, 0.1), sigma=0.1)
 
 
+def test_proximal_steps_have_a_budget_of_newton_steps(monkeypatch):
+    budgets, lengths = [], []
+
+    def proximal_step(problem, start, length, newton_steps):
+        budgets.append(newton_steps)
+        lengths.append(length)
+        yield None
+        return start, 60, True
+
+    monkeypatch.setattr(module, "proximal_step", proximal_step)
+    A, _, b = gaussian(5, 36, 120, 5)
+    list(module._proximal_steps(scaled(A, b, sigma=0.1), None))
+    assert budgets == [500, 440, 380, 320, 260, 200, 140, 80]
+    np.testing.assert_allclose(lengths, 5.0 * 10.0 ** np.arange(8))
+
+
 def test_a_problem_without_columns_is_infeasible():
     problem = scaled(np.zeros((2, 0)), np.array([1.0, 2.0]))
     with pytest.raises(DualUnbounded) as caught:

@@ -19,6 +19,7 @@ from scipy import linalg
 
 from polarbias.recovery.options import OPTIONS
 from polarbias.recovery.scaled_problem import Iterate, ScaledProblem
+from polarbias.recovery.support import ZERO_TOL
 
 
 def greedy(problem: ScaledProblem) -> Iterator[Iterate | None]:
@@ -34,7 +35,7 @@ def greedy(problem: ScaledProblem) -> Iterator[Iterate | None]:
 def _matching_pursuit(problem: ScaledProblem) -> Generator[None, None, tuple[np.ndarray, np.ndarray] | None]:
     """Return the support and the signs of a solution of A x = b, or None."""
     chosen, x, residual = np.zeros(0, int), np.zeros(0), problem.b
-    most = int(OPTIONS.greedy_support * problem.m)
+    most = 3 * problem.m // 4
     rounds = OPTIONS.greedy_rounds
     while rounds:
         correlations = problem.columns.adjoint(residual)
@@ -52,7 +53,7 @@ def _matching_pursuit(problem: ScaledProblem) -> Generator[None, None, tuple[np.
         before, residual = float(np.linalg.norm(residual)), problem.b - columns.apply(x)
         distance = float(np.linalg.norm(residual))
         if distance <= OPTIONS.greedy_residual:
-            kept = np.abs(x) > OPTIONS.support_tol * np.abs(x).max()
+            kept = np.abs(x) > ZERO_TOL * np.abs(x).max()
             return None if problem.nonnegative and (x[kept] < 0).any() else (chosen[kept], np.sign(x[kept]))
         if chosen.size == most or (not new.size and distance > before / 2):
             return None
@@ -73,10 +74,10 @@ def _dual_vectors(problem: ScaledProblem, support: np.ndarray, signs: np.ndarray
         violated = problem.sizes(iterate.correlations) > problem.bound
         violated[held] = False
         new = np.flatnonzero(violated)
-        if not new.size or held.size + new.size > OPTIONS.held_share * problem.m:
+        if not new.size or held.size + new.size > 0.95 * problem.m:
             return
         held = np.concatenate([held, new])
-        inside = OPTIONS.held_correlation * problem.bound[new] * np.sign(iterate.correlations[new])
+        inside = 0.95 * problem.bound[new] * np.sign(iterate.correlations[new])
         wanted = np.concatenate([wanted, inside])
         columns = problem.columns.take(held)
         yield None

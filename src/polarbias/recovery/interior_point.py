@@ -89,7 +89,7 @@ def interior_points(
         direction = (signs @ (1 / slack)) @ columns
         p = max(float(b @ direction) / max(float(direction @ direction), 1e-300), 1e-3 / slack.size) / slack
     best, patience, used = np.inf, OPTIONS.patience, min(used, n)
-    for _ in range(OPTIONS.interior_steps):
+    for _ in range(60):  # more than twice what any problem has needed
         near = _nearest(slack, used)
         newton = _Newton(problem, columns, signs, near, p[:, near], slack, infeasibility, y)
         yield None

@@ -17,6 +17,7 @@ from scipy.sparse.linalg import aslinearoperator
 
 from polarbias.errors import InvalidInput
 from polarbias.linalg.columns import DenseColumns, OperatorColumns, SparseColumns
+from polarbias.problems.certificate import MOST_ENTRIES
 from polarbias.problems.linear import LinearProblem, squared_column_norms
 from polarbias.recovery.options import OPTIONS
 from polarbias.recovery.scaled_problem import Iterate, ScaledProblem
@@ -90,9 +91,9 @@ def presolve(problem: LinearProblem, weights: np.ndarray, nonnegative: bool, sig
     Raises
     ------
     InvalidInput
-        Weights of 0 for an operator or a sparse matrix of more than `PursuitOptions.dense_entries` entries.
+        Weights of 0 for an operator or a sparse matrix of more than `MOST_ENTRIES` entries.
     """
-    if problem.is_dense or (hasattr(problem.A, "toarray") and problem.m * problem.n <= OPTIONS.dense_entries):
+    if problem.is_dense or (hasattr(problem.A, "toarray") and problem.m * problem.n <= MOST_ENTRIES):
         return _presolve_matrix(problem, weights, nonnegative, sigma)
     return _presolve_operator(problem, weights, nonnegative, sigma)
 

@@ -136,7 +136,7 @@ def _proximal_steps(problem: ScaledProblem, best: Iterate | None) -> Iterates:
     elif explicit and not problem.sigma:
         length = 1e3 * float(np.abs(best.x).max())  # one step suffices near the solution
     left = OPTIONS.newton_steps
-    for _ in range(OPTIONS.proximal_steps):
+    for _ in range(8):  # at 1e8 times the first length, rounding exceeds what a longer step could gain
         best, made, solved = yield from proximal_step(problem, best, length, left)
         left -= made
         if solved:

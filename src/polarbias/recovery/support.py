@@ -10,9 +10,12 @@ import numpy as np
 from scipy import linalg, optimize
 
 from polarbias.linalg.columns import Columns, ExplicitColumns
-from polarbias.recovery.options import OPTIONS
 from polarbias.recovery.scaled_problem import Iterate, ScaledProblem
 
+ZERO_TOL = 1e-10
+"""Entries below this multiple of the largest are rounding errors; 1e-12 and 1e-8 give the same supports."""
+
+_MOST_CANDIDATES = 1000  # a linear program of this size costs as much as a factorization with 1000 rows
 _REFINEMENTS = 2  # rounds of iterative refinement: the second reaches rounding level
 
 
@@ -45,7 +48,7 @@ def polish(problem: ScaledProblem, x: np.ndarray, y: np.ndarray, support: np.nda
 def polish_large_entries(problem: ScaledProblem, x: np.ndarray, y: np.ndarray) -> Iterate | None:
     """Return `polish` on the entries above rounding level."""
     size = np.abs(x)
-    return polish(problem, x, y, np.flatnonzero(size > OPTIONS.support_tol * size.max()))
+    return polish(problem, x, y, np.flatnonzero(size > ZERO_TOL * size.max()))
 
 
 def _least_squares(problem: ScaledProblem, x: np.ndarray, y: np.ndarray, support: np.ndarray) -> Iterate | None:
@@ -103,7 +106,7 @@ def independent_part(problem: ScaledProblem, x: np.ndarray, support: np.ndarray)
         columns = problem.columns.take(support).dense().T
         r, pivots = linalg.qr(columns, mode="r", pivoting=True, check_finite=False)
         size = np.abs(np.diagonal(r))
-        rank = int((size > OPTIONS.dependence_tol * size[0]).sum())
+        rank = int((size > 1e-12 * size[0]).sum())
         if rank == support.size or not rank:
             break
         dependency = np.zeros(support.size)
@@ -129,8 +132,8 @@ def complete(problem: ScaledProblem, iterate: Iterate) -> Iterate | None:
     support. The smallest entries of the support may leave it.
     """
     support = np.flatnonzero(iterate.x)
-    count = OPTIONS.candidates_per_entry * (problem.m - support.size + 1)
-    if not (isinstance(problem.columns, ExplicitColumns) and 0 < count <= OPTIONS.most_candidates) or problem.sigma:
+    count = 4 * (problem.m - support.size + 1)
+    if not (isinstance(problem.columns, ExplicitColumns) and 0 < count <= _MOST_CANDIDATES) or problem.sigma:
         return None
     slack = np.maximum(problem.bound - problem.sizes(iterate.correlations), 0.0)
     support = support[np.argsort(np.abs(iterate.x[support]))]

@@ -1,4 +1,4 @@
-"""What the flow keeps, along flows that are integrated here by other means."""
+"""Invariants, norms and signs along flows that are integrated by other means."""
 
 import mpmath as mp
 import numpy as np
@@ -50,7 +50,7 @@ def polar_flow(A, b, depth, law, start, until, signed=False, rate=1.0):
 
 
 @pytest.mark.parametrize("law", [None, *LAWS])
-@pytest.mark.parametrize("depth", [2, 3, 4, 6])
+@pytest.mark.parametrize("depth", [2, 3, 6])
 def test_the_invariant_is_kept_to_the_limit(data, depth, law):
     A, b, u0 = data
     path = flow(A, b, depth, law and (law, 0.6), 0.8, u0)
@@ -157,24 +157,6 @@ def test_drift_of_hand_made_points(data, depth):
     assert (expected[1:] > 0.01).all()
     for thetas in (pb.Factor(x), [pb.Factor(row) for row in x], pb.Factor(x.tolist())):
         np.testing.assert_allclose(theory.drift(problem, network, thetas), expected, rtol=1e-12)
-
-
-@pytest.mark.parametrize("law", LAWS)
-@pytest.mark.parametrize("depth", [2, 3, 4])
-def test_corrupted_trajectories_drift(data, depth, law):
-    """r off by 1%, a wrong ratio, one entry moved."""
-    A, b, u0 = data
-    path = flow(A, b, depth, law and (law, 0.6), 0.8, u0)
-    problem, network = pb.LinearProblem(A, b), network_of(depth, law and (law, 0.6))
-    u, kept = np.exp(path.log_u), theory.drift(problem, network, pb.Polar(path.r, np.exp(path.log_u)))
-    r_off, entry_moved = path.r.copy(), u.copy()
-    r_off[-1] *= 1.01
-    entry_moved[-1, 2] *= 1.01
-    for thetas in (pb.Polar(r_off, u), pb.Polar(path.r, entry_moved)):
-        drift = theory.drift(problem, network, thetas)
-        assert drift[-1] > 1e-4
-        np.testing.assert_array_equal(drift[:-1], kept[:-1])
-    assert theory.drift(problem, network_of(depth, (law, 0.66)), pb.Polar(path.r, u)).max() > 1e-3
 
 
 def test_an_invariant_that_is_zero_has_a_finite_drift():

@@ -1,4 +1,4 @@
-"""``polarbias cite``: bibliography entries of what was used."""
+"""``polarbias cite``: references for polarbias and for a results folder."""
 
 from __future__ import annotations
 

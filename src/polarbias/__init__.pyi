@@ -7,7 +7,6 @@ from polarbias.descent.step_size import ConstantStep as ConstantStep
 from polarbias.descent.step_size import StepSize as StepSize
 from polarbias.descent.vector_field import vector_field as vector_field
 from polarbias.errors import Inaccurate as Inaccurate
-from polarbias.errors import Infeasible as Infeasible
 from polarbias.errors import InvalidInput as InvalidInput
 from polarbias.errors import InvalidProblem as InvalidProblem
 from polarbias.errors import MissingExtra as MissingExtra

@@ -13,10 +13,6 @@ class InvalidProblem(InvalidInput):
     """The data (A, b, x_true) do not describe a linear problem."""
 
 
-class Infeasible(PolarbiasError):
-    """No point satisfies the constraints, so the quantity asked for does not exist."""
-
-
 class MissingExtra(PolarbiasError, ImportError):
     """An optional dependency is not installed; the message names the extra that installs it."""
 

@@ -16,6 +16,11 @@ def bound(name):
     return lambda ev: next(row for row in theorems.weighted_bounds(ev) if row.statement == name)
 
 
+def orthogonal(b):
+    """Return a vector that changes A^T y and not <b, y>."""
+    return np.cross(b, [1.0, 2.0, 3.0])
+
+
 @pytest.mark.parametrize(
     ("row", "changes"),
     [
@@ -50,6 +55,7 @@ def test_corrupted_trajectories(row, changes):
         (theorems.radial, v.WN2, v.largest(keep_radius=False)),
         (theorems.certificate, v.WN2, {"dual": 1.01}),
         (theorems.certificate, v.WN2, {"gap": 2.0}),
+        (theorems.certificate, v.WN2, lambda run, limit: replace(limit, dual=limit.dual + orthogonal(run[0].b))),
     ],
 )
 def test_corrupted_limits(row, key, corrupt):

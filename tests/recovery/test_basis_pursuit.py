@@ -128,18 +128,6 @@ def test_nearly_active_dual_constraints(margin):
     np.testing.assert_allclose(found.x, x, atol=1e-8)
 
 
-def test_solutions_that_are_not_unique():
-    A = np.array([[1.0, 1.0, 0.5, -1.0], [0.0, 0.0, 0.0, 0.0], [2.0, 2.0, 1.0, -2.0]])
-    b = np.array([1.0, 0.0, 2.0])
-    found = pb.basis_pursuit(A, b)
-    assert_optimal(A, b, found)
-    assert found.value == pytest.approx(1)
-    tall = np.vstack([np.eye(3), np.ones((2, 3))])
-    found = pb.basis_pursuit(tall, tall @ [1.0, -2.0, 0.0])
-    assert_optimal(tall, tall @ [1.0, -2.0, 0.0], found)
-    np.testing.assert_allclose(found.x, [1, -2, 0], atol=1e-12)
-
-
 def test_types_of_matrices():
     rng = np.random.default_rng(4)
     A = sparse.random_array((30, 90), density=0.1, random_state=rng, data_sampler=rng.standard_normal)

@@ -26,21 +26,6 @@ def test_sparse_matrices_of_any_kind(check):
         check(seed, sparse.csr_array)
 
 
-@pytest.mark.parametrize("nonnegative", [False, True])
-@pytest.mark.parametrize("s", [5, 30, 400])
-def test_sparse_matrices_have_the_values_of_dense_ones(sparse_from_the_first_entry, s, nonnegative):
-    rng = np.random.default_rng(s)
-    A = sparse.random_array((60, 400), density=0.05, random_state=rng, data_sampler=rng.standard_normal)
-    x = np.zeros(400)
-    x[rng.permutation(400)[:s]] = np.abs(rng.standard_normal(s))
-    b = A @ x
-    wanted = pb.basis_pursuit(A.toarray(), b, nonnegative=nonnegative)
-    found = pb.basis_pursuit(A, b, nonnegative=nonnegative)
-    assert_optimal(A.toarray(), b, found, nonnegative=nonnegative)
-    assert found.value == pytest.approx(wanted.value, rel=1e-9)
-    assert found.support.size <= 60
-
-
 @pytest.mark.parametrize(
     ("shape", "density", "weights", "kind"),
     [

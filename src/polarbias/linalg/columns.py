@@ -49,78 +49,7 @@ class Columns(ABC):
 
 
 class ExplicitColumns(Columns):
-    """Columns in memory."""
-
-    @abstractmethod
-    def packed(self) -> Any:
-        """Return a C-contiguous array or a CSR array of shape ``(k, M)``."""
-
-    @abstractmethod
-    def dense(self) -> np.ndarray:
-        """Return an array of shape ``(k, M)``."""
-
-
-class DenseColumns(ExplicitColumns):
-    """Columns in an array of shape ``(k, M)``, of any memory order, divided by ``sizes`` of shape ``(k,)``."""
-
-    def __init__(self, array: np.ndarray, sizes: np.ndarray | None = None) -> None:
-        """Store the array without a copy."""
-        self._array, self._sizes = array, sizes
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """``(k, M)``."""
-        k, m = self._array.shape
-        return k, m
-
-    def take(self, chosen: np.ndarray) -> Self:
-        """Return a selection of the columns."""
-        taken = self._array[chosen]
-        return type(self)(taken if self._sizes is None else taken / self._sizes[chosen, None])
-
-    def packed(self) -> np.ndarray:
-        """Return a C-contiguous array, which replaces the array given."""
-        if self._sizes is not None:
-            array = np.empty(self._array.shape)
-            # 64 at a time: one of the two may be the other's transpose in memory, and a block fits the cache.
-            for first in range(0, len(array), 64):
-                block = slice(first, first + 64)
-                np.divide(self._array[block], self._sizes[block, None], out=array[block])
-            self._array, self._sizes = array, None
-        return self._array
-
-    def dense(self) -> np.ndarray:
-        """Return the array."""
-        return self.packed()
-
-    def apply(self, x: np.ndarray) -> np.ndarray:
-        """Return A x, shape ``(M,)``."""
-        return np.asarray((x if self._sizes is None else x / self._sizes) @ self._array)
-
-    def adjoint(self, y: np.ndarray) -> np.ndarray:
-        """Return A^T y, shape ``(k,)``."""
-        products = self._array @ y
-        return np.asarray(products if self._sizes is None else products / self._sizes)
-
-    def gram_solver(self, accuracy: float = 1e-13) -> Solve:
-        """Factorize A^T A."""
-        array = self.packed()
-        return _cholesky_solver(array @ array.T)
-
-    def normal_solver(self, damping: float) -> Solve:
-        """Factorize the smaller of A A^T and A^T A."""
-        array = self.packed()
-        k, m = array.shape
-        if not k:
-            return lambda v: np.asarray(v / damping)
-        if k > m:
-            return _cholesky_solver(array.T @ array, damping)
-        inner = _cholesky_solver(array @ array.T, damping)
-        return lambda v: np.asarray((v - array.T @ inner(array @ v)) / damping)
-
-
-class SparseColumns(ExplicitColumns):
-    """Columns with few nonzero entries: the rows of a SciPy ``csr_array`` of shape ``(k, M)``."""
+    """Columns in memory: the rows of an array or of a SciPy ``csr_array`` of shape ``(k, M)``."""
 
     def __init__(self, array: Any) -> None:
         """Store the array without a copy."""
@@ -137,12 +66,12 @@ class SparseColumns(ExplicitColumns):
         return type(self)(self._array[chosen])
 
     def packed(self) -> Any:
-        """Return the CSR array."""
+        """Return a C-contiguous array or a CSR array of shape ``(k, M)``."""
         return self._array
 
     def dense(self) -> np.ndarray:
         """Return an array of shape ``(k, M)``."""
-        return np.asarray(self._array.toarray())
+        return _as_array(self.packed())
 
     def apply(self, x: np.ndarray) -> np.ndarray:
         """Return A x, shape ``(M,)``."""
@@ -153,12 +82,58 @@ class SparseColumns(ExplicitColumns):
         return np.asarray(self._array @ y)
 
     def gram_solver(self, accuracy: float = 1e-13) -> Solve:
-        """Factorize A^T A as a dense matrix: supports are small."""
-        return _cholesky_solver((self._array @ self._array.T).toarray())
+        """Factorize A^T A as a dense matrix."""
+        array = self.packed()
+        return _cholesky_solver(_as_array(array @ array.T))
 
     def normal_solver(self, damping: float) -> Solve:
-        """Factorize A A^T as a dense matrix."""
-        return _cholesky_solver((self._array.T @ self._array).toarray(), damping)
+        """Factorize the smaller of A A^T and A^T A as a dense matrix."""
+        array = self.packed()
+        k, m = array.shape
+        if not k:
+            return lambda v: np.asarray(v / damping)
+        if k > m:
+            return _cholesky_solver(_as_array(array.T @ array), damping)
+        inner = _cholesky_solver(_as_array(array @ array.T), damping)
+        return lambda v: np.asarray((v - array.T @ inner(array @ v)) / damping)
+
+
+class DenseColumns(ExplicitColumns):
+    """Columns in an array of any memory order, divided by ``sizes`` of shape ``(k,)``."""
+
+    def __init__(self, array: np.ndarray, sizes: np.ndarray | None = None) -> None:
+        """Store the array without a copy."""
+        super().__init__(array)
+        self._sizes = sizes
+
+    def take(self, chosen: np.ndarray) -> Self:
+        """Return a selection of the columns."""
+        taken = self._array[chosen]
+        return type(self)(taken if self._sizes is None else taken / self._sizes[chosen, None])
+
+    def packed(self) -> np.ndarray:
+        """Return a C-contiguous array, which replaces the array given."""
+        if self._sizes is not None:
+            array = np.empty(self._array.shape)
+            # 64 at a time: one of the two may be the other's transpose in memory, and a block fits the cache.
+            for first in range(0, len(array), 64):
+                block = slice(first, first + 64)
+                np.divide(self._array[block], self._sizes[block, None], out=array[block])
+            self._array, self._sizes = array, None
+        return np.asarray(self._array)
+
+    def apply(self, x: np.ndarray) -> np.ndarray:
+        """Return A x, shape ``(M,)``."""
+        return super().apply(x if self._sizes is None else x / self._sizes)
+
+    def adjoint(self, y: np.ndarray) -> np.ndarray:
+        """Return A^T y, shape ``(k,)``."""
+        products = super().adjoint(y)
+        return products if self._sizes is None else products / self._sizes
+
+
+class SparseColumns(ExplicitColumns):
+    """Columns with few nonzero entries, in a ``csr_array``."""
 
 
 class OperatorColumns(Columns):
@@ -214,6 +189,10 @@ def qr_solver(rows: np.ndarray) -> Solve:
         return y
 
     return solve
+
+
+def _as_array(matrix: Any) -> np.ndarray:
+    return np.asarray(matrix if isinstance(matrix, np.ndarray) else matrix.toarray())
 
 
 def _cholesky_solver(matrix: np.ndarray, damping: float = 0.0) -> Solve:

@@ -143,8 +143,9 @@ class Solution:
     mirror_dual
         Mirror variable nu, shape ``(..., M)``: the mirror map has changed by ``A^T nu`` since the start.
     dual, gap
-        A feasible dual point y, ``A^T y <= w`` (``|A^T y| <= w`` for signed signals), shape ``(..., M)``, and
-        ``<w, |X|> - <b, y>``, shape ``(...)``: X is no farther than this above the minimal weighted l1 norm.
+        A feasible dual point y, ``A^T y <= w`` (``|A^T y| <= w`` for signed signals), shape ``(..., M)``, and the
+        relative gap ``(value - <b, y>) / value`` with ``value = <w, |X|>``, shape ``(...)``: an upper bound on the
+        relative excess of X over the minimal weighted l1 norm.
     r, log_rho
         Norm of the factor at the end and logarithm of the magnification factor (17), shape ``(...)``.
     collapse_status

@@ -1,9 +1,9 @@
-"""How soon the explorer is there, and how soon a slider's movement is a picture, at the paper's size.
+"""Time the start of the explorer, and the delay from a key on a slider to the figure, at the paper's size.
 
 Starts `polarbias explore`, opens its page in a headless Chromium, presses an arrow key on the slider of r0, and waits
-for the table below the stems, which is sent after them, to change and for two frames to be drawn. Needs the extras
-`explore` and `test` and a Chromium: `python benchmarks/explorer.py`. With --streamlit it times a page of three signals
-and a slider as a Streamlit script instead, with --panel the same one in Panel (`pip install streamlit`).
+until the table below the stems, which is sent after them, has changed and two frames are drawn. Needs the extras
+`explore` and `test` and a Chromium: `python benchmarks/explorer.py`. --streamlit times a page of three signals and a
+slider as a Streamlit script instead, --panel the same page in Panel (`pip install streamlit`).
 """
 
 import argparse

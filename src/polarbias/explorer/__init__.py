@@ -1,1 +1,1 @@
-"""The explorer: exact limits, courses, maps and bounds that follow a slider, in a browser (``polarbias explore``)."""
+"""The explorer: a page of sliders with exact limits, trajectories, maps and bounds (``polarbias explore``)."""

@@ -1,4 +1,4 @@
-"""The explorer's pictures: made once for a visitor, then only their data change."""
+"""Bokeh figures of the views: created once per page, then only their data change."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
 
 from polarbias.explorer.geometry import Scene
-from polarbias.explorer.settings import DECADES
-from polarbias.explorer.views import ALGORITHMS, GRID, Limits
+from polarbias.explorer.results import ALGORITHMS
+from polarbias.explorer.settings import DECADES, GRID
 from polarbias.plotting.series import FLOOR, SERIES
 
 COLORS = {name: SERIES[name].color for name in ALGORITHMS} | {"minimal_l1": "#2a9d62", "truth": "#555555"}
@@ -23,7 +23,7 @@ TOOLS = "pan,wheel_zoom,box_zoom,reset,save"
 WIDE: Any = {"sizing_mode": "stretch_width"}
 
 VISIBLE = 2e-3
-"""Share of the largest entry that is a third of a pixel."""
+"""Fraction of the largest entry that is a third of a pixel."""
 
 
 def _figure(**options: Any) -> Any:
@@ -39,7 +39,7 @@ def _log(**options: Any) -> Any:
 
 
 class LimitsFigure:
-    """Three signals as stems over one axis, the truth as rings."""
+    """Minimal l1 solution and both limits as stems, the truth as rings."""
 
     def __init__(self) -> None:
         self._sources = {name: ColumnDataSource({"entry": [], "x": []}) for name in ("minimal_l1", *ALGORITHMS)}
@@ -61,15 +61,14 @@ class LimitsFigure:
         rows[-1].xaxis.axis_label = "entry"
         self.layout = column(*rows, **WIDE)
 
-    def show(self, limits: Limits) -> None:
-        """Draw these limits."""
-        table = limits.table()
+    def show(self, table: pd.DataFrame) -> None:
+        """Draw the table of `views.limits_table`."""
         for name, source in self._sources.items():
-            # What is not to be told from the axis is not sent: a thousand points take the browser long to draw.
+            # Entries that look like 0 are not sent: a thousand points slow the browser down.
             seen = table[table[name].abs() > VISIBLE * table[name].abs().max()]
             source.data = {"entry": seen["entry"].to_numpy(), "x": seen[name].to_numpy()}
-        there = table[table["truth"].fillna(0) != 0]
-        self._truth.data = {"entry": there["entry"].to_numpy(), "x": there["truth"].to_numpy()}
+        nonzero = table[table["truth"] != 0]
+        self._truth.data = {"entry": nonzero["entry"].to_numpy(), "x": nonzero["truth"].to_numpy()}
 
 
 class TrajectoryFigure:
@@ -98,22 +97,21 @@ class TrajectoryFigure:
         self.layout = column(row(*panels[:2], **WIDE), row(*panels[2:], **WIDE), **WIDE)
 
     def show(self, table: pd.DataFrame) -> None:
-        """Draw these trajectories."""
+        """Draw the table of `views.trajectory_table`."""
         for name in ALGORITHMS:
-            own = table[table["algorithm"] == name]
-            data = {key: own[key].to_numpy() for key in ("t", *(key for key, _ in self._PANELS))}
+            flow = table[table["algorithm"] == name]
+            data = {key: flow[key].to_numpy() for key in ("t", *(key for key, _ in self._PANELS))}
             data["excess"] = np.abs(data["excess"])
-            # Rounding, which a log axis cannot show at 0.
-            data["drift"] = np.maximum(data["drift"], 1e-17)
+            data["drift"] = np.maximum(data["drift"], 1e-17)  # a log axis cannot show 0
             self._sources[name].data = data
 
 
 class MapFigure:
-    """The l1 error of limits with weight normalization over the plane of r0 and ratio, and a cursor."""
+    """l1 error of the limits with weight normalization over the plane of r0 and ratio, with a cursor."""
 
     def __init__(self, move: Any) -> None:
         width = np.sqrt(GRID[1] / GRID[0])
-        self._cells = ColumnDataSource({"left": [], "right": [], "bottom": [], "top": [], "excess": []})
+        self._points = ColumnDataSource({"left": [], "right": [], "bottom": [], "top": [], "excess": []})
         self._cursor = ColumnDataSource({"r0": [1.0], "ratio": [1.0]})
         self._width = width
         ends = tuple(10.0**decade for decade in DECADES)
@@ -131,7 +129,7 @@ class MapFigure:
         self._mapper = LogColorMapper(palette=Viridis256, low=FLOOR, high=1.0, nan_color="#bbbbbb")
         fill = {"field": "excess", "transform": self._mapper}
         quad = {"left": "left", "right": "right", "bottom": "bottom", "top": "top", "line_color": fill}
-        self._plot.quad(source=self._cells, fill_color=fill, **quad)
+        self._plot.quad(source=self._points, fill_color=fill, **quad)
         self._plot.add_layout(ColorBar(color_mapper=self._mapper, title="l1 error"), "right")
         one = np.ones((2, 2))
         grid = np.array([GRID[0], GRID[-1]])
@@ -143,13 +141,13 @@ class MapFigure:
         self.layout = column(self._plot, **WIDE)
 
     def show(self, table: pd.DataFrame) -> None:
-        """Draw this map."""
+        """Draw the table of `views.map_table`."""
         from bokeh.plotting.contour import contour_data
 
         solved = table["status"] == "converged"
         shown = table["excess"].clip(lower=FLOOR).where(solved)
         self._mapper.high = float(max(shown.max(), 10 * FLOOR)) if solved.any() else 1.0
-        self._cells.data = {
+        self._points.data = {
             "left": table["r0"] / self._width,
             "right": table["r0"] * self._width,
             "bottom": table["ratio"] / self._width,
@@ -170,10 +168,10 @@ class MapFigure:
 
 
 class BoundsFigure:
-    """The magnification factor, and errors beside their bounds, against r0."""
+    """Magnification factor, and l1 errors with their bounds, against r0."""
 
     def __init__(self) -> None:
-        names = ("rho", *(f"{name}_{what}" for name in ALGORITHMS for what in ("excess", "bound")))
+        names = ("rho", *(f"{name}_{quantity}" for name in ALGORITHMS for quantity in ("excess", "bound")))
         self._source = ColumnDataSource({"r0": [], **{name: [] for name in names}})
         rho = _log(height=360, y_axis_type="linear", tooltips=[("r0", "@r0"), ("log10 rho", "@rho")])
         rho.xaxis.axis_label, rho.yaxis.axis_label = "norm r0 of the start", "log10 rho"
@@ -184,7 +182,7 @@ class BoundsFigure:
         rho.add_layout(Span(location=0, dimension="width", line_color="#777777", line_dash="dotted"))
         rho.line("r0", "rho", source=self._source, color=COLORS["wn"], line_width=2)
         error = _log(height=360, x_range=rho.x_range, tooltips=[("r0", "@r0")])
-        error.title.text = "relative error of the l1 norm, and its proved bound"
+        error.title.text = "relative error of the l1 norm and its proved bound"
         error.xaxis.axis_label = "norm r0 of the start"
         for name in ALGORITHMS:
             style = {"color": COLORS[name], "line_width": 2}
@@ -200,7 +198,7 @@ class BoundsFigure:
         self.layout = row(rho, error, **WIDE)
 
     def show(self, table: pd.DataFrame, radius: float, magnified: tuple[tuple[float, float], ...]) -> None:
-        """Draw these bounds; ``magnified`` are the intervals of r0 with rho >= 1 for limits of this radius."""
+        """Draw the table of `views.bounds_table`, and the intervals of r0 with rho >= 1 for limits of this radius."""
         data = {name: table[name].to_numpy() for name in table.columns if name != "plain_log10_rho"}
         data["rho"] = data.pop("wn_log10_rho")
         for name in data:
@@ -219,8 +217,8 @@ class BoundsFigure:
             cursor.location = r0
 
 
-class SmallFigure:
-    """The plane: solution set, l1 ball, both courses and their ends, in two dimensions or projected from three."""
+class PlaneFigure:
+    """Solution set, l1 ball, both flows and their limits, in two dimensions or projected from three."""
 
     _MARKS: ClassVar[dict[str, tuple[str, str, dict[str, Any]]]] = {
         "start": ("start", "#777777", {"marker": "square", "size": 10, "line_color": "white"}),
@@ -237,7 +235,7 @@ class SmallFigure:
         empty: dict[str, Any] = {"xs": [], "ys": []}
         self._faces, self._ball, self._axes = (ColumnDataSource(empty) for _ in range(3))
         self._set = ColumnDataSource(empty)
-        self._courses = {name: ColumnDataSource({"x": [], "y": []}) for name in ALGORITHMS}
+        self._trajectories = {name: ColumnDataSource({"x": [], "y": []}) for name in ALGORITHMS}
         self._points = {name: ColumnDataSource({"x": [], "y": [], "value": []}) for name in self._MARKS}
         self._labels = ColumnDataSource({"x": [], "y": [], "text": []})
         plot = _figure(height=620, match_aspect=True, title="two or three dimensions")
@@ -250,7 +248,7 @@ class SmallFigure:
         plot.multi_line("xs", "ys", source=self._ball, color=COLORS["minimal_l1"], line_alpha=0.6)
         sets = {"color": "#333333", "line_dash": "dashed", "line_width": 1.6, "legend_label": "solutions of A X = b"}
         plot.multi_line("xs", "ys", source=self._set, **sets)
-        for name, source in self._courses.items():
+        for name, source in self._trajectories.items():
             plot.line("x", "y", source=source, color=COLORS[name], line_width=2.5, legend_label=f"flow {NAMES[name]}")
         ends = [
             plot.scatter("x", "y", source=self._points[name], legend_label=label, fill_color=color, **style)
@@ -263,7 +261,7 @@ class SmallFigure:
         self.layout = column(plot, **WIDE)
 
     def show(self, scene: Scene) -> None:
-        """Draw this scene."""
+        """Draw a scene."""
         self._plot.title.text = scene.title
         for source, lines in (
             (self._faces, scene.faces),
@@ -272,8 +270,8 @@ class SmallFigure:
             (self._set, scene.solutions),
         ):
             source.data = {"xs": [line[:, 0] for line in lines], "ys": [line[:, 1] for line in lines]}
-        for name, source in self._courses.items():
-            source.data = {"x": scene.courses[name][:, 0], "y": scene.courses[name][:, 1]}
+        for name, source in self._trajectories.items():
+            source.data = {"x": scene.trajectories[name][:, 0], "y": scene.trajectories[name][:, 1]}
         for name, source in self._points.items():
             point, value = scene.points[name]
             source.data = {"x": point[:1], "y": point[1:], "value": [value]}

@@ -1,4 +1,4 @@
-"""Solution set, l1 ball and courses of a problem in two or three dimensions, as lines in the plane of the picture."""
+"""Lines of the figure in two or three dimensions: solution set, l1 ball, trajectories."""
 
 from __future__ import annotations
 
@@ -8,45 +8,45 @@ from itertools import combinations, pairwise, product
 import numpy as np
 from scipy.linalg import null_space
 
-from polarbias.explorer.views import ALGORITHMS, Small
+from polarbias.explorer.results import ALGORITHMS, Plane
 
 MARGIN = 1.25
-"""Half the width of the picture, in units of the largest coordinate that must be seen."""
+"""Half the width of the figure, in units of the largest coordinate."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What is drawn: lists of lines of shape ``(K, 2)``, and points with their coordinates in words."""
+    """Lines of shape ``(K, 2)``, and points with their coordinates as text."""
 
     title: str
     axes: list[np.ndarray]
     faces: list[np.ndarray]
     ball: list[np.ndarray]
     solutions: list[np.ndarray]
-    courses: dict[str, np.ndarray]
+    trajectories: dict[str, np.ndarray]
     points: dict[str, tuple[np.ndarray, str]]
 
 
-def view(azimuth: float, elevation: float) -> np.ndarray:
-    """Return the parallel projection, shape ``(2, 3)``, seen from these angles in degrees."""
+def projection(azimuth: float, elevation: float) -> np.ndarray:
+    """Return the parallel projection, shape ``(2, 3)``, along the direction with these angles in degrees."""
     a, e = np.deg2rad(azimuth), np.deg2rad(elevation)
     across = [-np.sin(a), np.cos(a), 0.0]
     up = [-np.sin(e) * np.cos(a), -np.sin(e) * np.sin(a), np.cos(e)]
     return np.array([across, up])
 
 
-def scene(small: Small, signed: bool, azimuth: float, elevation: float) -> Scene:
-    """Return the picture of a small problem; the angles count in three dimensions only."""
-    A, b = np.asarray(small.problem.A), np.asarray(small.problem.b)
+def scene(plane: Plane, signed: bool, azimuth: float, elevation: float) -> Scene:
+    """Return the figure of a problem; the angles apply to three dimensions."""
+    A, b = np.asarray(plane.problem.A), np.asarray(plane.problem.b)
     n = A.shape[1]
-    flat = np.eye(2) if n == 2 else view(azimuth, elevation)
-    radius = float(small.minimum.value)
+    flat = np.eye(2) if n == 2 else projection(azimuth, elevation)
+    radius = float(plane.minimum.value)
     columns = [f"x{k + 1}" for k in range(n)]
-    courses = {}
+    paths = {}
     for name in ALGORITHMS:
-        courses[name] = small.table.loc[small.table["algorithm"] == name, columns].to_numpy()
-    points = {"start": courses["plain"][0], "minimal_l1": small.minimum.x, "plain": small.plain, "wn": small.wn}
-    seen = np.concatenate([*courses.values(), *(point[None] for point in points.values())])
+        paths[name] = plane.table.loc[plane.table["algorithm"] == name, columns].to_numpy()
+    points = {"start": paths["plain"][0], "minimal_l1": plane.minimum.x, "plain": plane.plain, "wn": plane.wn}
+    seen = np.concatenate([*paths.values(), *(point[None] for point in points.values())])
     half = MARGIN * max(float(np.abs(seen).max()), radius)
     low = -half if signed else 0.0
     faces, edges = _ball(n, radius, signed)
@@ -58,7 +58,7 @@ def scene(small: Small, signed: bool, azimuth: float, elevation: float) -> Scene
         [face @ flat.T for face in faces],
         [edge @ flat.T for edge in edges],
         [line @ flat.T for line in solution_set(A, b, low, half)],
-        {name: course @ flat.T for name, course in courses.items()},
+        {name: path @ flat.T for name, path in paths.items()},
         {name: (flat @ point, ", ".join(f"{value:.4g}" for value in point)) for name, point in points.items()},
     )
 
@@ -84,14 +84,14 @@ def solution_set(A: np.ndarray, b: np.ndarray, low: float, high: float) -> list[
     n = A.shape[1]
     faces = [(axis, value) for axis in range(n) for value in (low, high)]
     found = []
-    # A corner lies on as many faces of the box as the solution set has dimensions.
-    for chosen in combinations(faces, n - len(b)):
-        if len({axis for axis, _ in chosen}) < len(chosen):
+    # A corner lies on N - M faces of the box, the dimension of the solution set.
+    for subset in combinations(faces, n - len(b)):
+        if len({axis for axis, _ in subset}) < len(subset):
             continue
-        rows = np.vstack([A, *(np.eye(n)[axis] for axis, _ in chosen)])
+        rows = np.vstack([A, *(np.eye(n)[axis] for axis, _ in subset)])
         if np.linalg.matrix_rank(rows) < n:
             continue
-        corner = np.linalg.solve(rows, np.concatenate([b, [value for _, value in chosen]]))
+        corner = np.linalg.solve(rows, np.concatenate([b, [value for _, value in subset]]))
         inside = (corner >= low - 1e-9 * high) & (corner <= high + 1e-9 * high)
         if inside.all():
             found.append(corner)

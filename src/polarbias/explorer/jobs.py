@@ -1,4 +1,4 @@
-"""Work off the server's loop: one that is asked for anew takes the place of the one before, for each visitor."""
+"""Background work of a page: a new request replaces the previous one."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 _QUICK = ThreadPoolExecutor(1, "limits")
-"""Limits, which a moving slider waits for."""
+"""Thread of the limits, which must follow a moving slider."""
 
-_SLOW = ThreadPoolExecutor(1, "courses")
-"""Flows, maps and tables; no visitor's flow keeps another's slider waiting."""
+_SLOW = ThreadPoolExecutor(1, "flows")
+"""Thread of flows, maps and tables, which must not delay the limits of other visitors."""
 
 
 class Latest:
-    """Runs the latest of the jobs that a visitor asks for in one place; those before it are dropped or stopped.
+    """Runs the latest request of one page; earlier ones are dropped or stopped.
 
     Parameters
     ----------
     document
-        The visitor's page: an object with ``add_next_tick_callback``.
+        The page: an object with ``add_next_tick_callback``.
     slow
-        Whether the jobs may take long.
+        True for the thread of slow work.
     """
 
     def __init__(self, document: Any, *, slow: bool) -> None:
@@ -30,8 +30,8 @@ class Latest:
         self._pool = _SLOW if slow else _QUICK
         self._latest: threading.Event | None = None
 
-    def ask(self, work: Callable[[Callable[[], bool]], Any], done: Callable[[Any], None]) -> None:
-        """Run ``work(stopped)`` in another thread, then ``done(result or exception)`` in the page's."""
+    def submit(self, work: Callable[[Callable[[], bool]], Any], done: Callable[[Any], None]) -> None:
+        """Run ``work(stopped)`` in the background, then ``done(result or exception)`` in the page's thread."""
         self.stop()
         stop = threading.Event()
         self._latest = stop
@@ -41,7 +41,7 @@ class Latest:
                 return
             try:
                 result = work(stop.is_set)
-            except Exception as error:  # handed on to the page, which knows which ones a visitor can cause
+            except Exception as error:  # the page distinguishes wrong input from defects
                 result = error
             if not stop.is_set():
                 self._document.add_next_tick_callback(lambda: None if stop.is_set() else done(result))
@@ -49,6 +49,6 @@ class Latest:
         self._pool.submit(run)
 
     def stop(self) -> None:
-        """Drop what was asked for last."""
+        """Drop the latest request."""
         if self._latest is not None:
             self._latest.set()

@@ -1,4 +1,4 @@
-"""One visitor's page: settings on the left, views as tabs, the state in the address."""
+"""Page of one visitor: settings on the left, views as tabs, the state in the address."""
 
 from __future__ import annotations
 
@@ -17,25 +17,29 @@ import panel as pn
 from bokeh.models import CustomJSTickFormatter
 
 from polarbias.errors import InvalidInput, PolarbiasError
-from polarbias.explorer import scripts, views
-from polarbias.explorer.figures import BoundsFigure, LimitsFigure, MapFigure, SmallFigure, TrajectoryFigure
+from polarbias.explorer import results, scripts
+from polarbias.explorer.figures import BoundsFigure, LimitsFigure, MapFigure, PlaneFigure, TrajectoryFigure
 from polarbias.explorer.geometry import scene
 from polarbias.explorer.jobs import Latest
-from polarbias.explorer.settings import DECADES, LAWS, STARTS, TRUTHS, Settings
+from polarbias.explorer.settings import DECADES, LAWS, TRUTHS, Settings
+from polarbias.networks.configuration import DIRECTIONS
 
 _log = logging.getLogger(__name__)
 
 TABS = ("limits", "trajectory", "map", "bounds", "plane")
 TITLES = ("Limits", "Trajectory", "Map of (r0, eta)", "Bounds", "Two or three dimensions")
 _ANGLES = ("azimuth", "elevation")
-_PAUSE = 12
-"""Milliseconds for which movements of a slider are gathered."""
+_DELAY = 12
+"""Milliseconds during which movements of a slider are collected into one update."""
+
+_MAX_SECONDS = 30.0
+"""Time limit of a flow."""
 
 _ADDRESS = "history.replaceState(null, '', window.location.pathname + '?' + cb_obj.value);"
 _HEADER = (
     '<div style="background:#1f3b57;color:white;padding:8px 18px;font:600 18px sans-serif">polarbias explorer'
-    '<span style="font:14px sans-serif;padding-left:18px">where gradient flow ends, with and without weight'
-    " normalization, beside the minimal l1 norm</span></div>"
+    '<span style="font:14px sans-serif;padding-left:18px">limits of gradient flow with and without weight'
+    " normalization, and the minimal l1 norm</span></div>"
 )
 _PNG = """
 const view = Bokeh.index.find_one(layout);
@@ -49,12 +53,12 @@ view.export('png', true).to_blob().then((blob) => {
 """
 
 
-_Work = tuple[pd.DataFrame, Callable[[], list[str]]]
-"""What a slow view is made of, and what draws it and returns sentences about it."""
+_View = tuple[pd.DataFrame, Callable[[], list[str]]]
+"""Table of a slow view, and a function that draws it and returns messages."""
 
 
 class Page:
-    """Widgets, figures and what ties them together."""
+    """Widgets, figures and callbacks of a page."""
 
     def __init__(self) -> None:
         query = {key: values[0].decode() for key, values in (pn.state.session_args or {}).items() if values}
@@ -65,7 +69,7 @@ class Page:
             tab = TABS[0]
         document = pn.state.curdoc
         self._quick, self._slow = Latest(document, slow=False), Latest(document, slow=True)
-        self._document, self._gathering = document, False
+        self._document, self._pending = document, False
         self._shown: dict[str, tuple[Settings, pd.DataFrame]] = {}
         self._widgets = _widgets(self._settings)
         self._figures: dict[str, Any] = {
@@ -73,7 +77,7 @@ class Page:
             "trajectory": TrajectoryFigure(),
             "map": MapFigure(self._move),
             "bounds": BoundsFigure(),
-            "plane": SmallFigure(),
+            "plane": PlaneFigure(),
         }
         self._tables = {name: pn.pane.HTML(sizing_mode="stretch_width") for name in ("limits", "bounds")}
         self._notice = pn.pane.HTML(sizing_mode="stretch_width")
@@ -86,13 +90,13 @@ class Page:
             sizing_mode="stretch_width",
         )
         for widget in self._widgets.values():
-            widget.param.watch(self._gather, "value")
-        self._tabs.param.watch(self._gather, "active")
+            widget.param.watch(self._schedule, "value")
+        self._tabs.param.watch(self._schedule, "active")
         pn.state.on_session_destroyed(self._leave)
-        self._refresh()
+        self._update()
 
     def served(self) -> Any:
-        """Return what the server sends."""
+        """Return the layout that the server sends."""
         w = self._widgets
         sidebar = pn.Column(
             pn.pane.Markdown("### Start and ratio", margin=0),
@@ -108,7 +112,7 @@ class Page:
             styles={"background": "#f6f7f9", "padding": "6px 12px", "border-radius": "6px"},
         )
         main = pn.Column(self._notice, self._tabs, sizing_mode="stretch_width", min_width=600)
-        # The templates of Panel ask another server for their fonts.
+        # No template: those of Panel load fonts from another server.
         return pn.Column(
             pn.pane.HTML(_HEADER, sizing_mode="stretch_width", margin=0),
             pn.Row(sidebar, main, sizing_mode="stretch_width"),
@@ -149,19 +153,19 @@ class Page:
         self._quick.stop()
         self._slow.stop()
 
-    def _gather(self, *_: Any) -> None:
-        """Refresh once for all movements that arrive within a moment."""
-        if not self._gathering:
-            self._gathering = True
-            self._document.add_timeout_callback(self._refresh, _PAUSE)
+    def _schedule(self, *_: Any) -> None:
+        """Schedule one update for all changes within `_DELAY`."""
+        if not self._pending:
+            self._pending = True
+            self._document.add_timeout_callback(self._update, _DELAY)
 
     def _move(self, r0: float, ratio: float) -> None:
-        """Put the cursor where the map was clicked."""
+        """Set r0 and the ratio to the point of a click on the map."""
         for name, value in (("r0", r0), ("ratio", ratio)):
             decade = np.log10(max(value, 1e-300)).clip(*DECADES)
             self._widgets[name].value = float(round(decade / 0.02) * 0.02)
 
-    def _chosen(self) -> Settings:
+    def _read_widgets(self) -> Settings:
         values = {name: widget.value for name, widget in self._widgets.items()}
         for name in ("r0", "ratio"):
             values[name] = float(f"{10.0 ** values[name]:.4g}")
@@ -172,13 +176,13 @@ class Page:
         settings.check()
         return settings
 
-    def _refresh(self) -> None:
-        self._gathering = False
+    def _update(self) -> None:
+        self._pending = False
         self._widgets["power"].visible = self._widgets["law"].value == "power"
         try:
-            self._settings = settings = self._chosen()
+            self._settings = settings = self._read_widgets()
         except InvalidInput as reason:
-            self._say([f"{reason} The pictures are those of the last valid input."])
+            self._notify([f"{reason} The figures show the last valid input."])
             return
         self._figures["map"].point(settings.r0, settings.ratio)
         self._figures["bounds"].point(settings.r0)
@@ -186,33 +190,33 @@ class Page:
         self._address.value = urlencode(query)
         self._slow.stop()
         if self._tab == "plane":
-            self._quick.ask(lambda _: views.small(settings), self._show_small)
+            self._quick.submit(lambda _: results.plane(settings), self._show_plane)
         else:
-            self._quick.ask(lambda _: views.limits(settings), self._show_limits)
+            self._quick.submit(lambda _: results.limits(settings), self._show_limits)
 
     def _show_limits(self, found: Any) -> None:
-        if not self._came(found):
+        if not self._succeeded(found):
             return
-        self._figures["limits"].show(found)
+        self._figures["limits"].show(found.table)
         self._tables["limits"].object = _summary(found.summary())
         settings, tab = self._settings, self._tab
-        self._shown["limits"] = settings, found.table()
+        self._shown["limits"] = settings, found.table
         if tab == "limits" or (tab in self._shown and _needed(tab, self._shown[tab][0]) == _needed(tab, settings)):
-            self._say(found.warnings())
+            self._notify(found.warnings())
             return
-        self._say(found.warnings(), "computing ...")
+        self._notify(found.warnings(), "computing ...")
         work = {"trajectory": self._trajectory, "map": self._map, "bounds": self._bounds}[tab]
 
         def done(result: Any) -> None:
-            if self._came(result):
+            if self._succeeded(result):
                 self._shown[tab] = settings, result[0]
-                self._say([*found.warnings(), *result[1]()])
+                self._notify([*found.warnings(), *result[1]()])
 
-        self._slow.ask(lambda stopped: work(settings, stopped), done)
+        self._slow.submit(lambda stopped: work(settings, stopped), done)
 
-    def _trajectory(self, settings: Settings, stopped: Callable[[], bool]) -> _Work:
-        end = monotonic() + views.LONGEST
-        table, ends = views.trajectories(settings, lambda _: stopped() or monotonic() > end)
+    def _trajectory(self, settings: Settings, stopped: Callable[[], bool]) -> _View:
+        end = monotonic() + _MAX_SECONDS
+        table, ends = results.trajectories(settings, lambda _: stopped() or monotonic() > end)
 
         def show() -> list[str]:
             self._figures["trajectory"].show(table)
@@ -220,20 +224,20 @@ class Page:
 
         return table, show
 
-    def _map(self, settings: Settings, _: Callable[[], bool]) -> _Work:
-        table = views.effect(settings)
+    def _map(self, settings: Settings, _: Callable[[], bool]) -> _View:
+        table = results.limit_map(settings)
 
         def show() -> list[str]:
             self._figures["map"].show(table)
             missing = int((table["status"] != "converged").sum())
-            return [f"Grey: {missing} of {len(table)} flows collapse or are not decided."] if missing else []
+            return [f"Grey: {missing} of {len(table)} flows collapse or are undecided."] if missing else []
 
         return table, show
 
-    def _bounds(self, settings: Settings, stopped: Callable[[], bool]) -> _Work:
-        table = views.bounds(settings)
-        radius, magnified = views.magnified(settings)
-        rows = None if stopped() else views.statements(settings)
+    def _bounds(self, settings: Settings, stopped: Callable[[], bool]) -> _View:
+        table = results.bounds(settings)
+        radius, magnified = results.magnified(settings)
+        rows = None if stopped() else results.statements(settings)
 
         def show() -> list[str]:
             self._figures["bounds"].show(table, radius, magnified)
@@ -242,32 +246,31 @@ class Page:
 
         return table, show
 
-    def _show_small(self, found: Any) -> None:
-        if self._came(found):
+    def _show_plane(self, found: Any) -> None:
+        if self._succeeded(found):
             settings = self._settings
             self._figures["plane"].show(scene(found, settings.signed, settings.azimuth, settings.elevation))
             self._shown["plane"] = self._settings, found.table
             for name in _ANGLES:
                 self._widgets[name].visible = found.problem.n == 3
-            self._say([])
+            self._notify([])
 
     def _data(self, name: str) -> str:
-        """Return as CSV what a view shows."""
+        """Return the table of a view as CSV."""
         if name not in self._shown:
-            return "nothing is computed yet\n"
+            return "no data yet\n"
         return str(self._shown[name][1].to_csv(index=False, float_format="%.17g"))
 
-    def _came(self, result: Any) -> bool:
-        """Return whether a result came; say why, if it did not."""
+    def _succeeded(self, result: Any) -> bool:
+        """Return True for a result; show the message of an exception."""
         if not isinstance(result, Exception):
             return True
         if not isinstance(result, PolarbiasError):
             _log.error("a view failed", exc_info=result)
-        hint = " Tick 'signed signals'." if "HadamardDifference" in str(result) else ""
-        self._say([f"{result}{hint} The pictures are those of the last valid input."])
+        self._notify([f"{result} The figures show the last valid input."])
         return False
 
-    def _say(self, sentences: list[str], busy: str = "") -> None:
+    def _notify(self, sentences: list[str], busy: str = "") -> None:
         warnings = [*self._refused, *sentences]
         self._refused = self._refused if busy else []
         style = "background:#fff3cd;border-left:4px solid #d39e00;padding:4px 10px;margin:2px 0"
@@ -278,19 +281,19 @@ class Page:
 
 
 def _needed(tab: str, settings: Settings) -> Settings:
-    """Return the settings that a tab's picture depends on."""
-    return settings.without_start() if tab == "map" else settings
+    """Return the settings that the view of a tab depends on."""
+    return settings.of_map() if tab == "map" else settings
 
 
 def _widgets(settings: Settings) -> dict[str, Any]:
-    """Return an input for each setting, with the settings' value."""
+    """Return an input for each setting, with its value."""
     power_of_ten = CustomJSTickFormatter(code="return Number(Math.pow(10, tick).toPrecision(3)).toString()")
     scale = {"start": DECADES[0], "end": DECADES[1], "step": 0.02, "format": power_of_ten}
     small = {"width": 140}
     return {
         "r0": pn.widgets.FloatSlider(name="norm r0 of the start", value=float(np.log10(settings.r0)), **scale),
         "ratio": pn.widgets.FloatSlider(name="learning-rate ratio eta", value=float(np.log10(settings.ratio)), **scale),
-        "start": pn.widgets.Select(name="direction of the start", options=list(STARTS), value=settings.start),
+        "start": pn.widgets.Select(name="direction of the start", options=list(DIRECTIONS), value=settings.start),
         "depth": pn.widgets.IntSlider(name="depth L", start=2, end=6, value=settings.depth),
         "signed": pn.widgets.Checkbox(name="signed signals u^L - v^L", value=settings.signed),
         "law": pn.widgets.Select(name="ratio law", options=list(LAWS), value=settings.law),

@@ -1,4 +1,4 @@
-"""The explorer's server: one process, a page for each visitor."""
+"""Server of the explorer: one process, one page per visitor."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import panel as pn
 from threadpoolctl import threadpool_limits
 
-from polarbias.explorer import views
+from polarbias.explorer import results
 from polarbias.explorer.page import Page
 from polarbias.explorer.settings import Settings
 
@@ -20,11 +20,11 @@ def serve(address: str, port: int, ready: Callable[[str], None], origins: tuple[
     Parameters
     ----------
     address, port
-        Where to listen; port 0 takes a free one.
+        Address and port to listen on; port 0 takes a free one.
     ready
-        Called with the page's URL once it is served.
+        Function that is called with the URL of the page once the server listens.
     origins
-        Further HOST:PORT under which browsers may reach the server.
+        Other names HOST:PORT of the server in browsers.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def serve(address: str, port: int, ready: Callable[[str], None], origins: tuple[
     """
     port = _free(address, port)
     pn.extension()
-    # Matrices are small, and threads that wait for each other would make a slider stutter.
+    # Several BLAS threads are slower on matrices of this size.
     with threadpool_limits(1, user_api="blas"):
         server = pn.serve(
             {"/": lambda: Page().served()},
@@ -45,7 +45,7 @@ def serve(address: str, port: int, ready: Callable[[str], None], origins: tuple[
             verbose=False,
             websocket_origin=[*_own(address, port), *origins],
         )
-        views.limits(Settings())
+        results.limits(Settings())  # so that the first visit finds it in the cache
         server.start()
         ready(f"http://{f'[{address}]' if ':' in address else address}:{server.port}/")
         server.io_loop.start()
@@ -56,7 +56,7 @@ def _own(address: str, port: int) -> list[str]:
 
 
 def _free(address: str, port: int) -> int:
-    """Return the port, or one that nothing listens on for 0: the server checks browsers' origins by its number."""
+    """Return the port, or a free one for 0: the allowed origins contain its number."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.create_server((address, port), family=family) as listening:
         return int(listening.getsockname()[1])

@@ -1,4 +1,4 @@
-"""What a visitor of the explorer chooses: names, ranges, defaults; to and from the address of the page."""
+"""Settings of the explorer: names, ranges, defaults, and their form in the address of the page."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ from typing import Any, Self, get_args
 import numpy as np
 
 from polarbias.errors import InvalidInput
+from polarbias.networks.configuration import DIRECTIONS, Configuration
 from polarbias.problems.ensembles import Truth
 
-TRUTHS, LAWS, STARTS = get_args(Truth), ("constant", "harmonic", "power"), ("gaussian", "uniform")
+TRUTHS, LAWS = get_args(Truth), ("constant", "harmonic", "power")
 
 DECADES = (-2.0, 2.0)
-"""Powers of ten that r0 and the ratio reach."""
+"""Smallest and largest power of ten of r0 and the ratio."""
 
-LARGEST_MATRIX = 500_000
-"""Entries of A: with more, a picture would take longer than a slider's movement may."""
+GRID = np.geomspace(10 ** DECADES[0], 10 ** DECADES[1], 17)
+"""Values of r0 and of the ratio on the map, and of r0 for the bounds."""
 
-SMALLEST_ENTRY = 1e-6
-"""Of the start in two or three dimensions, relative to its largest."""
+MAX_ENTRIES = 500_000
+"""Entries of A; larger matrices slow the sliders down."""
+
+MIN_START = 1e-6
+"""Smallest entry of the start in two or three dimensions, relative to the largest."""
 
 
 def _choice(allowed: tuple[str, ...], text: str) -> str:
@@ -60,7 +64,7 @@ _READERS: dict[str, Any] = {
     "power": partial(_bounded, float, -2.0, 4.0),
     "ratio": _SCALE,
     "r0": _SCALE,
-    "start": partial(_choice, STARTS),
+    "start": partial(_choice, DIRECTIONS),
     "seed": partial(_bounded, int, 0, 2**31 - 1),
     "A": _matrix,
     "b": _matrix,
@@ -72,14 +76,14 @@ _READERS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Settings:
-    """One configuration; everything that is shown follows from it.
+    """One configuration, which determines all views.
 
     Attributes
     ----------
     truth, m, n, s, seed
         The random problem, as in `gaussian_problem`; its start is drawn with seed + 1.
     signed
-        Signals u^L - v^L in place of x^L.
+        True for signals u^L - v^L, False for x^L.
     depth, law, power, ratio
         The network and its learning-rate-ratio law; ``power`` is K of c r^K.
     r0, start
@@ -87,7 +91,7 @@ class Settings:
     A, b, u0
         The problem in two or three dimensions and the direction of its start: rows separated by semicolons.
     azimuth, elevation
-        From where three dimensions are seen, in degrees.
+        Angles of the view of three dimensions, in degrees.
     """
 
     truth: Truth = "sparse"
@@ -110,7 +114,7 @@ class Settings:
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> tuple[Self, list[str]]:
-        """Return the settings of an address, and a sentence for each value that was replaced by its default."""
+        """Return the settings in an address, and a sentence for each value replaced by its default."""
         found: dict[str, Any] = {}
         wrong = []
         for name, text in query.items():
@@ -129,7 +133,7 @@ class Settings:
         return settings, wrong
 
     def query(self) -> dict[str, str]:
-        """Return what differs from the defaults, as an address holds it."""
+        """Return the values that differ from the defaults, as texts for an address."""
         texts = {field.name: self._text(field.name) for field in fields(self)}
         return {name: text for name, text in texts.items() if getattr(self, name) != getattr(Settings, name)}
 
@@ -148,11 +152,11 @@ class Settings:
                 raise InvalidInput(f"{field.name} {reason}.") from reason
         if self.s > self.n:
             raise InvalidInput(f"s = {self.s} nonzero entries do not fit into N = {self.n}.")
-        if self.m * self.n > LARGEST_MATRIX:
-            raise InvalidInput(f"M N = {self.m * self.n:,} is more than the {LARGEST_MATRIX:,} that stay quick.")
-        self.small()
+        if self.m * self.n > MAX_ENTRIES:
+            raise InvalidInput(f"M N = {self.m * self.n:,} is more than {MAX_ENTRIES:,}.")
+        self.plane_arrays()
 
-    def small(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def plane_arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return A, b and the direction of the start in two or three dimensions.
 
         Raises
@@ -167,29 +171,49 @@ class Settings:
         if b.size != m:
             raise InvalidInput(f"b must have {m} entries, one for each row of A, got {b.size}.")
         if np.linalg.matrix_rank(A) < m or not b.any():
-            raise InvalidInput("A must have independent rows and b an entry that is not 0.")
-        if u0.size != n or u0.min() < SMALLEST_ENTRY * u0.max() or u0.min() <= 0:
+            raise InvalidInput("A must have independent rows and b a nonzero entry.")
+        if u0.size != n or u0.min() < MIN_START * u0.max() or u0.min() <= 0:
             raise InvalidInput(f"u0 must have {n} positive entries within six decades, got {self.u0!r}.")
         return A, b.ravel(), u0.ravel()
 
-    def law_name(self) -> str:
-        """Return the law as the command line writes it."""
-        return f"power:{self.power:g}" if self.law == "power" else self.law
+    def problem_arguments(self) -> dict[str, Any]:
+        """Return the arguments of `gaussian_problem`."""
+        return {name: getattr(self, name) for name in ("seed", "m", "n", "truth", "s")}
 
-    def random_only(self) -> Settings:
-        """Return the settings that the limits of the random problem depend on; the others at their defaults."""
+    def configuration(self) -> Configuration:
+        """Return network and start with weight normalization; the seed of the start is that of the problem plus 1."""
+        law = f"power:{self.power:g}" if self.law == "power" else self.law
+        return Configuration(
+            depth=self.depth,
+            signed=self.signed,
+            law=law,
+            ratio=self.ratio,
+            scale=self.r0,
+            direction=self.start,
+            seed=self.seed + 1,
+        )
+
+    def plane_configuration(self) -> Configuration:
+        """Return network and start in two or three dimensions, both halves of a signed start equal."""
+        direction = self.plane_arrays()[2].tolist() * (1 + self.signed)
+        return replace(self.configuration(), direction=direction, seed=0)
+
+    # The settings that a view depends on, the others at their defaults: keys of the caches.
+
+    def of_limits(self) -> Settings:
+        """Return the settings of the limits of the random problem."""
         return self._with_default("A", "b", "u0", "azimuth", "elevation")
 
-    def without_start(self) -> Settings:
-        """Return the settings that the map over r0 and the ratio depends on."""
-        return self.random_only()._with_default("ratio", "r0")
+    def of_map(self) -> Settings:
+        """Return the settings of the map over r0 and the ratio."""
+        return self.of_limits()._with_default("ratio", "r0")
 
-    def problem_only(self) -> Settings:
-        """Return the settings that the random problem and its minimal l1 solution depend on."""
-        return self.without_start()._with_default("depth", "law", "power", "start")
+    def of_problem(self) -> Settings:
+        """Return the settings of the random problem and its minimal l1 solution."""
+        return self.of_map()._with_default("depth", "law", "power", "start")
 
-    def small_only(self) -> Settings:
-        """Return the settings that the flows in two or three dimensions depend on."""
+    def of_plane(self) -> Settings:
+        """Return the settings of the flows in two or three dimensions."""
         return self._with_default("truth", "m", "n", "s", "seed", "start", "azimuth", "elevation")
 
     def _with_default(self, *names: str) -> Settings:
@@ -197,7 +221,7 @@ class Settings:
 
 
 def _numbers_in_rows(text: str) -> np.ndarray:
-    """Return the matrix that a text holds, rows separated by semicolons."""
+    """Return the matrix in a text, rows separated by semicolons."""
     try:
         rows = [[float(entry) for entry in row.replace(",", " ").split()] for row in text.split(";")]
         found = np.array(rows)

@@ -24,6 +24,15 @@ def test_sparse_signals_are_found_and_certified(nonnegative):
     assert excess[-1] == min(excess)
 
 
+def test_violated_bounds_are_fixed():
+    A, x, b = gaussian(0, 60, 240, 12)
+    found, _ = run(A, b)
+    assert len(found) == 9
+    assert found[0].dual_infeasibility > 0.9
+    assert found[-1].error < 1e-12
+    np.testing.assert_allclose(found[-1].x, x, atol=1e-12)
+
+
 def test_dense_signals_are_given_up():
     A, _, b = gaussian(1, 60, 240, 240)
     found, steps = run(A, b)

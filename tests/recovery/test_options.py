@@ -19,6 +19,7 @@ def problems():
     """Name, data, options, and the expected counts of factorizations and of iterates."""
     for name, seed, m, s, nonnegative, counts in (
         ("sparse", 0, 60, 8, False, (7, 1)),
+        ("violated bounds", 0, 60, 12, False, (16, 9)),
         ("middling", 1, 60, 16, False, (14, 5)),
         ("dense", 2, 60, 240, False, (17, 8)),
         ("nonnegative", 3, 60, 20, True, (16, 9)),
@@ -72,6 +73,7 @@ FACTORS = {
     "vertex_share": (0.55, 1.075),
     "refined_gap": (10,),
     "greedy_residual": (0.01, 10),
+    "held_correlation": (0.95, 1.03),
     "negligible_weight": (10,),
 }
 

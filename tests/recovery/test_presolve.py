@@ -63,6 +63,7 @@ def test_there_and_back(nonnegative):
     assert (scaled.m, scaled.n) == ((6, 10) if nonnegative else (4, 8))
     assert scaled.sigma == pytest.approx(0.01 / there.length)
     assert np.linalg.norm(scaled.b) == pytest.approx(1)
+    assert np.count_nonzero(scaled.bound == 0) == (2 if nonnegative else 0)
     assert np.linalg.norm(scaled.columns.dense(), axis=1).mean() == pytest.approx(1, abs=0.3)
     x, y = np.where((w > 0) & np.isfinite(w) & (np.arange(12) != 3), rng.standard_normal(12), 0.0), np.zeros(6)
     if not nonnegative:

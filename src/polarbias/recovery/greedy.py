@@ -74,10 +74,10 @@ def _dual_vectors(problem: ScaledProblem, support: np.ndarray, signs: np.ndarray
         violated = problem.sizes(iterate.correlations) > problem.bound
         violated[held] = False
         new = np.flatnonzero(violated)
-        if not new.size or held.size + new.size > 0.95 * problem.m:
+        if not new.size or held.size + new.size > OPTIONS.held_share * problem.m:
             return
         held = np.concatenate([held, new])
-        inside = 0.95 * problem.bound[new] * np.sign(iterate.correlations[new])
+        inside = OPTIONS.held_correlation * problem.bound[new] * np.sign(iterate.correlations[new])
         wanted = np.concatenate([wanted, inside])
         columns = problem.columns.take(held)
         yield None

@@ -31,6 +31,13 @@ class PursuitOptions:
     greedy_residual: float = 1e-11
     """Residual, relative to b, of a solution: a step more at 1e-13 and less at 1e-10 (operator)."""
 
+    held_correlation: float = 0.95
+    """Share of its bound to which a violating correlation is fixed. Of 80 sparse signals in 60 x 240, 63 are certified,
+    43 at 0.75 and 67 at 0.98 (violated bounds: 12 steps instead of 16)."""
+
+    held_share: float = 0.95
+    """Largest number of fixed correlations, in units of M. Of the same signals 60 are certified at 0.75, 51 at 0.5."""
+
     newton_columns: int = 3
     """Columns of Newton matrices, in units of M. With 1, 26 steps instead of 17 (dense); with 2, 21 instead of 18
     (weights); 4 and 6 save at most one step."""

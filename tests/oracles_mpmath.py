@@ -1,4 +1,4 @@
-"""Limits of flows in mpmath: optimality of a claimed limit, and Newton's method for small problems."""
+"""Flows in mpmath: optimality of a claimed limit, Newton's method for small problems, the potential."""
 
 from dataclasses import dataclass
 
@@ -149,3 +149,36 @@ def solve_mpmath(case, log_x, digits=30, extra=30):
                 raise ArithmeticError("Newton's method found no decrease")
             nu, t, now = nu + length * step[:m], t + length * step[m], trial
     raise ArithmeticError("Newton's method used all steps")
+
+
+class ExactPotential:
+    """The potential of a law E in mpmath, from its definition; lists of mpf instead of logarithms."""
+
+    def __init__(self, depth, own, time_scale=1.0, r0=1.0):
+        self.depth, self.base = depth, mp.mpf(r0)
+        self.rise = lambda s: mp.mpf(time_scale) * (own(mp.sqrt(s)) - own(self.base))
+
+    def square(self, x):
+        return mp.fsum(mp.mpf(entry) ** (mp.mpf(2) / self.depth) for entry in x)
+
+    def integral(self, function, top):
+        # In log s and in short pieces: the integrand is a smooth, steep function there.
+        low, high = 2 * mp.log(self.base), mp.log(top)
+        edges = mp.linspace(low, high, 2 + int(abs(high - low)))
+        return mp.quad(lambda t: function(mp.exp(t)) * mp.exp(t), edges) if low != high else mp.mpf(0)
+
+    def F(self, x):
+        depth, S = self.depth, self.square(x)
+        if depth == 2:
+            return mp.fsum(n * mp.log(n / S) for n in x if n) / 2 + self.integral(self.rise, S)
+        h = self.integral(lambda s: s ** (mp.mpf(depth - 2) / 2) * mp.exp(-(depth - 2) * self.rise(s)), S)
+        return -mp.mpf(depth) / (2 * (depth - 2)) * h
+
+    def gradient(self, x):
+        depth, S = self.depth, self.square(x)
+        v = [mp.mpf(n) ** (mp.mpf(1) / depth) / mp.sqrt(S) * mp.exp(self.rise(S)) for n in x]
+        return [mp.log(n) if depth == 2 else n ** (2 - depth) / (2 - depth) for n in v]
+
+    def bregman(self, z, x):
+        slope = mp.fsum(g * (a - b) for g, a, b in zip(self.gradient(x), z, x, strict=True))
+        return self.F(z) - self.F(x) - slope

@@ -1,4 +1,4 @@
-r"""Gradient flow: the curve that descent follows with steps of length zero.
+r"""Gradient flow, the limit of gradient descent for steps of length zero.
 
 .. math:: \theta' = -\mathrm{rates}(\theta)\, \nabla_\theta \mathcal L(\theta) .
 """

@@ -1,4 +1,4 @@
-r"""The flow of any network, by its own equations :math:`\theta' = -\mathrm{rates} \cdot \nabla \mathcal L(\theta)`."""
+r"""Gradient flow of any network in parameters, :math:`\theta' = -\mathrm{rates} \cdot \nabla \mathcal L(\theta)`."""
 
 from __future__ import annotations
 

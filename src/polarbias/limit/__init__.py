@@ -1,1 +1,1 @@
-"""Exact limits of the gradient flow by convex duality, whether it collapses, and derivatives of the limits."""
+"""Exact limits of gradient flow by convex duality, decisions on collapse, derivatives of limits."""

@@ -1,7 +1,7 @@
 r"""Collapse of gradient flow: decide between r -> 0 and the limit of the convex dual.
 
 The flow either converges to the minimiser of the Bregman divergence, or r goes to zero with the loss at or above that
-of X = 0 for all time. A convex solve alone does not decide; here are proofs and, where none applies, the integration
+of X = 0 for all time. A convex solve alone does not decide. The decision is a proof or, if none applies, an integration
 of :math:`\nu' = b - A X(\nu)`, which follows the curve of the flow in a time in which a collapse takes finitely long.
 """
 
@@ -30,13 +30,13 @@ class Options:
     """Share of E(r0) - E(0) below which the radius has vanished."""
 
     max_evaluations: int = 20_000
-    """Evaluations of the flow after which the integration ends undecided, about 1 s at paper size."""
+    """Evaluations of the flow after which the integration ends undecided."""
 
     margin: float = 1e-8
     """Relative distance from the border between two outcomes below which neither is proved."""
 
     max_kernel_steps: int = 300
-    """Newton steps of `kernel_point`; a positive kernel takes about 10."""
+    """Newton steps of `kernel_point`."""
 
 
 OPTIONS = Options()
@@ -125,7 +125,7 @@ def _integrated(matrix: SignedMatrix, form: ReducedForm, start: float) -> Collap
     evaluations = 0
 
     def share_and_image(nu: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return h and A X, or A X up to a factor where h is not positive."""
+        """Return h and A X, the latter up to a factor if h is not positive."""
         at, total = origin.moved(matrix.adjoint(nu), least=1e-15)
         h = 1 + total / 2 / span
         s = float(form.E_inverse(form.lowest + h * span)) if h > 0 else 1.0
@@ -167,6 +167,6 @@ def _integrated(matrix: SignedMatrix, form: ReducedForm, start: float) -> Collap
     if found.t_events[1].size:
         return CollapseStatus.INTEGRATED
     _, image = share_and_image(found.y_events[0][0])
-    # Near r = 0 the direction rests, and the radius falls exactly where <A X, b> < 0.
+    # Near r = 0 the direction is constant, and the radius decreases if and only if <A X, b> < 0.
     cosine = float(image @ b) / max(float(np.linalg.norm(image) * np.linalg.norm(b)), 1e-300)
     return CollapseStatus.COLLAPSES if cosine < -OPTIONS.margin else CollapseStatus.UNDECIDED

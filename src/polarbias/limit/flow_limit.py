@@ -259,7 +259,7 @@ def _residual_norm(problem: LinearProblem, x: np.ndarray) -> float:
 
 
 def _log_rho(found: _Limit) -> float:
-    """Return log r0 - log r + E(r) - E(r0) of the unit direction's clock."""
+    """Return log r0 - log r + E(r) - E(r0) in the time of the unit direction."""
     form = found.form
     if not found.r > 0:
         return np.nan

@@ -7,7 +7,7 @@ law gives the change of tau. At depth 2 with a constant ratio, for example, with
 .. math:: dX = s X (1 - A^\top \theta)\, \frac{d\sigma}{s (s - g) + \eta g}, \qquad
           d\sigma = d(r_0^2) + \frac{s - r_0^2}{\eta}\, d\eta .
 
-The distance to the minimal l1 norm never falls with r0, and rises with eta exactly where the radius has grown.
+The distance to the minimal l1 norm does not decrease with r0; it increases with eta if and only if the radius grows.
 """
 
 from __future__ import annotations

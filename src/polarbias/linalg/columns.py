@@ -172,7 +172,7 @@ class OperatorColumns(Columns):
 
 
 def qr_solver(rows: np.ndarray) -> Solve:
-    """Return the map v -> (R^T R)^-1 v for a matrix R of shape ``(k, M)``; NaN where its rank is below M.
+    """Return the map v -> (R^T R)^-1 v for a matrix R of shape ``(k, M)``; NaN if its rank is below M.
 
     A pivoted QR factorization: with the rows in falling order of size it is accurate for sizes over many decades, of
     which R^T R keeps 16 digits.

@@ -304,7 +304,7 @@ def _columns(A: Any) -> Columns:
 
 
 def _shifted_cholesky(H: np.ndarray, shift: np.ndarray, size: float, floor: float) -> Any:
-    """Return the Cholesky factor of H + floor size shift, with a larger floor where rounding makes that indefinite."""
+    """Return the Cholesky factor of H + floor size shift, with a larger floor if rounding makes that indefinite."""
     while True:
         try:
             return linalg.cho_factor(H + (floor * size) * shift, lower=True, check_finite=False)

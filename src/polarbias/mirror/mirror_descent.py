@@ -2,9 +2,8 @@ r"""Mirror descent in the potential of the flow: discrete steps that keep the fl
 
 .. math:: \nu_{k+1} = \nu_k - h_k R(X(\nu_k)), \qquad R(X) = A X - b .
 
-The mirror map of the signal moves along the rows of A by A^T nu, whatever the steps; so where this converges, it
-converges to the limit of the gradient flow. What ordinary descent loses by its steps of finite length is the
-difference between the two.
+Steps of any length move the mirror map of the signal by A^T nu, along the rows of A. So if the iteration converges, it
+converges to the limit of gradient flow; the end of ordinary descent differs from it by the effect of finite steps.
 """
 
 from __future__ import annotations

@@ -189,7 +189,7 @@ class Potential:
         return self.from_log_mirror(self._log_v(phi))
 
     def value(self, log_x: ArrayLike) -> np.ndarray:
-        """Return F, shape ``(...)``, infinite at X = 0 where F has no limit there."""
+        """Return F, shape ``(...)``, infinite at X = 0 if F has no limit there."""
         log_x = _logarithms(log_x, "log_x")
         log_s = self._log_s(log_x)
         rise, base = log_s - 2 * np.log(self.r0), np.full(log_s.shape, 2 * np.log(self.r0))
@@ -293,7 +293,7 @@ class Potential:
             return np.asarray(self.time_scale * (self._ratio.E(self._radius(log_s)) - self._ratio.E(self.r0)))
 
     def _log_s_at(self, rise: np.ndarray) -> np.ndarray:
-        """Return log s where E has risen by ``rise`` from the reference; -inf below all values of E, inf above."""
+        """Return log s of the radius with E = E(r0) + ``rise``; -inf below all values of E, inf above."""
         ratio = self._ratio
         with np.errstate(all="ignore"):
             level = rise / self.time_scale + ratio.E(self.r0)

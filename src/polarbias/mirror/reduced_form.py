@@ -1,6 +1,6 @@
-r"""One form for every flow with an explicit limit: a radius with a ratio law, and a unit direction.
+r"""Reduced form of the flows with an explicit limit: a radius with a ratio law, and a unit direction.
 
-With :math:`\lVert u \rVert` and the direction rate absorbed into the clock, the weight-normalized flow is
+With :math:`\lVert u \rVert` and the direction rate absorbed into the time, the weight-normalized flow is
 
 .. math:: r' = -f(r)\, \langle u, g \rangle, \qquad u' = -r\, (g - u \langle u, g \rangle), \qquad
           g = (A^\top R) \odot x^{\odot (L-1)}, \quad x = r u .
@@ -49,9 +49,9 @@ class ReducedForm:
         Logarithm and sign of the entries of the unit direction, shape ``(n,)``; n = 2 N for a signed network. The
         signs are 1 at depth 2 and above.
     signed
-        Whether the entries stand for the halves of a signed signal of length n / 2.
+        True if the entries are the halves of a signed signal of length n / 2.
     plain
-        Whether the network has no weight normalization.
+        True for a network without weight normalization.
     """
 
     depth: int
@@ -74,7 +74,7 @@ class ReducedForm:
 
     @property
     def square(self) -> bool:
-        """Whether f = r^2 at rate 1, up to the rounding of the direction's norm: the plain flow's curve."""
+        """True if f = r^2 at rate 1, the plain flow's curve, up to the rounding of the direction's norm."""
         power = self.law.power
         return power is not None and power[1] == 2 and math.isclose(power[0], self.time_scale, rel_tol=1e-14)
 
@@ -96,7 +96,7 @@ class ReducedForm:
         return self._radial.E_inverse(E)
 
     def squared_radius(self, E: float) -> float:
-        """Return s where E has this value: 0 at or below the lowest value of E, infinity at or above its highest."""
+        """Return the s with this value of E: 0 at or below the lowest one, infinity at or above the highest one."""
         if self.lowest >= E:
             return 0.0
         return float(self.E_inverse(E)) if self.highest > E else np.nan if np.isnan(E) else np.inf
@@ -148,7 +148,7 @@ def reduced_forms(
     if not is_power(inner):
         raise InvalidInput(
             "this needs HadamardPower, HadamardDifference, or WeightNormalization around one of them, got"
-            f" {network!r}: only these flows are mirror flows (a polar coordinate per half has two clocks)."
+            f" {network!r}: only these flows are mirror flows (polar coordinates of each half have two time scales)."
         )
     if plain:
         r, direction, law, time_scale = (

@@ -90,7 +90,7 @@ class MirrorState:
         return cls(matrix, form, nu, mirror_map, E, s, log_x, x, residual)
 
     def moved(self, step: np.ndarray) -> MirrorState:
-        """Return the state whose mirror variable is ``nu + step``; not `inside` where there is none."""
+        """Return the state whose mirror variable is ``nu + step``; not `inside` if there is none."""
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             mirror_map, rise = self.map.moved(self.matrix.adjoint(step))
             E = self.E + rise / 2

@@ -106,8 +106,8 @@ assert 1 <= stored() < 40
 # %% [markdown]
 # Nothing that was finished is lost, and of descent in progress there are checkpoints. Each finished task is a file,
 # written under another name first and renamed when it is complete, with a digest. The same command computes what is
-# missing. It may run differently: on more cores, on other machines. Numbers are the same whoever computes them, because
-# every task has random streams of its own.
+# missing. It may run differently: on more cores, on other machines. The numbers are the same, because every task has its own
+# random streams.
 #
 # ## On a Dask cluster
 #

@@ -168,8 +168,8 @@ def start_of(task, monkeypatch):
         raise Captured
 
     with monkeypatch.context() as patch:
-        for road in ("gradient_descent", "mirror_descent", "flow_limit"):
-            patch.setattr(compute, road, capture)
+        for name in ("gradient_descent", "mirror_descent", "flow_limit"):
+            patch.setattr(compute, name, capture)
         with pytest.raises(Captured):
             (compute.compute_limits if task.is_limit else compute.compute_runs)(task, SMALL)
     return seen[0]
@@ -339,8 +339,8 @@ def test_every_file_says_where_it_comes_from(whole):
 def test_redrawing_computes_nothing_and_says_the_same(whole, monkeypatch):
     folder, outcome = whole
     document = (folder / "statements.md").read_bytes()
-    for road in ("gradient_descent", "mirror_descent", "flow_limit"):
-        monkeypatch.setattr(compute, road, None)
+    for name in ("gradient_descent", "mirror_descent", "flow_limit"):
+        monkeypatch.setattr(compute, name, None)
     monkeypatch.setattr("polarbias.experiments.paper.reproduction.draw_all", lambda figures, results, folder: [])
     again = redraw(folder)
     assert again.totals is None

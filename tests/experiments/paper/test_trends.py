@@ -148,7 +148,7 @@ def test_14_steps_grow(steps, unfinished, verdict):
         ((8, 4, 2, 1, 99), OPEN, "not decided"),
         ((8, 4, 2, 1, 99), {}, "failed"),  # it falls, but no run ran out of steps
         ((1, 2, 4, 8, 0), {}, "failed"),  # it does not fall
-        ((1, 2, 4, 8, 0), OPEN, "failed"),  # whoever ran out of steps, there is no fall to explain
+        ((1, 2, 4, 8, 0), OPEN, "failed"),  # runs out of steps explain nothing without a fall
         ((8, 4, 2, 1, 99), LOST, "failed"),
         ((8, 4, 0, 1, 99), {}, "not decided"),  # an error without a logarithm leaves three
         ((8, 4, -1e-17, 1, 99), OPEN, "not decided"),

@@ -24,7 +24,7 @@ from polarbias.cli.parameters import EXISTING_FOLDER
 @output_file("Store the entries instead of printing them.")
 @JSON
 def cite(folder: Path | None, style: Literal["bibtex", "text"], output: Path | None, as_json: bool) -> None:
-    """Print what to cite: polarbias, the paper, and the methods and libraries behind the tables in FOLDER.
+    """Print bibliography entries: polarbias, the paper, and the methods and libraries behind the tables in FOLDER.
 
     FOLDER is a result of reproduce, sweep, run or pack. Entries name the versions that computed its tables, or without
     FOLDER the installed version.

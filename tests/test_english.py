@@ -14,7 +14,7 @@ import pytest
 from repository import ROOT
 
 HINGES = {"what", "whatever", "wherever", "whether", "who"}
-"""Words that a summary never needs. In "0 where b is 0" the word is no hinge, so "where" and "how" may be third words."""
+"""Banned in summaries. "0 where b is 0" is a condition, so "where" and "how" are banned as hinges only."""
 FIRST_WORDS = {"keep", "keeps", "let", "lets", "tell", "tells", "when", "which", "why"}
 FIRST_TWO_WORDS = {"how", "where"}
 PERSONIFIED = {"says", "tells", "told", "wants"}

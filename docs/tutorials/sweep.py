@@ -106,13 +106,13 @@ assert 1 <= stored() < 40
 # %% [markdown]
 # Nothing that was finished is lost, and of descent in progress there are checkpoints. Each finished task is a file,
 # written under another name first and renamed when it is complete, with a digest. The same command computes what is
-# missing. It may run differently: on more cores, on other machines. The numbers are the same, because every task has its own
-# random streams.
+# missing. It may run differently: on more cores, on other machines. The numbers are the same, because every task has
+# its own random streams.
 #
 # ## On a Dask cluster
 #
-# `--dask local:2` starts two worker processes on this machine; `--dask tcp://HOST:8786` would send tasks to a scheduler
-# whose workers may be anywhere. Only the calling process writes to the folder.
+# `--dask local:2` starts two worker processes on this machine; `--dask tcp://HOST:8786` would send tasks to a
+# scheduler whose workers may be anywhere. Only the calling process writes to the folder.
 
 # %%
 before = stored()

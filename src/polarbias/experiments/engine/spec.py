@@ -110,7 +110,7 @@ class Instance:
     configuration: Configuration
 
     def identity(self) -> dict[str, Any]:
-        """Return the settings that determine a task's numbers beside its fields: a digest of the arrays, and the signs."""
+        """Return the settings that determine the numbers besides the fields: a digest of the arrays, and the signs."""
         direction = self.configuration.direction
         state = hashlib.sha256(str(self.problem.A.shape).encode())
         for array in (self.problem.A, self.problem.b, *([] if isinstance(direction, str) else [direction])):

@@ -25,9 +25,7 @@ def tables(rows=3):
     runs = pd.DataFrame(
         {"r0": np.linspace(0.1, 1, rows), "eps1": np.geomspace(1e-300, 1, rows), "ratio": np.nan, "status": "converged"}
     )
-    return runs.assign(ratio=np.nan), pd.DataFrame(
-        {"step": np.arange(rows), "loss": [np.nan, *np.geomspace(1, 1e-9, rows - 1)]}
-    )
+    return runs, pd.DataFrame({"step": np.arange(rows), "loss": [np.nan, *np.geomspace(1, 1e-9, rows - 1)]})
 
 
 @pytest.fixture

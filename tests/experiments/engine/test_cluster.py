@@ -228,8 +228,7 @@ def test_ctrl_c_leaves_finished_tasks_and_no_process(tmp_path, reference):
     ) as run:
         errors = run.stderr.read()
     assert run.returncode == 130, errors
-    assert errors.endswith("polarbias: interrupted; finished tasks are kept, the same command resumes.
-")
+    assert errors.endswith("polarbias: interrupted; finished tasks are kept, the same command resumes.\n")
     assert "Traceback" not in errors
     assert psutil.wait_procs(processes_of_session(run.pid), timeout=600)[1] == []
     assert 0 < len(stored(out)) < len(TASKS)

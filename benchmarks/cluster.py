@@ -1,11 +1,10 @@
-"""Time of a small reproduction on one and on two workers, and what a task costs beside its task.
+"""Time of a small reproduction on one and on two workers, and the overhead of a task.
 
     python benchmarks/cluster.py [--workers 1 2] [--trials 6] [--max-steps 20000] [--tiny 300]
 
-First Figure 4 of the quick profile (150 x 1000) in this process and with ``local:N``, each in a folder of its own; the
-tables must be the same, bit for bit. Times begin when the first task does, because starting workers takes seconds
-whatever they do then; every worker compiles its own programs, which is part of the time. Then many tasks of exact
-limits for a problem so small that next to nothing is computed: the rest is scheduling, transport and storing.
+First Figure 4 of the quick profile (150 x 1000) in this process and with ``local:N``, each in its own folder; the tables
+must be the same, bit for bit. Times exclude the start of the workers and include the compilation of their programs.
+Then many tasks of exact limits of a tiny problem, whose time is scheduling, transport and storing.
 """
 
 import argparse
@@ -30,7 +29,7 @@ from polarbias.experiments.engine.store import Store
 
 
 class Clock(LineObserver):
-    """Notes when the first task begins, and how long tasks take by themselves."""
+    """Observer that records the start of the first task and the seconds inside tasks."""
 
     def __init__(self, tasks):
         super().__init__(Console(file=io.StringIO()), tasks)

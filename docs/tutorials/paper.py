@@ -10,7 +10,7 @@
 #
 # A system $A X = b$ with fewer equations than unknowns has many solutions. Which one does gradient descent find? That
 # depends on how $X$ is written. If $X = x^2$, entry by entry, and descent runs on $x$ from a tiny start, it finds a
-# sparse solution. From a large start it does not. The paper (arXiv:2305.05448v1) shows that polar coordinates,
+# sparse solution; from a large start it does not. The paper (arXiv:2305.05448v1) shows that polar coordinates,
 # $x = r\, u / \lVert u \rVert$, known as weight normalization, repair this: descent on $(r, u)$ finds sparse solutions
 # from large starts as well. This page shows the effect, its exact form, and what it depends on.
 
@@ -65,8 +65,8 @@ assert runs["plain"].converged
 assert runs["plain"].steps < runs["weight normalization"].steps
 
 # %% [markdown]
-# Steps are chosen by Armijo's line search, as in the paper. Both runs make the loss small, so both end near a solution
-# of $A X = b$. Only one of them is near the truth. The trajectories say how:
+# Armijo's line search chooses the steps, as in the paper. Both runs make the loss small, so both end near a solution of
+# $A X = b$, and only one of them is near the truth. The trajectories:
 
 # %%
 panels = {
@@ -87,17 +87,16 @@ axes[1].axhline(np.sqrt(best.value), color="0.4", linestyle=":", label=r"$\sqrt{
 legend = axes[1].legend()
 
 # %% [markdown]
-# The radius is the key. With a small ratio it grows slowly while the direction turns, and $r$ and $u$ both have to
-# agree before the loss can fall to 0. By then the direction has put its weight on few entries. The price is steps:
-# plain descent has long converged, and the run with weight normalization still works on its last digits.
+# With a small ratio the radius grows slowly while the direction turns, and the loss converges to 0 only when both fit.
+# By then the direction has its weight on few entries. The cost is steps: plain descent has converged long before the
+# run with weight normalization.
 
 # %% [markdown]
 # ## The exact limit
 #
-# Gradient flow, descent with infinitely small steps, can be solved in closed form up to one convex problem: it ends at
-# the solution of $A X = b$ that is nearest to the start in a certain divergence. `flow_limit` finds this point in
-# milliseconds and needs no steps. `gap` is a certified bound for the relative
-# distance of its norm from the minimal $l_1$ norm.
+# The limit of gradient flow, descent with infinitely small steps, is the solution of one convex problem: the solution
+# of $A X = b$ nearest to the start in a certain divergence. `flow_limit` computes it in milliseconds. `gap` is a
+# certified bound for the relative distance of its norm from the minimal $l_1$ norm.
 
 # %%
 limits = {name: pb.flow_limit(problem, network, starts[name]) for name, network in networks.items()}
@@ -110,13 +109,13 @@ for name, limit in limits.items():
 assert np.abs(limits["weight normalization"].x - problem.x_true).sum() < 1e-9
 
 # %% [markdown]
-# The last number explains the effect. With weight normalization the flow from $x_0$ ends where the *plain* flow from
-# $x_0 / \rho$ ends, with the magnification
+# The last number explains the effect. With weight normalization the flow from $x_0$ has the limit of the *plain* flow
+# from $x_0 / \rho$, with the magnification
 #
 # $$\rho = \frac{r_0}{r_\infty}\, e^{(r_\infty^2 - r_0^2) / (2 \eta)} .$$
 #
-# So a start of norm 1 acts like one that is smaller by many orders of magnitude, a start that plain descent could
-# hardly leave. This is a statement about two limits, and can be checked:
+# So a start of norm 1 acts like one that is smaller by many orders of magnitude, from which plain descent would hardly
+# move. A check of the two limits:
 
 # %%
 limit = limits["weight normalization"]
@@ -126,11 +125,11 @@ print("largest difference of the two limits", np.abs(same.x - limit.x).max())
 assert np.abs(same.x - limit.x).max() < 1e-10
 
 # %% [markdown]
-# ## The invariant, and what steps lose
+# ## The invariant, and its drift in finite steps
 #
-# Why is the limit known? Because the flow keeps something: the part of $\log u + r^2 / (2 \eta)$ that is orthogonal to
-# the rows of $A$. The start fixes it, and $A X = b$ fixes the rest. `drift` measures how far it has moved, relative to
-# its size. Along the integrated flow it does not move:
+# The limit is known because the flow has an invariant: the part of $\log u + r^2 / (2 \eta)$ that is orthogonal to the
+# rows of $A$. The start determines it, and $A X = b$ determines the rest. `drift` measures its relative change, which
+# is rounding along the integrated flow:
 
 # %%
 network, theta0 = networks["weight normalization"], starts["weight normalization"]
@@ -141,9 +140,9 @@ print(f"flow, {len(times)} times: largest drift {along_flow.max():.1e}")
 assert along_flow.max() < 1e-10
 
 # %% [markdown]
-# Steps of finite length do not keep it. What that costs is told by the exact limit *from the state after k steps*: no
-# later step can bring back what it lacks. `mirror_descent` takes its steps in variables in which the invariant is
-# linear, and keeps it however long they are.
+# Steps of finite length change it. The exact limit *from the state after k steps* shows the effect, which later steps
+# cannot undo. `mirror_descent` takes its steps in variables in which the invariant is linear, and preserves it for
+# steps of any length.
 
 # %%
 for k in (10, 100, 1000, 10_000):
@@ -159,11 +158,10 @@ print(f"mirror descent, {mirror.steps:,} steps: drift {drift(problem, network, [
 assert drift(problem, network, [theta0, mirror.theta])[-1] < 1e-10
 
 # %% [markdown]
-# The line search takes its longest steps first, and the bias that is lost is lost there; later steps add nothing. The
-# drift is large because such a step brings entries of $u$ close to 0, which moves their logarithms far; off the support
-# of the solution they go to 0 in any case, and the limit moves by little. The rest of the distance between the
-# descended point and the exact limit, here nearly all of it, is the loss that descent had not yet reduced when its
-# steps ended.
+# The line search takes its longest steps first, and loses the bias in them. The drift is large because such a step
+# brings entries of $u$ close to 0, which changes their logarithms a lot; off the support of the solution they converge
+# to 0 in any case, and the limit changes little. The rest of the distance between the last iterate and the exact limit,
+# here nearly all of it, is due to the remaining loss.
 
 # %%
 descended = np.abs(runs["weight normalization"].x).sum() - best.value
@@ -171,11 +169,10 @@ print(f"descent ended {descended:.1e} from the minimal norm; {kept:.1e} of it is
 assert abs(descended) > 10 * kept
 
 # %% [markdown]
-# ## What it depends on
+# ## Dependence on the start and the ratio
 #
-# Two numbers are ours to choose, the start's norm $r_0$ and the ratio $\eta$. As a limit costs milliseconds, the whole
-# plane can be computed. Arrays of starts and ratios make a batch; the arrays of its solution have the batch's axes
-# first.
+# The two parameters are the start's norm $r_0$ and the ratio $\eta$. As a limit takes milliseconds, we compute the
+# whole plane. Arrays of starts and ratios make a batch; the arrays of its solution have the batch's axes first.
 
 # %%
 r0 = np.geomspace(0.01, 10, 13)
@@ -207,11 +204,10 @@ legend = right.legend(loc="center left", bbox_to_anchor=(0.02, 0.4), fontsize=8)
 
 # %% [markdown]
 # Left of the dotted line, where the start is smaller than the solution, the excess falls exponentially with $1 / \eta$,
-# down to rounding (drawn at $10^{-12}$), and hardly depends on $r_0$. That is the robustness in the paper's title. It
-# has two ends. Far right the radius has to shrink, and no coordinates help. Far left, with a large ratio, $\rho$ is
-# below 1, and the plain flow is better: weight normalization makes the start act like a larger one. The formula for
-# $\rho$ covers all of it, since the limits of both flows lie on one curve: weight normalization has the smaller excess
-# exactly where $\rho > 1$.
+# down to rounding (drawn at $10^{-12}$), and hardly depends on $r_0$. This is the robustness in the paper's title. It
+# has two bounds. For large $r_0$ the radius has to shrink, and polar coordinates do not help. For small $r_0$ and a
+# large ratio, $\rho$ is below 1 and the plain flow is better: weight normalization makes the start act like a larger
+# one. The limits of both flows lie on one curve, so weight normalization has the smaller excess exactly if $\rho > 1$.
 
 # %%
 measurable = (excess > 10 * FLOOR) & (np.abs(grid.log_rho) > 1e-3)
@@ -223,8 +219,8 @@ assert (flat.max(-1) < 2 * flat.min(-1)).all()
 # %% [markdown]
 # ## Every statement at once
 #
-# `pb.verify` holds all lemmas, bounds and theorems of the paper against one solution, with the hypotheses that were
-# met. *Corrected* marks those that had to be mended; [errata](../errata.md) has counterexamples to the printed forms.
+# `pb.verify` checks all lemmas, bounds and theorems of the paper for one solution, with their hypotheses. *Corrected*
+# marks changed statements; [errata](../errata.md) has counterexamples to the printed forms.
 
 # %%
 table = pb.verify(problem, network, theta0, flow)
@@ -235,7 +231,7 @@ for row in table:
 assert not table.violated
 
 # %% [markdown]
-# A row can fail, of course. Here the limit is passed off as that of another start:
+# A row can fail. Here the limit is checked for another start:
 
 # %%
 other = network.init(scale=2.0, direction=direction)
@@ -253,10 +249,10 @@ assert pb.verify(problem, network, other, limit).violated
 #
 # ```sh
 # polarbias reproduce                       # quick profile, minutes
-# polarbias reproduce --profile paper       # all trials and grids, hours; may be stopped and goes on
+# polarbias reproduce --profile paper       # all trials and grids, hours; resumes after an interruption
 # polarbias reproduce --figure 4            # one figure
 # ```
 #
 # It stores tables, draws the figures and writes a report with a verdict on every claim;
-# [the paper at full length](../paper.md) shows what came out, also where a claim failed and why. How to run a grid of
+# [the paper at full length](../paper.md) shows the results, with the reasons for failed claims. How to run a grid of
 # your own is shown in [a sweep](sweep.py), how to change the network in [your own network](network.py).

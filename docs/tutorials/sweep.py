@@ -10,10 +10,10 @@
 #
 # Questions such as "how does the error depend on the number of nonzeros, with and without weight normalization?" need a
 # grid of experiments. `polarbias sweep` reads the grid from a TOML file, computes it on all cores or on a Dask cluster,
-# stores every result whole or not at all, and goes on after an interruption. This page runs a small one from beginning
-# to end; [sweeps](../sweep.md) lists all keys, and [many tasks on many cores](../scaling.md) is about several machines.
+# stores every result atomically, and resumes after an interruption. This page runs a small sweep from beginning to end;
+# [sweeps](../sweep.md) lists all keys, and [many tasks on many cores](../scaling.md) is about several machines.
 #
-# The commands belong in a terminal. Here they are called from Python, so that the page can be run as a whole:
+# The page calls the commands from Python, so that it can be run as a whole; in practice, use a terminal:
 
 # %%
 import signal
@@ -31,7 +31,7 @@ folder = Path(place.name)
 
 
 def polarbias(*words, code=0):
-    """Run a command as in a terminal, `polarbias ...`; return what it prints, or what it says if it is to fail."""
+    """Run `polarbias ...` as in a terminal; return its output, or its errors if the exit code is not 0."""
     done = subprocess.run([sys.executable, "-m", "polarbias", *words], cwd=folder, capture_output=True, text=True)
     assert done.returncode == code, done.stderr
     return done.stderr if code else done.stdout
@@ -63,14 +63,14 @@ with open(folder / "grid.toml", "w") as file:
 
 # %% [markdown]
 # A *task* is one combination of all axes but ratio and scale, and of the trial: its runs run as one batch and go into
-# one file. `--dry-run` checks the file, says what would be computed, and bounds the time, without writing anything:
+# one file. `--dry-run` checks the file, prints the plan and bounds the time, without writing any file:
 
 # %%
 print(polarbias("sweep", "grid.toml", "--output", "results", "--dry-run"))
 assert not (folder / "results").exists()
 
 # %% [markdown]
-# A mistake is found before anything runs, and named:
+# Errors in the file are reported before any work:
 
 # %%
 with open(folder / "wrong.toml", "w") as file:
@@ -82,8 +82,8 @@ assert "did you mean 'algorithm'" in refusal
 # %% [markdown]
 # ## An interruption
 #
-# Without `--dask` the sweep runs in one process, with as many tasks at a time as there are cores. We start it like
-# this, wait for the first result, and press Ctrl-C:
+# Without `--dask` the sweep runs in one process, with one task per core at a time. We start it, wait for the first
+# result, and press Ctrl-C:
 
 
 # %%
@@ -99,15 +99,14 @@ while process.poll() is None and not stored():
 process.send_signal(signal.SIGINT)  # Ctrl-C
 _, errors = process.communicate()
 print(errors.splitlines()[-1])
-print(f"{stored()} of 40 tasks are there")
+print(f"{stored()} of 40 tasks are stored")
 assert process.returncode == 130
 assert 1 <= stored() < 40
 
 # %% [markdown]
-# Nothing that was finished is lost, and of descent in progress there are checkpoints. Each finished task is a file,
-# written under another name first and renamed when it is complete, with a digest. The same command computes what is
-# missing. It may run differently: on more cores, on other machines. The numbers are the same, because every task has
-# its own random streams.
+# All finished tasks are stored, and descent in progress has left checkpoints. Each finished task is a file with a
+# digest, written under another name and renamed when complete. The same command computes the missing tasks, also on
+# more cores or on other machines. The numbers are the same, because every task has its own random streams.
 #
 # ## On a Dask cluster
 #
@@ -122,13 +121,13 @@ assert f"found: {before};" in printed
 assert stored() == 40
 
 # %% [markdown]
-# `found` counts the tasks that were there already. Once more, and nothing would be left to compute.
+# `found` counts the tasks that were stored before.
 #
 # A grid may grow: more values on an axis, or more trials, add tasks to the folder. Other values of scale, ratio,
-# max_steps, tol or seed would make other numbers under the same names, and are refused.
+# max_steps, tol or seed are refused, because they give other numbers under the same names.
 #
-# Which way is better on one machine? The one without Dask. Each worker compiles the programs for itself, which takes
-# longer than most tasks here, and tasks in progress leave checkpoints only in the calling process. Dask is for several
+# On one machine a sweep without Dask is preferable: each worker of Dask compiles its own programs, which takes longer
+# than most tasks here, and only the calling process writes checkpoints of tasks in progress. Dask is for several
 # machines.
 
 # %% [markdown]
@@ -146,7 +145,7 @@ print(runs[columns].head(6).round(6).to_string(index=False))
 assert len(runs) == len(limits) == 5 * 2 * (1 + 2)
 
 # %% [markdown]
-# Look at the status before anything else. A run that used up its steps has an error that more steps would change:
+# Check the status first: more steps would change the error of a run that used up its steps:
 
 # %%
 print(pd.crosstab(runs["algorithm"], runs["status"]))
@@ -162,14 +161,13 @@ print(f"{len(paths):,} records; columns {', '.join(paths.columns)}")
 # %% [markdown]
 # ## Plotting
 #
-# Plain descent has no ratio, and its rows have none (NaN). Errors of limits below $10^{-12}$ are rounding, and are
-# drawn there. We plot `eps2`: the $l_1$ norm of a run that has not reached $A X = b$ may lie below the minimum, so that
-# its `eps1` says little.
+# Plain descent has no ratio, so its rows have NaN. Errors of limits below $10^{-12}$ are rounding and drawn at
+# $10^{-12}$. We plot `eps2`, because the $l_1$ norm of a run that has not reached $A X = b$ can be below the minimum.
 
 
 # %%
 def labelled(table):
-    """Add a column that says which curve a row belongs to."""
+    """Return the table with a column for the curve of each row."""
     ratio = table["ratio"].map("wn, ratio {:g}".format)
     return table.assign(curve=ratio.where(table["algorithm"] == "wn", "plain"))
 
@@ -204,6 +202,6 @@ place.cleanup()
 
 # %% [markdown]
 # With the small ratio the error of the limit *falls* as nonzeros are added, while that of the plain limit rises. The
-# truth's $l_1$ norm is its number of nonzeros, so the radius has farther to go from the same start, and the
-# magnification grows with it: what matters is how large the start is beside the solution. Descent follows the limits
-# only at a distance. Its steps are of finite length, and most runs used them up before their loss was small.
+# truth's $l_1$ norm is its number of nonzeros, so the radius grows more from the same start, and the magnification
+# with it: the ratio of the start's to the solution's size matters. The errors of descent are larger than those of the
+# limits, because its steps have finite length and most runs used them up before their loss was small.

@@ -57,7 +57,7 @@ venv: $(BIN)/python
 
 reproduce: .venv/installed
 	$(BIN)/polarbias reproduce $(ARGS)
-	@echo 'the command is $(BIN)/polarbias; after ". $(BIN)/activate" it is polarbias'
+	@echo 'next: $(BIN)/polarbias --help; after ". $(BIN)/activate" the command is polarbias'
 
 lint: .venv/installed-test
 	$(BIN)/ruff check

@@ -142,3 +142,5 @@ def _report(outcome: Any, tables: Path, drawn: Path, as_json: bool) -> None:
         click.echo(totals_line(outcome.totals))
     made = outcome.files[0].name if len(outcome.files) == 1 else "figures, overview.png, statements.md, report.html"
     click.echo(f"{made} and the tables are in {tables}" if drawn == tables else f"{made} are in {drawn}")
+    if outcome.files[-1].name == "report.html":
+        click.echo(f"open {outcome.files[-1]} in a browser")

@@ -3,8 +3,8 @@
     python benchmarks/cluster.py [--workers 1 2] [--trials 6] [--max-steps 20000] [--tiny 300]
 
 First Figure 4 of the quick profile (150 x 1000) in this process and with ``local:N``, each in its own folder; the
-tables must be the same, bit for bit. Times exclude the start of the workers and include the compilation of their programs.
-Then many tasks of exact limits of a tiny problem, whose time is scheduling, transport and storing.
+tables must be the same, bit for bit. Times exclude the start of the workers and include the compilation of
+their programs. Then many tasks of exact limits of a tiny problem, whose time is scheduling, transport and storing.
 """
 
 import argparse

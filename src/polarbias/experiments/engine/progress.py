@@ -77,10 +77,7 @@ class LineObserver:
 
     def _print(self, number: int, task: Task, text: str) -> None:
         self._console.print(
-            f"[{number}/{self._total}] {task.label}: {text}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
+            f"[{number}/{self._total}] {task.label}: {text}", markup=False, highlight=False, soft_wrap=True
         )
 
 

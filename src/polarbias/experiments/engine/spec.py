@@ -74,21 +74,9 @@ class Profile:
 
 
 QUICK = Profile(
-    name="quick",
-    trials=1,
-    starts=3,
-    r0=(0.01, 0.1, 1.0, SQRT10, 10.0),
-    ratios=(10.0, 1.0, 0.3, 0.1),
-    max_steps=100_000,
+    name="quick", trials=1, starts=3, r0=(0.01, 0.1, 1.0, SQRT10, 10.0), ratios=(10.0, 1.0, 0.3, 0.1), max_steps=100_000
 )
-PAPER = Profile(
-    name="paper",
-    trials=10,
-    starts=10,
-    r0=SCALES,
-    ratios=RATIOS,
-    max_steps=1_000_000,
-)
+PAPER = Profile(name="paper", trials=10, starts=10, r0=SCALES, ratios=RATIOS, max_steps=1_000_000)
 PROFILES = {profile.name: profile for profile in (QUICK, PAPER)}
 
 

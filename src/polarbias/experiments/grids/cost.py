@@ -59,12 +59,7 @@ def estimate_cost(tasks: Sequence[Task], profile: Profile) -> CostEstimate:
     programs = {_program(task) for task in tasks if task.step not in (LIMIT, "mirror")}
     seconds = MODEL.compile_seconds * len(programs) + MODEL.task_seconds * len(tasks)
     for task in tasks:
-        shape = (
-            task.size,
-            task.truth == "signed",
-            len(task.runs),
-            task.step if task.step in (LIMIT, "mirror") else "",
-        )
+        shape = (task.size, task.truth == "signed", len(task.runs), task.step if task.step in (LIMIT, "mirror") else "")
         if shape not in measured:
             measured[shape] = _measured(task, profile)
         seconds += measured[shape]

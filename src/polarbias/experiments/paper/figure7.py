@@ -98,11 +98,7 @@ FIGURE = PaperFigure(
         Panel(
             "a",
             partial(
-                draw_limits,
-                over="r0",
-                column="r0",
-                label=SCALE_LABEL,
-                title="Exact limit, Gaussian truth, c = {ratio}",
+                draw_limits, over="r0", column="r0", label=SCALE_LABEL, title="Exact limit, Gaussian truth, c = {ratio}"
             ),
             "Exact limits over the scale of the start.",
         ),

@@ -221,10 +221,7 @@ def small_ratio_unstable(results: Results) -> Judgement:
     if smallest.empty:
         return f"smallest ratio in this profile: {runs['ratio'].min():g}", UNDECIDED
     bad = int(smallest["status"].isin(["unstable", "diverged", "line_search_failed"]).sum())
-    return (
-        f"{bad} of {len(smallest)} runs at eta <= 0.01 fail",
-        HELD if bad else FAILED,
-    )
+    return (f"{bad} of {len(smallest)} runs at eta <= 0.01 fail", HELD if bad else FAILED)
 
 
 def centred_rows(results: Results) -> Judgement:

@@ -124,10 +124,7 @@ def budget_slope(results: Results) -> Judgement:
     if len(limit_r0) < MIN_POINTS:
         return measured + "; too few exact limits for their own slope", UNDECIDED
     own, _ = _fit(np.log(limit_r0), limit_errors)
-    return (
-        measured + f"; slope of the exact limits {own:.2f}",
-        HELD if own >= 0 else FAILED,
-    )
+    return (measured + f"; slope of the exact limits {own:.2f}", HELD if own >= 0 else FAILED)
 
 
 def _limits_below(results: Results, algorithm: str) -> pd.DataFrame:
@@ -139,10 +136,7 @@ def rates_in_start(results: Results) -> Judgement:
     """Fit a power of r0 to the plain limits' error and an exponential in r0^2 to that of WN (statement 12)."""
     (plain_r0, plain), (wn_r0, wn) = (_logs(_limits_below(results, name)) for name in ("plain", "wn"))
     if min(len(plain), len(wn)) < MIN_POINTS:
-        return (
-            f"positive errors of limits: {len(plain)} plain, {len(wn)} WN, too few for a fit",
-            UNDECIDED,
-        )
+        return (f"positive errors of limits: {len(plain)} plain, {len(wn)} WN, too few for a fit", UNDECIDED)
     power, power_fit = _fit(np.log(plain_r0), plain)
     rate, rate_fit = _fit(wn_r0**2, wn)
     measured = (

@@ -20,58 +20,32 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def write_npy():
-    np.save("A.npy", A)
-    np.save("b:b.npy", B)
-    return "A.npy", "b:b.npy"
+FORMATS = {
+    "npy": (lambda: (np.save("A.npy", A), np.save("b:b.npy", B)), "A.npy", "b:b.npy"),
+    "csv": (
+        lambda: [np.savetxt(f"{n}.csv", v, delimiter=",") for n, v in (("A", A), ("b", B[None]))],
+        "A.csv",
+        "b.csv",
+    ),
+    "npz": (lambda: np.savez("both.npz", A=A, b=B, other=np.ones(3)), "both.npz", "both.npz"),
+    "names in npz": (lambda: np.savez("both.npz", first=A, second=B[:, None]), "both.npz:first", "both.npz:second"),
+    "mat": (lambda: io.savemat("both.mat", {"A": A, "b": B}), "both.mat", "both.mat:b"),
+    "sparse mat": (lambda: io.savemat("both.mat", {"P": sparse.csc_array(A), "q": B}), "both.mat:P", "both.mat:q"),
+    "mtx": (lambda: (io.mmwrite("A.mtx", A), io.mmwrite("b.mtx", B[:, None])), "A.mtx", "b.mtx"),
+    "sparse mtx and npz": (
+        lambda: (io.mmwrite("A.mtx", sparse.coo_array(A)), sparse.save_npz("b.npz", sparse.csr_array(B[:, None]))),
+        "A.mtx",
+        "b.npz",
+    ),
+}
 
 
-def write_csv():
-    np.savetxt("A.csv", A, delimiter=",", fmt="%.17g")
-    np.savetxt("b.csv", B[None], delimiter=",", fmt="%.17g")
-    return "A.csv", "b.csv"
-
-
-def write_npz():
-    np.savez("both.npz", A=A, b=B, other=np.ones(3))
-    return "both.npz", "both.npz"
-
-
-def write_named_npz():
-    np.savez("both.npz", first=A, second=B[:, None])
-    return "both.npz:first", "both.npz:second"
-
-
-def write_mat():
-    io.savemat("both.mat", {"A": A, "b": B})
-    return "both.mat", "both.mat:b"
-
-
-def write_sparse_mat():
-    io.savemat("both.mat", {"P": sparse.csc_array(A), "q": B})
-    return "both.mat:P", "both.mat:q"
-
-
-def write_mtx():
-    io.mmwrite("A.mtx", A)
-    io.mmwrite("b.mtx", B[:, None])
-    return "A.mtx", "b.mtx"
-
-
-def write_sparse():
-    io.mmwrite("A.mtx", sparse.coo_array(A))
-    sparse.save_npz("b.npz", sparse.csr_array(B[:, None]))
-    return "A.mtx", "b.npz"
-
-
-FORMATS = (write_npy, write_csv, write_npz, write_named_npz, write_mat, write_sparse_mat, write_mtx, write_sparse)
-
-
-@pytest.mark.parametrize("write", FORMATS)
-def test_formats(write):
-    matrix, rhs = write()
+@pytest.mark.parametrize("name", FORMATS)
+def test_formats(name):
+    write, matrix, rhs = FORMATS[name]
+    write()
     found = load_matrix(matrix)
-    assert sparse.issparse(found) == ("sparse" in write.__name__)
+    assert sparse.issparse(found) == ("sparse" in name)
     np.testing.assert_array_equal(found.toarray() if sparse.issparse(found) else found, A)
     np.testing.assert_array_equal(load_vector(rhs, "b"), B)
 

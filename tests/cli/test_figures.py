@@ -1,14 +1,8 @@
 """``polarbias reproduce``, ``plot``, ``report`` and ``pack``: text, JSON, folders, progress, exit codes."""
 
 import json
-import os
-import pty
 import re
-import select
-import subprocess
-import sys
-import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -187,35 +181,3 @@ def test_plot_names_a_damaged_specification(content, tmp_path):
     (tmp_path / "spec.json").write_text(json.dumps(content))
     message = call("plot", tmp_path, code=2).stderr
     assert re.fullmatch(r"polarbias: .*spec\.json .*; delete the folder.*\n", message)
-
-
-def test_a_terminal_gets_one_bar(tmp_path):
-    profile = replace(TINY, trials=2, max_steps=30_000, tol=0.0, m=40, n=120)
-    driver = tmp_path / "driver.py"
-    driver.write_text(
-        "from polarbias import experiments\nfrom polarbias.cli import main\n"
-        f"experiments.PROFILES['quick'] = experiments.Profile(**{asdict(profile)!r})\nmain()\n"
-    )
-    parent, child = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "140", "LINES": "40"}
-    command = [sys.executable, driver, "reproduce", "--figure", "4", "--output", tmp_path / "out"]
-    shown, deadline = b"", time.monotonic() + 120
-    with subprocess.Popen(command, stdin=child, stdout=child, stderr=child, env=environment) as started:
-        os.close(child)
-        while time.monotonic() < deadline:
-            if select.select([parent], [], [], 0.1)[0]:
-                try:
-                    shown += os.read(parent, 65536)
-                except OSError:  # the other end is closed
-                    break
-        assert started.wait(10) == 0, shown.decode()
-    os.close(parent)
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
-    frames = [frame for frame in re.split(r"[\r\n]+", text) if "━" in frame and " left " in frame]
-    assert len(frames) > 3
-    assert all(frame.startswith(("starting", "Figure 4, trial ")) and frame.count(" left ") == 1 for frame in frames)
-    assert any(re.search(r"left \d:\d\d:\d\d", frame) for frame in frames)
-    assert any(re.search(r"loss \d\.\de[-+]\d\d \.\. \d\.\de[-+]\d\d", frame) for frame in frames)
-    assert "100%" in frames[-1]
-    assert "[1/" not in text
-    assert "tasks computed: 8, found: 0" in text

@@ -46,6 +46,7 @@ def test_wrong_files_end_with_2(tmp_path):
         ("m = ", "is not TOML"),
         ("m = 0", "m = 0 is not allowed"),
         ("start = 'x'", "no key 'start'"),
+        ("trials = 1000000000", "1,000,000,000 combinations; at most 100,000"),
     ):
         (tmp_path / "grid.toml").write_text(content)
         assert part in call("sweep", tmp_path / "grid.toml", "--output", tmp_path / "out", code=2).stderr

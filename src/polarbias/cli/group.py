@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import sys
+import warnings
 from typing import Any, NoReturn
 
 import click
@@ -56,7 +57,10 @@ class _Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                if not sys.warnoptions:  # the status of a result covers overflow and lost accuracy
+                    warnings.simplefilter("ignore")
+                return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
             raise
         except PolarbiasError as error:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from polarbias.experiments.engine.spec import LIMIT, Profile, Task, configuratio
 from polarbias.networks.configuration import ALGORITHMS, DIRECTIONS
 from polarbias.networks.laws import make_law
 from polarbias.runtime.options import MAX_STEPS, choice, flag, positive_number, step_limit, tolerance, whole_number
+
+MAX_COMBINATIONS = 100_000
+"""Largest number of combinations of a sweep; the plan of this many takes seconds."""
 
 TRUTHS = ("gaussian", "sparse", "signed")
 RULES = ("armijo", "stable", "mirror", LIMIT)
@@ -63,7 +67,7 @@ KEYS = {
     "trials": _Key(1, "an integer of at least 1", whole_number, is_axis=False),
     "max_steps": _Key(100_000, f"an integer from 1 to {MAX_STEPS:.0e}", step_limit, is_axis=False),
     "tol": _Key(1e-12, "a finite number of at least 0", tolerance, is_axis=False),
-    "seed": _Key(0, "an integer of at least 0", partial(whole_number, least=0), is_axis=False),
+    "seed": _Key(0, "an integer of at least 0", partial(whole_number, least=0, most=2**63 - 1), is_axis=False),
 }
 """Keys of a sweep; an axis takes one value or a list of them, and the grid is the product of the axes."""
 
@@ -100,9 +104,12 @@ class Grid:
         Raises
         ------
         InvalidInput
-            All combinations are impossible.
+            All combinations are impossible, or there are more than `MAX_COMBINATIONS`.
         """
         axes = ("truth", "m", "n", "s", "center_rows", "depth", "algorithm", "law", "direction", "step")
+        count = self.values["trials"] * prod(len(self.values[name]) for name in axes)
+        if count > MAX_COMBINATIONS:
+            raise InvalidInput(f"the sweep has {count:,} combinations; at most {MAX_COMBINATIONS:,} are allowed.")
         found: dict[str, Task] = {}
         left_out: Counter[str] = Counter()
         for trial in range(self.values["trials"]):

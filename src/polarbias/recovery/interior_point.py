@@ -226,7 +226,7 @@ class _Newton:
         return np.asarray(self._goal - dp * ds)
 
     def _gondzio_target(self, step: _Step) -> np.ndarray:
-        """Return the target of a step, changed where p s would be far from its mean on a longer step."""
+        """Return the target of a step, corrected for entries of p s far from their mean on a longer step."""
         primal_length, dual_length = (
             min(1.0, length + OPTIONS.correction_reach) for length in (step.primal_length, step.dual_length)
         )

@@ -1,11 +1,10 @@
 """Networks: signals, gradients against autodiff and differences, starts."""
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import polarbias as pb
+from optional_jax import jax, jnp
 from polarbias.networks.base import clip_underflow
 
 N = 5

@@ -11,6 +11,7 @@ N = 5
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_differences_move_like_powers_on_the_signed_problem(depth):
+    pytest.importorskip("jax")
     rng = np.random.default_rng(4)
     problem = pb.LinearProblem(rng.standard_normal((3, N)), rng.standard_normal(3))
     x = np.abs(rng.standard_normal((2, 2 * N))) + 0.2

@@ -1,11 +1,10 @@
 """Parameters: conversion, batch shapes, refusals."""
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import polarbias as pb
+from optional_jax import jax, jnp
 from polarbias.networks.parameters import cast, check_parameters, working_dtype
 
 PROBLEM = pb.LinearProblem(np.ones((1, 3)), [1.0])

@@ -1,10 +1,10 @@
 """Ratio laws that a user writes, and the defaults of the base class."""
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import polarbias as pb
+from optional_jax import jnp
 from polarbias.networks.laws import as_ratio
 from polarbias.networks.ratio_law import RatioLaw
 

@@ -1,10 +1,10 @@
 """Weight normalization: polar coordinates, rates, refused parameters."""
 
-import jax
 import numpy as np
 import pytest
 
 import polarbias as pb
+from optional_jax import jax
 from polarbias.networks.weight_normalization import WeightNormalization
 
 

@@ -70,7 +70,7 @@ def store(output: Path, arrays: dict[str, Any], columns: list[str]) -> None:
     from polarbias.runtime.atomic_file import atomic_write
 
     writers: dict[str, Callable[[Path], None]] = {
-        ".npz": lambda path: np.savez(path, allow_pickle=False, **arrays),
+        ".npz": lambda path: np.savez(path, **arrays),
         ".npy": lambda path: np.save(path, arrays[columns[0]], allow_pickle=False),
         ".csv": partial(
             np.savetxt,

@@ -116,7 +116,7 @@ class Checkpoint:
 
         def write(path: Path) -> None:
             with path.open("wb") as file:
-                np.savez(file, allow_pickle=False, **named)
+                np.savez(file, **named)
 
         atomic_write(self._path(name), write)
         self._written[name] = monotonic()

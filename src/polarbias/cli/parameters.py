@@ -118,7 +118,7 @@ def backend(cluster: str | None, device: str) -> Any:
 
     Raises
     ------
-    ClusterError
+    MissingExtra
         Dask is not installed.
     """
     if cluster is None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import mpmath as mp
 import numpy as np
 
+import polarbias as pb
+
 
 @dataclass(frozen=True)
 class Optimality:
@@ -149,6 +151,41 @@ def solve_mpmath(case, log_x, digits=30, extra=30):
                 raise ArithmeticError("Newton's method found no decrease")
             nu, t, now = nu + length * step[:m], t + length * step[m], trial
     raise ArithmeticError("Newton's method used all steps")
+
+
+class SaturatedRatio(pb.RatioLaw):
+    """f = eta (1 + r^2): neither a power nor harmonic, only the three functions that a user writes."""
+
+    eta: float
+
+    def f(self, r):
+        _, law, r = self.cast(r)
+        return law.eta * (1 + r**2)
+
+    def E(self, r):
+        xp, law, r = self.cast(r)
+        return xp.log1p(r**2) / (2 * law.eta)
+
+    def E_inverse(self, E):
+        xp, law, E = self.cast(E)
+        return xp.sqrt(xp.expm1(2 * law.eta * E))
+
+
+def power(c, k):
+    return lambda r: mp.log(r) / c if k == 2 else r ** mp.mpf(2 - k) / (mp.mpf(c) * (2 - k))
+
+
+# Each law with E for mpmath, written again.
+LAWS = {
+    "plain": (None, mp.log),
+    "constant": (pb.ConstantRatio(0.3), lambda r: r * r / (2 * mp.mpf(0.3))),
+    "linear": (pb.PowerRatio(0.5, 1), power(0.5, 1)),
+    "quadratic": (pb.PowerRatio(0.7, 2), power(0.7, 2)),
+    "bounded": (pb.PowerRatio(2.0, 2.5), power(2.0, 2.5)),
+    "quintic": (pb.PowerRatio(1.5, 5), power(1.5, 5)),
+    "harmonic": (pb.HarmonicRatio(0.4), lambda r: mp.log(r) + r * r / (2 * mp.mpf(0.4))),
+    "user": (SaturatedRatio(0.6), lambda r: mp.log(1 + r * r) / (2 * mp.mpf(0.6))),
+}
 
 
 class ExactPotential:

@@ -28,22 +28,27 @@ from polarbias.solution import Status
 
 @dataclass(frozen=True)
 class Options:
-    """Constants of the dual integration."""
+    """Constants of the dual integration.
+
+    Measured on a flow of 20 x 80 at ratio 0.1: 1,424 evaluations at depth 2, 14,765 at depth 3.
+    """
 
     log_radius_range: float = log(30.0)
-    """Change of log r^2 after which the integrator restarts with tolerances that fit."""
+    """Change of log r^2 after which the integrator restarts: its absolute tolerance depends on the radius."""
 
     log_q_range: float = 5.0
-    """Decrease of log q above depth 2 after which it restarts: q stays accurate relative to itself."""
+    """Decrease of log q above depth 2 after which it restarts, so that q stays accurate relative to itself; 2.5 and 10
+    give 19,037 and 11,231 evaluations."""
 
     negligible: float = 1e-17
-    """Weights of the Jacobian below this fraction of the largest are dropped, which is 15 times as fast."""
+    """Weights of the Jacobian below this fraction of the largest, less than rounding, are dropped to save time."""
 
     log_inactive: float = -60.0
-    """Logarithm of the share in u^2, relative to the largest, below which an entry is left out of the equations."""
+    """Logarithm of the share in u^2, relative to the largest, below which an entry is left out of the equations;
+    at -30 the flow of depth 3 ends inaccurate."""
 
     check_interval: int = 5
-    """Steps between evaluations of the whole state at depth 2, which cost as much as a step."""
+    """Steps between evaluations of the whole state at depth 2; at 1 the flow takes twice as long."""
 
     max_idle_steps: int = 400
     """Steps without a decrease of the loss after which tolerances are reduced."""

@@ -6,6 +6,8 @@ import pytest
 import polarbias as pb
 from flow_oracle import integrate
 from polarbias.flow import dual
+from polarbias.mirror.reduced_form import reduced_forms
+from polarbias.mirror.state import MirrorState
 
 M, N = 3, 7
 
@@ -131,6 +133,21 @@ def test_a_slow_passage_is_not_an_end():
     assert flow.status == pb.Status.CONVERGED
     np.testing.assert_allclose(flow.x, 1, atol=1e-5)
     assert flow.trajectory.time[-1] > 1e5
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4])
+@pytest.mark.parametrize("law", [None, pb.ConstantRatio(0.7), pb.HarmonicRatio(0.4)], ids=repr)
+@pytest.mark.parametrize("signed", [False, True])
+def test_the_jacobian_is_the_derivative_of_the_right_hand_side(depth, law, signed):
+    problem, direction = random_problem(13, signed)
+    inner = (pb.HadamardDifference if signed else pb.HadamardPower)(depth)
+    network = inner if law is None else pb.WeightNormalization(inner, law, direction_rate=1.3)
+    [(_, one, form)] = reduced_forms(problem, network, network.init(1.1, direction))[1]
+    equations = dual.DualEquations(MirrorState.start(one, form))
+    y, h = np.array([0.02, -0.01, 0.03]), 1e-5
+    columns = [(equations.rhs(0, y + h * e) - equations.rhs(0, y - h * e)) / (2 * h) for e in np.eye(M)]
+    expected = np.stack(columns, axis=1)
+    np.testing.assert_allclose(equations.jacobian(0, y), expected, atol=1e-7 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize(("depth", "tol", "evaluations"), [(2, 1e-10, 1424), (3, 1e-2, 2069)])

@@ -118,19 +118,23 @@ def test_the_slope_is_the_derivative_of_nu_along_the_curve(depth):
 
 
 COUNTS = [
-    (2, 0.1, 1.0, 18),
-    (2, 1e-3, 0.1, 17),
-    (2, 10.0, 3.0, 10),
-    (3, 0.1, 1.0, 37),
-    (4, 0.01, 0.1, 66),
-    (6, 1.0, 10.0, 30),
+    ("gaussian", 2, 0.1, 1.0, 18),
+    ("gaussian", 2, 1e-3, 0.1, 17),
+    ("gaussian", 2, 10.0, 3.0, 10),
+    ("gaussian", 3, 0.1, 1.0, 37),
+    ("gaussian", 4, 0.01, 0.1, 66),
+    ("gaussian", 6, 1.0, 10.0, 30),
+    ("sparse", 3, 0.1, 0.01, 32),
 ]
 
 
-@pytest.mark.parametrize(("depth", "eta", "r0", "steps"), COUNTS)
-def test_the_number_of_newton_steps(depth, eta, r0, steps):
+@pytest.mark.parametrize(("truth", "depth", "eta", "r0", "steps"), COUNTS)
+def test_the_number_of_newton_steps(truth, depth, eta, r0, steps):
     """Fixed inputs: options that change the path of the iteration change the count."""
-    problem = pb.gaussian_problem(seed=1, m=30, n=120, truth="gaussian")
+    if truth == "gaussian":
+        problem = pb.gaussian_problem(seed=1, m=30, n=120, truth="gaussian")
+    else:
+        problem = pb.gaussian_problem(seed=3, m=30, n=120, truth="sparse", s=4)
     network = pb.WeightNormalization(pb.HadamardPower(depth), eta)
     solution = pb.flow_limit(problem, network, network.init(r0, pb.folded_gaussian_direction(seed=2, n=120)))
     assert solution.converged

@@ -108,14 +108,15 @@ def test_zero_rows_are_dropped():
 @pytest.mark.parametrize("copies", [False, True])
 def test_contradictory_rows_have_a_farkas_direction(copies):
     A = random_matrix(2, 5)
-    A = np.vstack([A, A[0] if copies else np.zeros(5)])
+    A = np.vstack([A, 1e3 * A[0] if copies else np.zeros(5)])
+    b = np.array([1.0, 2.0, 3e3])
     with pytest.raises(InfeasibleSystem) as found:
-        DenseNormalEquations(pb.LinearProblem(A, [1.0, 2.0, 3.0]), signed=False)
+        DenseNormalEquations(pb.LinearProblem(A, b), signed=False)
     y = found.value.direction
-    assert y @ [1.0, 2.0, 3.0] > 0.1 * np.abs(y).max()
+    assert y @ b > 0.1 * np.abs(y).max()
     np.testing.assert_allclose(A.T @ y, 0, atol=1e-12)
     # A distance of 1e-9 of b is rounding.
-    b = np.array([1.0, 2.0, (1 + 1e-10) * copies])
+    b[2] = 1e3 * (1 + 1e-10) * copies
     assert DenseNormalEquations(pb.LinearProblem(A, b), signed=False).m == 2
 
 

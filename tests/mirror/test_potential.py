@@ -344,10 +344,10 @@ class TestConstruction:
             ((2.5,), "depth must be an integer"),
             ((2, -1.0), "ratio must be a positive number"),
             ((2, pb.ConstantRatio([0.1, 0.2])), "one law, with scalar parameters"),
-            ((2, 0.1, 0.0), "time_scale must be a positive number"),
+            ((2, 0.1, 0.0), "time_scale must be a finite number above 0"),
             ((2, None, 2.0), "the plain flow has no time_scale"),
-            ((2, 0.1, 1.0, np.inf), "r0 must be a positive number"),
-            ((2, 0.1, 1.0, "1"), "r0 must be a positive number"),
+            ((2, 0.1, 1.0, np.inf), "r0 must be a finite number above 0"),
+            ((2, 0.1, 1.0, "1"), "r0 must be a finite number above 0"),
         ],
     )
     def test_bad_parameters(self, arguments, message):
@@ -361,7 +361,7 @@ class TestConstruction:
         network = pb.WeightNormalization(pb.HadamardPower(2), 0.1, direction_rate=[1.0, 2.0])
         with pytest.raises(pb.InvalidInput, match="one direction_rate"):
             pb.Potential.of(network)
-        with pytest.raises(pb.InvalidInput, match="direction_norm must be a positive"):
+        with pytest.raises(pb.InvalidInput, match="direction_norm must be a finite number above 0"):
             pb.Potential.of(pb.WeightNormalization(pb.HadamardPower(2), 0.1), direction_norm=0.0)
 
     @pytest.mark.parametrize("value", [np.nan, [np.nan, 1.0], [np.inf, 1.0], [1j, 1.0], ["a"], [], 1.0], ids=repr)

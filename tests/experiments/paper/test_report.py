@@ -1,4 +1,4 @@
-"""The report is one page that needs nothing else, and says what the tables say."""
+"""Reports: one self-contained page with the content of the tables."""
 
 import re
 from collections import Counter
@@ -48,7 +48,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def assert_stands_alone(path):
+def assert_self_contained(path):
     text = path.read_text()
     page = Page(text)
     assert max(page.ids.values()) == 1
@@ -61,8 +61,8 @@ def assert_stands_alone(path):
     return page
 
 
-def test_the_page_stands_alone_and_shows_every_panel(folder):
-    page = assert_stands_alone(folder / "report.html")
+def test_the_page_is_self_contained_and_has_every_panel(folder):
+    page = assert_self_contained(folder / "report.html")
     assert page.tags["svg"] == sum(len(FIGURES[number].panels) for number in (1, 4))
     for number in (1, 4):
         assert f"Figure {number}. {FIGURES[number].caption}" in page.text
@@ -70,7 +70,7 @@ def test_the_page_stands_alone_and_shows_every_panel(folder):
             assert panel.caption in page.text
 
 
-def test_what_it_says_is_what_the_tables_say(folder, monkeypatch):
+def test_the_page_has_the_findings_and_totals_of_the_tables(folder, monkeypatch):
     monkeypatch.setattr("polarbias.experiments.paper.reproduction.draw_all", lambda figures, results, folder: [])
     page = Page((folder / "report.html").read_text())
     findings = redraw(folder).findings
@@ -88,11 +88,11 @@ def test_what_it_says_is_what_the_tables_say(folder, monkeypatch):
 def test_archives_and_other_places(folder, tmp_path):
     pack(folder, tmp_path / "archive")
     assert report(tmp_path / "archive") == tmp_path / "archive" / "report.html"
-    page = assert_stands_alone(tmp_path / "archive" / "report.html")
+    page = assert_self_contained(tmp_path / "archive" / "report.html")
     assert "not stored in an archive" in page.text
     target = tmp_path / "a new folder" / "page.html"
     assert str(target) in call("report", folder, "--output", target).output
-    assert_stands_alone(target)
+    assert_self_contained(target)
 
 
 def test_folders_without_a_reproduction(tmp_path):

@@ -1,4 +1,4 @@
-"""The predicates behind the verdicts, on tables made to be true, false, or open; written from the statements."""
+"""Verdicts on invented tables for which the statements are true, false or open."""
 
 import numpy as np
 import pandas as pd
@@ -8,21 +8,7 @@ from polarbias.experiments import QUICK
 from polarbias.experiments.engine.results import Results
 from polarbias.experiments.paper import statements
 from polarbias.experiments.paper.statements import as_markdown, judge_all
-
-SQRT10 = 10**0.5
-R0 = (0.01, 0.1, 1.0, SQRT10, 10.0)
-ETA4 = (10.0, 1.0, 0.3, 0.1)
-NORM = 50.0  # minimal l1 norm: the start r0 = 10 is above the limit's radius
-
-
-def row(figure, algorithm, r0, ratio=0.1, **values):
-    base = {
-        "figure": figure, "trial": 0, "algorithm": algorithm, "truth": "gaussian", "depth": 2, "step_rule": "armijo",
-        "centred": False, "start": 0, "ratio": np.nan if algorithm == "plain" else ratio, "r0": r0, "steps": 100,
-        "loss": 1e-13, "loss_start": 1.0, "minimal_l1": NORM, "eps1_cert": 1.0, "eps2": 1.0, "status": "converged",
-    }  # fmt: skip
-    assert values.keys() <= base.keys()
-    return {**base, **values}
+from statement_rows import ETA4, FAR, LOST, OPEN, R0, SQRT10, judge, row
 
 
 def records(figure, r0, losses, **values):
@@ -31,18 +17,6 @@ def records(figure, r0, losses, **values):
         "ratio": 0.1, "r0": r0,
     }  # fmt: skip
     return [{**base, "step": step, "loss": loss, **values} for step, loss in enumerate(losses)]
-
-
-def judge(number, rows, trajectories=(), limits=()):
-    results = Results(QUICK, pd.DataFrame(rows), pd.DataFrame(list(trajectories)), pd.DataFrame(list(limits)))
-    measured, verdict = statements._STATEMENTS[number - 1][3](results)
-    assert measured
-    return str(verdict).removesuffix(" at this budget")
-
-
-OPEN = {"status": "max_steps"}
-FAR = {"status": "max_steps", "loss": 0.011}
-LOST = {"status": "collapsed", "loss": 1.0, "eps1_cert": 0.0}
 
 
 def pairs(figure=2, wn=0.5, plain=1.0, value="eps1_cert", changes=(), **options):

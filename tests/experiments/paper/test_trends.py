@@ -1,37 +1,12 @@
-"""Statements about trends, judged by rank correlation or a fit; runs that used up their steps leave the order open."""
+"""Verdicts on trends: rank correlations and fits, left open by runs that used up their steps."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from polarbias.experiments import QUICK
-from polarbias.experiments.engine.results import Results
-from polarbias.experiments.paper import statements
+from statement_rows import ETA4, FAR, LOST, OPEN, R0, judge, row
 
-R0 = (0.01, 0.1, 1.0, 10**0.5, 10.0)
-ETA4 = (10.0, 1.0, 0.3, 0.1)
 ETA7 = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
-OPEN = {"status": "max_steps"}
-FAR = {"status": "max_steps", "loss": 0.011}
-LOST = {"status": "collapsed", "loss": 1.0, "eps1_cert": 0.0}
-LOST_BUT_ERROR = {"status": "collapsed", "loss": 1.0}
-
-
-def row(figure, algorithm, r0, ratio=0.1, **values):
-    base = {
-        "figure": figure, "trial": 0, "algorithm": algorithm, "step_rule": "armijo", "centred": False, "ratio": ratio,
-        "r0": r0, "steps": 100, "loss": 1e-13, "loss_start": 1.0, "minimal_l1": 50.0, "eps1_cert": 1.0,
-        "status": "converged",
-    }  # fmt: skip
-    assert values.keys() <= base.keys()
-    return {**base, **values}
-
-
-def judge(number, rows, limits=()):
-    results = Results(QUICK, pd.DataFrame(rows), pd.DataFrame(), pd.DataFrame(list(limits)))
-    measured, verdict = statements._STATEMENTS[number - 1][3](results)
-    assert "Spearman" in measured or number in (9, 12)
-    return str(verdict).removesuffix(" at this budget")
+LOST_WITH_ERROR = {"status": "collapsed", "loss": 1.0}
 
 
 def ranked(values, ratios, column, **options):
@@ -179,11 +154,11 @@ def limits(algorithm, error, scales=R0, **values):
 def test_9_with_the_limits_own_slope(error, verdict):
     rows = [row(2, "wn", r0, eps1_cert=err) for r0, err in zip(R0, (8, 4, 2, 1, 99), strict=True)]
     other = limits("plain", lambda r0: r0**-3) + limits("wn", lambda r0: r0**-3, centred=True)
-    assert judge(9, rows, limits("wn", error) + other) == "failed"  # no run ran out of steps
+    assert judge(9, rows, (), limits("wn", error) + other) == "failed"  # no run ran out of steps
     rows[0].update(OPEN)
-    assert judge(9, rows, limits("wn", error) + other) == verdict
+    assert judge(9, rows, (), limits("wn", error) + other) == verdict
     rows[0].update(LOST)
-    assert judge(9, rows, limits("wn", error) + other) == "failed"
+    assert judge(9, rows, (), limits("wn", error) + other) == "failed"
 
 
 @pytest.mark.parametrize(
@@ -199,10 +174,10 @@ def test_9_with_the_limits_own_slope(error, verdict):
     ],
 )
 def test_12_rates(plain, wn, verdict):
-    runs = [row(2, name, r0, eps1_cert=1 / r0, **LOST_BUT_ERROR) for name in ("plain", "wn") for r0 in R0]
-    assert judge(12, runs, limits("plain", plain) + limits("wn", wn)) == verdict  # whatever the runs do
+    runs = [row(2, name, r0, eps1_cert=1 / r0, **LOST_WITH_ERROR) for name in ("plain", "wn") for r0 in R0]
+    assert judge(12, runs, (), limits("plain", plain) + limits("wn", wn)) == verdict  # whatever the runs do
     twice = limits("wn", lambda r0: 0.5 * wn(r0)) + limits("wn", lambda r0: 1.5 * wn(r0), trial=1)
-    assert judge(12, runs, limits("plain", plain) + twice) == verdict  # means over trials
+    assert judge(12, runs, (), limits("plain", plain) + twice) == verdict  # means over trials
     assert judge(12, runs) == "not decided"
 
 
@@ -210,6 +185,6 @@ def test_12_rates(plain, wn, verdict):
 @pytest.mark.parametrize("spoiled", [{"eps1_cert": 0.0}, {"loss": 1e-11, "status": "inaccurate"}])
 def test_12_needs_four_limits_with_positive_errors(name, spoiled):
     rows = limits("plain", lambda r0: r0) + limits("wn", lambda r0: np.exp(r0**2))
-    assert judge(12, [row(2, "wn", 1.0)], rows) == "held"
+    assert judge(12, [row(2, "wn", 1.0)], (), rows) == "held"
     next(r for r in rows if (r["algorithm"], r["r0"]) == (name, 0.1)).update(spoiled)
-    assert judge(12, [row(2, "wn", 1.0)], rows) == "not decided"
+    assert judge(12, [row(2, "wn", 1.0)], (), rows) == "not decided"

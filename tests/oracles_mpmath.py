@@ -219,3 +219,58 @@ class ExactPotential:
     def bregman(self, z, x):
         slope = mp.fsum(g * (a - b) for g, a, b in zip(self.gradient(x), z, x, strict=True))
         return self.F(z) - self.F(x) - slope
+
+
+def plain_limit_mpmath(problem, depth, x0, signed=False):
+    """Return the limit of the plain flow from the factor x0 at depth L > 2, by path following in the scale of x0.
+
+    Solves A X = b, X = (epsilon / q)^p, q = w - A^T nu > 0 with w = (x0 / max x0)^(2-L), epsilon = (max x0)^(L-2) and
+    p = L / (L - 2); digits grow with log epsilon, so that nothing cancels.
+    """
+    A = np.hstack([problem.A, -problem.A]) if signed else problem.A
+    digits = 60 + 3 * max(0, int((2 - depth) * np.log10(np.max(x0))))
+    with mp.workdps(digits):
+        start = [mp.mpf(float(v)) for v in x0]
+        top, power = max(start), mp.mpf(depth) / (depth - 2)
+        w = [(v / top) ** (2 - depth) for v in start]
+        rows, b = mp.matrix(A.tolist()), mp.matrix(problem.b.tolist())
+        goal, epsilon, nu = top ** (depth - 2), 1000 * max(1, mp.norm(b)), mp.matrix(len(b), 1)
+        while True:
+            nu, X = _centre(rows, b, w, power, epsilon, nu, mp.mpf(10) ** (-40 if epsilon == goal else -3))
+            if epsilon == goal:
+                break
+            epsilon = epsilon / 10 if epsilon > 10.001 * goal else goal
+        signal = np.array([float(v) for v in X])
+    return signal[: problem.n] - signal[problem.n :] if signed else signal
+
+
+def _centre(rows, b, w, power, epsilon, nu, tol):
+    """Return nu and X at one epsilon by damped Newton steps on the convex dual."""
+    m, n = rows.rows, rows.cols
+
+    def at(nu):
+        q = [w[j] - mp.fsum(rows[i, j] * nu[i] for i in range(m)) for j in range(n)]
+        if min(q) <= 0:
+            return None
+        X = [(epsilon / v) ** power for v in q]
+        return q, X, mp.matrix([mp.fsum(rows[i, j] * X[j] for j in range(n)) - b[i] for i in range(m)])
+
+    now = at(nu)
+    for _ in range(300):
+        q, X, miss = now
+        if mp.norm(miss) <= tol * mp.norm(b):
+            return nu, X
+        H = mp.matrix(m, m)
+        for i in range(m):
+            for k in range(i + 1):
+                H[i, k] = H[k, i] = mp.fsum(power * X[j] / q[j] * rows[i, j] * rows[k, j] for j in range(n))
+        step = mp.lu_solve(H, -miss)
+        slope, length = abs(mp.fdot(step, miss)), mp.mpf(1)
+        trial = at(nu + step)
+        while trial is None or mp.fdot(trial[2], step) > slope / 2:
+            length /= 2
+            if length < mp.mpf(2) ** -200:
+                raise ArithmeticError("Newton's method found no decrease")
+            trial = at(nu + length * step)
+        nu, now = nu + length * step, trial
+    raise ArithmeticError("Newton's method used all steps")

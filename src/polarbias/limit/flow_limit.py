@@ -14,13 +14,14 @@ ratio law.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from polarbias.limit.collapse import CollapseTest, kernel_point
 from polarbias.limit.depth_one import linear_limit
+from polarbias.limit.forced_zeros import forced_zeros
 from polarbias.limit.limit_curve import CurvePoint, LimitCurve
 from polarbias.linalg.blas_threads import limit_blas_threads
 from polarbias.linalg.normal_equations import InfeasibleSystem, NormalEquations, normal_equations
@@ -97,7 +98,7 @@ def flow_limit(problem: LinearProblem, network: Any, theta0: Any) -> Solution:
 
     Notes
     -----
-    ``x`` where the exact limit is 0 at entries that A X = b forces to 0 has small positive numbers there. Entries of
+    Entries that A X = b forces to 0 are 0 in ``x`` if A is an array; ``mirror_dual`` is NaN then. Entries of
     ``theta`` below the smallest normal number are lifted to it, so that theta can start another run.
 
     References
@@ -147,7 +148,7 @@ class _Solver:
             return self._homogeneous(problem, op, form)
         key = (*key, form.depth, form.log_u0.tobytes())
         if key not in self._curves:
-            self._curves[key] = LimitCurve(op, form.log_u0, form.depth), CollapseTest(problem, op)
+            self._curves[key] = LimitCurve(op, form.log_u0, form.direction, form.depth), CollapseTest(problem, op)
         curve, collapse = self._curves[key]
         with np.errstate(over="ignore", invalid="ignore"):  # divergence is checked below
             point = curve.solve(form)
@@ -155,6 +156,9 @@ class _Solver:
             y = farkas_certificate(problem, not form.signed)
             if y is not None:
                 return _without_solution(problem, form, y)
+            zero = forced_zeros(problem) if not form.signed else np.zeros(0, bool)
+            if zero.any():
+                return self._on_support(problem_at, problem, form, zero)
         known = collapse.status(form)
         if known == CollapseStatus.COLLAPSES:
             return _zero(problem, form, Status.COLLAPSED, known, point.steps)
@@ -171,6 +175,20 @@ class _Solver:
             collapse_status=known,
             steps=point.steps,
         )
+
+    def _on_support(
+        self, problem_at: tuple[int, ...], problem: LinearProblem, form: ReducedForm, zero: np.ndarray
+    ) -> _Limit:
+        """Return the limit of a problem whose equations force some entries to 0, from that of the other columns."""
+        assert isinstance(problem.A, np.ndarray)
+        kept = ~zero
+        part = replace(form, log_u0=form.log_u0[kept], direction=form.direction[kept], sign=form.sign[kept])
+        found = self._solve((*problem_at, -1), LinearProblem(problem.A[:, kept], problem.b), part)
+        log_x = np.full(form.n, -np.inf)
+        log_x[kept] = found.log_x
+        missing = np.full(problem.m, np.nan)  # the mirror variable is infinite
+        dual = best_dual(problem, [found.dual], _weights(form))
+        return replace(found, form=form, log_x=log_x, nu=missing, dual=dual)
 
     def _homogeneous(self, problem: LinearProblem, op: NormalEquations, form: ReducedForm) -> _Limit:
         """Return the limit for b = 0, in the cone of the nonnegative kernel of A."""
@@ -202,17 +220,22 @@ def _mirror_dual(curve: LimitCurve, point: CurvePoint, form: ReducedForm) -> np.
     return np.asarray(point.nu * (np.exp(curve.log_unit) / (form.depth - 2)))
 
 
-def _log_weights(form: ReducedForm) -> np.ndarray:
-    """Return the logarithm of the weights x0^(2 - L) of the l1 norm that the flow prefers, shape ``(n,)``."""
-    return np.asarray((2 - form.depth) * (form.log_u0 + np.log(form.r0)))
+def _weights(form: ReducedForm) -> np.ndarray:
+    """Return the weights x0^(2 - L) of the l1 norm that the flow prefers, shape ``(n,)``.
+
+    In units of the largest one, if they leave the range of floats.
+    """
+    logarithms = (2 - form.depth) * (form.log_u0 + np.log(form.r0))
+    excess = np.maximum(logarithms.max() + LOWEST_LOG, 0.0)
+    return np.asarray(np.exp(logarithms - excess))
 
 
 def _dual(problem: LinearProblem, curve: LimitCurve, point: CurvePoint, form: ReducedForm) -> np.ndarray:
     """Return the best feasible dual of the minimal l1 problem among the candidates of the curve."""
     op = curve.op
-    weights = np.exp(_log_weights(form))
+    weights = _weights(form)
     if form.depth > 2:
-        scale = np.exp(curve.log_unit + (2 - form.depth) * np.log(form.r0))
+        scale = weights[0] / curve.weights[0]
         return best_dual(problem, [op.rows(point.nu) * scale], weights)
     # The tangent is exponentially close to a dual optimum near the end of the curve, nu / tau only in proportion.
     candidates = [op.rows(point.slope)]
@@ -245,10 +268,7 @@ def _gap(problem: LinearProblem, found: _Limit, x: np.ndarray) -> float:
     form = found.form
     if form.depth == 1 or not found.r > 0 or found.status == Status.COLLAPSED:
         return 0.0 if found.status == Status.CONVERGED and form.depth > 1 else np.nan
-    with np.errstate(over="ignore"):
-        weights = np.exp(_log_weights(form))
-    if not np.isfinite(weights).all():
-        return np.inf
+    weights = _weights(form)
     parts = np.concatenate([np.maximum(x, 0), np.maximum(-x, 0)]) if form.signed else x
     value = float(parts @ weights)
     return (value - float(problem.b @ found.dual)) / value if value else 0.0

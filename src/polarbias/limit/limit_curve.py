@@ -13,14 +13,15 @@ curve. Towards tau = -inf the curve ends in a minimal (weighted) l1 solution.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from polarbias.limit.central_path import central_point
+from polarbias.limit.optimal_face import OptimalFace
 from polarbias.linalg.columns import Solve
-from polarbias.linalg.normal_equations import InfeasibleSystem, NormalEquations
+from polarbias.linalg.normal_equations import DenseNormalEquations, InfeasibleSystem, NormalEquations
 from polarbias.mirror.map import exp, normalized
 from polarbias.mirror.reduced_form import ReducedForm
 
@@ -49,11 +50,17 @@ class Options:
     """Above depth 2, share of the largest entry of X below which an entry does not affect Newton's direction; 3e-11 and
     3e-8 give 5,539 and 5,048 factorizations, 7 and 3 inaccurate limits."""
 
+    face_log_epsilon: float = -9.0
+    """Logarithm of q / w on the support below which `OptimalFace` takes over: there q keeps 12 digits."""
+
     residual_tol: float = 1e-13
     """Relative residual at which Newton's iteration ends; 3e-15 gives 5,447 factorizations."""
 
     max_steps: int = 400
     """Newton steps along the curve; only inaccurate limits take more than 133."""
+
+    max_updates: int = 50
+    """Updates of tau by the radius next to the face, where the radius hardly changes; 2 or 3 are typical."""
 
 
 OPTIONS = Options()
@@ -101,16 +108,22 @@ class _Iterate:
 class LimitCurve:
     """The curve of one matrix, right-hand side, start direction and depth; its points serve as starts for others."""
 
-    def __init__(self, op: NormalEquations, log_u0: np.ndarray, depth: int) -> None:
-        """Set up the data; above depth 2, nu and q are in units of the median weight."""
+    def __init__(self, op: NormalEquations, log_u0: np.ndarray, direction: np.ndarray, depth: int) -> None:
+        """Set up the data; above depth 2, nu and q are in units of the median weight.
+
+        ``direction`` is u0 up to a factor, ``log_u0`` its logarithm after division by the norm; `weights` are u0^(2-L).
+        """
         self.op = op
         self.depth = depth
         self.p = 1.0 if depth == 2 else depth / (depth - 2)
         self._half = 1.0 if depth == 2 else (depth - 2) / 2
         self._size = float(np.linalg.norm(op.b))
         log_w = (2 - depth) * log_u0
-        self.log_unit = 0.0 if depth == 2 else float(np.median(log_w))
-        self._w = np.exp(np.clip(log_w - self.log_unit, -600, 600))
+        # A power of two, and the direction as it was given: ties between weights remain ties.
+        unit = 2.0 ** np.round(np.median(np.log2(direction)))
+        self._direction = direction / unit
+        self.log_unit = float((2 - depth) * (log_u0[0] - np.log(direction[0] / unit)))
+        self.weights = np.exp(np.clip(log_w - self.log_unit, -600, 600))
         self._c = 2 * log_u0
         self._points: list[_Iterate] = []
         self._s: list[float] = []  # of the points
@@ -124,7 +137,9 @@ class LimitCurve:
         self._window = -np.inf, np.inf
         if depth > 2:
             low = size + OPTIONS.log_negligible * depth / 2 / self.p - 9
-            self._window = low, size + float(np.log(self._w.max())) - OPTIONS.log_negligible
+            if isinstance(op, DenseNormalEquations):
+                low = size + OPTIONS.face_log_epsilon
+            self._window = low, size + float(np.log(self.weights.max())) - OPTIONS.log_negligible
 
     def demanded(self, form: ReducedForm, x: np.ndarray) -> tuple[float, float, float]:
         """Return the tau that the law demands of a limit X, its derivative in s, and s."""
@@ -143,7 +158,30 @@ class LimitCurve:
             A direction of the dual proves that no X >= 0 solves A X = b.
         """
         begin, spent = self._begin(form)
-        return self._follow(begin, form, spent)
+        point = self._follow(begin, form, spent)
+        if self.depth > 2 and point.tau < self._window[0] and point.converged:
+            return self._next_to_face(point, form)
+        return point
+
+    def _next_to_face(self, point: CurvePoint, form: ReducedForm) -> CurvePoint:
+        """Return the point of ``form`` below the window, where `OptimalFace` is accurate."""
+        op, at, s = self.op, self._points[-1], point.s
+        if not isinstance(op, DenseNormalEquations):
+            return point
+        assert at.q is not None
+        columns = np.vstack([op.array, -op.array]) if op.signed else op.array
+        face, reached = OptimalFace(columns, op.b, self._direction, self.depth), False
+        if not face.start(at.tau, at.nu, at.q):
+            return replace(point, converged=False)
+        for _ in range(OPTIONS.max_updates):
+            s = float(np.exp(2 / self.depth * face.log_x).sum())
+            tau = float(self._demanded_at(form, s))
+            reached = abs(tau - face.tau) <= 1e-12 * max(1.0, abs(tau))
+            if reached or not face.follow(tau):
+                break
+        residual = float(np.linalg.norm(op.apply(exp(face.log_x)) - op.b)) / self._size
+        accurate = reached and residual < 1e-11
+        return CurvePoint(face.tau, face.nu, face.log_x, s, point.slope, point.steps + face.steps, accurate)
 
     def _at(self, tau: float, nu: np.ndarray, q: np.ndarray | None, z: np.ndarray) -> _Iterate:
         x = exp(z)
@@ -193,8 +231,8 @@ class LimitCurve:
             kappa = float(self._guess.sum())
             at = self._at(float(np.log(kappa)), np.zeros(self.op.m), None, self._c + np.log(kappa))
         else:
-            tau = float(np.max(np.log(np.maximum(self._guess, 1e-300)) / self.p + np.log(self._w)))
-            at = self._at(tau, np.zeros(self.op.m), self._w, self.p * (tau - np.log(self._w)))
+            tau = float(np.max(np.log(np.maximum(self._guess, 1e-300)) / self.p + np.log(self.weights)))
+            at = self._at(tau, np.zeros(self.op.m), self.weights, self.p * (tau - np.log(self.weights)))
         at, spent, _ = self._centred(at, spent)
         return at, spent
 
@@ -268,7 +306,7 @@ class LimitCurve:
         def log_mu(x: np.ndarray) -> float:
             return float(np.log(OPTIONS.overshoot * float(x @ x) / float(x.sum()))) + log_slack(x)
 
-        w = self._w if self.depth > 2 else 1 + self._c / min(self._expected(form), -20.0)
+        w = self.weights if self.depth > 2 else 1 + self._c / min(self._expected(form), -20.0)
         found = central_point(op, w, log_mu, graded=self.depth > 2)
         if found is None:
             return None

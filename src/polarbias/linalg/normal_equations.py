@@ -182,7 +182,10 @@ class DenseNormalEquations(SignedMatrix):
             self._reduce()
 
     def _reduce(self) -> None:
-        """Replace dependent rows by an orthonormal combination of them."""
+        """Remove dependent rows; replace those of an ill-conditioned matrix by an orthonormal combination.
+
+        Rows are selected, not combined, where that is enough: ties between columns remain ties.
+        """
         left, values, _ = linalg.svd(self._A, full_matrices=False, lapack_driver="gesdd")
         rank = int((values > values[0] * max(self._A.shape) * 4 * np.finfo(float).eps).sum()) if values[0] > 0 else 0
         left = left[:, :rank]
@@ -190,7 +193,18 @@ class DenseNormalEquations(SignedMatrix):
         outside -= left @ (left.T @ outside)
         if np.linalg.norm(outside) > OPTIONS.range_tol * np.linalg.norm(self.b):
             raise InfeasibleSystem(outside * self._row)
-        self._back, self.b, self._A = left, left.T @ self.b, left.T @ self._A
+        if rank < self.m:
+            chosen = np.sort(linalg.qr(self._A.T, mode="r", pivoting=True)[1][:rank])
+            self._replace_rows(np.eye(self.m)[:, chosen])
+            if not rank or _well_conditioned(self._gram):
+                return
+            left = linalg.svd(self._A, full_matrices=False, lapack_driver="gesdd")[0]
+        self._replace_rows(left)
+
+    def _replace_rows(self, combinations: np.ndarray) -> None:
+        """Replace the rows by combinations of them, the columns of a matrix of shape ``(m, rank)``."""
+        self._back = combinations if self._back is None else self._back @ combinations
+        self.b, self._A = combinations.T @ self.b, combinations.T @ self._A
         self.columns = DenseColumns(np.ascontiguousarray(self._A.T))
         self._gram = self._A @ self.array
 

@@ -45,6 +45,8 @@ class ReducedForm:
         1, f is divided and E multiplied by it.
     r0
         Norm of the factor, positive.
+    direction
+        Size of the entries of the direction as given, shape ``(n,)``: the unit direction up to a factor.
     log_u0, sign
         Logarithm and sign of the entries of the unit direction, shape ``(n,)``; n = 2 N for a signed network. The
         signs are 1 at depth 2 and above.
@@ -58,6 +60,7 @@ class ReducedForm:
     law: RatioLaw
     time_scale: float
     r0: float
+    direction: np.ndarray
     log_u0: np.ndarray
     sign: np.ndarray
     signed: bool
@@ -180,6 +183,7 @@ def reduced_forms(
                     law=own,
                     time_scale=float(time_scale[at]),
                     r0=float(np.abs(r)[at]),
+                    direction=np.abs(direction[at]),
                     log_u0=log_u[at],
                     sign=sign[at],
                     signed=isinstance(inner, HadamardDifference),

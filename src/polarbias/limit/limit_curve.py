@@ -159,8 +159,15 @@ class LimitCurve:
         """
         begin, spent = self._begin(form)
         point = self._follow(begin, form, spent)
-        if self.depth > 2 and point.tau < self._window[0] and point.converged:
-            return self._next_to_face(point, form)
+        while self.depth > 2 and point.tau < self._window[0] and point.converged:
+            at = self._points[-1]
+            assert at.q is not None
+            high = float(np.log(at.q / self.weights)[at.x > 1e-3 * at.x.max()].max())
+            if high < OPTIONS.face_log_epsilon / 2 or not isinstance(self.op, DenseNormalEquations):
+                return self._next_to_face(point, form)
+            # Weights on the support are far below the median.
+            self._window = self._window[0] + OPTIONS.face_log_epsilon - high, self._window[1]
+            point = self._follow(at, form, point.steps)
         return point
 
     def _next_to_face(self, point: CurvePoint, form: ReducedForm) -> CurvePoint:

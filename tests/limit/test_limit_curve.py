@@ -108,7 +108,7 @@ def test_the_slope_is_the_derivative_of_nu_along_the_curve(depth):
 
     def point(alpha):
         [(_, one, form)] = reduced_forms(pb.LinearProblem(A, b), network, network.init(alpha, u))[1]
-        found = LimitCurve(normal_equations(one, signed=False), form.log_u0, depth).solve(form)
+        found = LimitCurve(normal_equations(one, signed=False), form.log_u0, np.exp(form.log_u0), depth).solve(form)
         assert found.converged
         return found
 

@@ -19,51 +19,12 @@ from typing import Any
 import numpy as np
 
 from polarbias.limit.central_path import central_point
+from polarbias.limit.curve_options import OPTIONS
 from polarbias.limit.optimal_face import OptimalFace
 from polarbias.linalg.columns import Solve
 from polarbias.linalg.normal_equations import DenseNormalEquations, InfeasibleSystem, NormalEquations
 from polarbias.mirror.map import exp, normalized
 from polarbias.mirror.reduced_form import ReducedForm
-
-
-@dataclass(frozen=True)
-class Options:
-    """Constants of the path following.
-
-    Measured on 162 limits: M = 20 and 30, depths 2 to 4, ratios 1e-3 to 10, r0 from 1e-2 to 10, both signs. They take
-    5,110 factorizations; 5 limits are inaccurate.
-    """
-
-    rough: float = 1e-6
-    """Entries below this fraction of the largest are left out of Hessians while the curve is followed; a factor of 30
-    changes the number of factorizations by 0.2%, and each is cheaper by the entries left out."""
-
-    overshoot: float = 0.02
-    """Factor by which mu on the linear program's path is below the matching point, so that its support is clear; 6e-4
-    and 0.6 give 5,183 and 4,858 factorizations."""
-
-    log_negligible: float = -33.0
-    """Logarithm of the share of an entry in the sum of X^(2/L) below which it changes neither radius nor other entries
-    by more than rounding, e^-36; -53 gives 7,158 factorizations and 9 inaccurate limits."""
-
-    ridge: float = 1e-9
-    """Above depth 2, share of the largest entry of X below which an entry does not affect Newton's direction; 3e-11 and
-    3e-8 give 5,539 and 5,048 factorizations, 7 and 3 inaccurate limits."""
-
-    face_log_epsilon: float = -9.0
-    """Logarithm of q / w on the support below which `OptimalFace` takes over: there q keeps 12 digits."""
-
-    residual_tol: float = 1e-13
-    """Relative residual at which Newton's iteration ends; 3e-15 gives 5,447 factorizations."""
-
-    max_steps: int = 400
-    """Newton steps along the curve; only inaccurate limits take more than 133."""
-
-    max_updates: int = 50
-    """Updates of tau by the radius next to the face, where the radius hardly changes; 2 or 3 are typical."""
-
-
-OPTIONS = Options()
 
 
 @dataclass(frozen=True)
@@ -158,23 +119,26 @@ class LimitCurve:
             A direction of the dual proves that no X >= 0 solves A X = b.
         """
         begin, spent = self._begin(form)
-        point = self._follow(begin, form, spent)
-        while self.depth > 2 and point.tau < self._window[0] and point.converged:
-            at = self._points[-1]
+        point, at = self._follow(begin, form, spent)
+        while self._is_deep(at):
             assert at.q is not None
             high = float(np.log(at.q / self.weights)[at.x > 1e-3 * at.x.max()].max())
-            if high < OPTIONS.face_log_epsilon / 2 or not isinstance(self.op, DenseNormalEquations):
-                return self._next_to_face(point, form)
+            if high < OPTIONS.face_log_epsilon / 2:
+                return self._next_to_face(point, at, form)
             # Weights on the support are far below the median.
             self._window = self._window[0] + OPTIONS.face_log_epsilon - high, self._window[1]
-            point = self._follow(at, form, point.steps)
+            point, at = self._follow(at, form, point.steps)
         return point
 
-    def _next_to_face(self, point: CurvePoint, form: ReducedForm) -> CurvePoint:
+    def _is_deep(self, at: _Iterate) -> bool:
+        """Return True at the lower end of the window, near the curve: `OptimalFace` needs no more."""
+        near = float(np.linalg.norm(at.residual)) < 1e-4 * self._size
+        return near and at.tau <= self._window[0] + 1e-9 and isinstance(self.op, DenseNormalEquations)
+
+    def _next_to_face(self, point: CurvePoint, at: _Iterate, form: ReducedForm) -> CurvePoint:
         """Return the point of ``form`` below the window, where `OptimalFace` is accurate."""
-        op, at, s = self.op, self._points[-1], point.s
-        if not isinstance(op, DenseNormalEquations):
-            return point
+        op, s = self.op, point.s
+        assert isinstance(op, DenseNormalEquations)
         assert at.q is not None
         columns = np.vstack([op.array, -op.array]) if op.signed else op.array
         face, reached = OptimalFace(columns, op.b, self._direction, self.depth), False
@@ -335,8 +299,11 @@ class LimitCurve:
         dnu = op.normal(found.x)(op.apply(found.x * off))
         return self._moved(at, 0.0, dnu, op.adjoint(dnu)) or at, found.steps + 1
 
-    def _follow(self, at: _Iterate, form: ReducedForm, spent: int) -> CurvePoint:
-        """Follow the curve to the point of ``form``: predictor and corrector with one factorization a step."""
+    def _follow(self, at: _Iterate, form: ReducedForm, spent: int) -> tuple[CurvePoint, _Iterate]:
+        """Follow the curve to the point of ``form``: predictor and corrector with one factorization a step.
+
+        Return the point, and the last iterate, which lies in the window.
+        """
         op = self.op
         stride, best, stalled, fine = 2.0, np.inf, 0, False
         norms = op.column_norms()
@@ -375,13 +342,13 @@ class LimitCurve:
             self._points.append(at)
             self._s.append(s)
         if at.tau > self._window[0]:
-            return CurvePoint(at.tau, at.nu, at.z, s, slope, step + 1, converged)
+            return CurvePoint(at.tau, at.nu, at.z, s, slope, step + 1, converged), at
         # Below the window the support stays and the other entries are explicit functions of tau.
         vanishing = at.z < np.log(float(at.x @ at.x) / float(at.x.sum())) + OPTIONS.log_negligible * self.depth / 4
         s = float((at.x[~vanishing] ** (2 / self.depth)).sum())
         aim = float(self._demanded_at(form, s))
         z = np.where(vanishing, at.z + self.p * (aim - at.tau), at.z)
-        return CurvePoint(aim, at.nu, z, s, slope, step + 1, converged)
+        return CurvePoint(aim, at.nu, z, s, slope, step + 1, converged), at
 
     def _predicted(
         self,

@@ -70,10 +70,7 @@ class LimitCurve:
     """The curve of one matrix, right-hand side, start direction and depth; its points serve as starts for others."""
 
     def __init__(self, op: NormalEquations, log_u0: np.ndarray, direction: np.ndarray, depth: int) -> None:
-        """Set up the data; above depth 2, nu and q are in units of the median weight.
-
-        ``direction`` is u0 up to a factor, ``log_u0`` its logarithm after division by the norm; `weights` are u0^(2-L).
-        """
+        """Set up the data: u0 up to a factor, and log u0; above depth 2, nu and q are in units of the median weight."""
         self.op = op
         self.depth = depth
         self.p = 1.0 if depth == 2 else depth / (depth - 2)
@@ -300,10 +297,7 @@ class LimitCurve:
         return self._moved(at, 0.0, dnu, op.adjoint(dnu)) or at, found.steps + 1
 
     def _follow(self, at: _Iterate, form: ReducedForm, spent: int) -> tuple[CurvePoint, _Iterate]:
-        """Follow the curve to the point of ``form``: predictor and corrector with one factorization a step.
-
-        Return the point, and the last iterate, which lies in the window.
-        """
+        """Return the point of ``form`` and the last iterate: predictor and corrector, one factorization a step."""
         op = self.op
         stride, best, stalled, fine = 2.0, np.inf, 0, False
         norms = op.column_norms()

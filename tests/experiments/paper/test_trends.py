@@ -78,7 +78,7 @@ def test_5_a_mean_with_an_open_run_is_a_lower_bound_and_no_more():
 
 
 @pytest.mark.parametrize("number", [5, 14])
-def test_5_and_14_bounds_hold_for_whatever_the_open_runs_do(number):
+def test_5_and_14_bounds_hold_for_all_continuations_of_open_runs(number):
     """No verdict is overturned by any continuation of the open runs."""
     rng = np.random.default_rng(number)
     seen = set()
@@ -175,7 +175,7 @@ def test_9_with_the_limits_own_slope(error, verdict):
 )
 def test_12_rates(plain, wn, verdict):
     runs = [row(2, name, r0, eps1_cert=1 / r0, **LOST_WITH_ERROR) for name in ("plain", "wn") for r0 in R0]
-    assert judge(12, runs, (), limits("plain", plain) + limits("wn", wn)) == verdict  # whatever the runs do
+    assert judge(12, runs, (), limits("plain", plain) + limits("wn", wn)) == verdict  # runs do not matter
     twice = limits("wn", lambda r0: 0.5 * wn(r0)) + limits("wn", lambda r0: 1.5 * wn(r0), trial=1)
     assert judge(12, runs, (), limits("plain", plain) + twice) == verdict  # means over trials
     assert judge(12, runs) == "not decided"

@@ -65,7 +65,7 @@ class DaskBackend:
         """
         if not tasks:
             return
-        # The client logs a page when its scheduler is lost, and ClusterError says it.
+        # Without this level the client logs a page when its scheduler is lost; ClusterError is enough.
         with _log_level("distributed.client", logging.CRITICAL), _client(self._address, self._timeout) as client:
             futures = _Futures(client, self._address, profile, observer, self._device)
             yield from futures.results(tasks, self._timeout)

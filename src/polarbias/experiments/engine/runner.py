@@ -60,7 +60,7 @@ class LocalBackend:
     Parameters
     ----------
     checkpoint
-        Function from a task's key to the folder of its intermediate states; without it interrupted tasks start anew.
+        Function from a task's key to the folder of its intermediate states; without it interrupted tasks restart.
     """
 
     def __init__(self, checkpoint: Callable[[str], Path] | None = None) -> None:

@@ -260,6 +260,15 @@ class TestProducts:
 
 
 class TestIndirectMatrices:
+    @pytest.mark.parametrize("form", ["csr", "csc", "bsr", "coo"])
+    @pytest.mark.parametrize("index", [-1, 10**6])
+    def test_indices_out_of_range_are_refused(self, form, index):
+        A = sparse.csr_array(np.array([[1.0, 0.0, 2.0], [0.0, 3.0, 4.0]])).asformat(form)
+        pb.LinearProblem(A, [1.0, 2.0])
+        (A.coords[1] if form == "coo" else A.indices)[-1] = index
+        with pytest.raises(pb.InvalidProblem, match="out of range"):
+            pb.LinearProblem(A, [1.0, 2.0])
+
     def test_sparse_data_are_copied_merged_and_read_only(self):
         rows, columns, values = np.array([0, 0, 1]), np.array([1, 1, 0]), np.array([1, 2, 3])
         A = sparse.coo_array((values, (rows, columns)), shape=(2, 3))

@@ -22,6 +22,7 @@ EXTRAS = {
     "pyarrow": "paper",
     "matplotlib": "paper",
     "rich": "paper",
+    "filelock": "paper",
     "panel": "explore",
     "bokeh": "explore",
     "distributed": "dask",

@@ -3,6 +3,7 @@
 import builtins
 import re
 import shlex
+import sys
 
 import pytest
 
@@ -10,6 +11,7 @@ from commands import call, process
 from polarbias import __version__
 from polarbias.cli import group, main
 from polarbias.errors import ClusterError, InvalidInput, StoreMismatch
+from polarbias.runtime import extras
 
 pytestmark = pytest.mark.usefixtures("no_logging_set_up")
 
@@ -108,18 +110,27 @@ def test_wrong_log_level(monkeypatch):
     assert "POLARBIAS_LOG must be one of CRITICAL, " in call("plot", ".", code=2).stderr
 
 
-def test_a_missing_extra_is_named(monkeypatch, tmp_path):
-    real = builtins.__import__
+@pytest.mark.parametrize(
+    ("arguments", "module", "message"),
+    [
+        (["explore", "--no-browser", "--port", 0], "panel", "explore needs panel: pip install 'polarbias[explore]'"),
+        (["run"], "pandas", "polarbias run needs pandas: pip install 'polarbias[paper]'"),
+        (["plot", "."], "jax", "polarbias plot needs JAX: pip install 'polarbias[paper]'"),
+    ],
+)
+def test_a_missing_extra_is_named(arguments, module, message, monkeypatch):
+    def without(importer):
+        def refuse(name, *args, **options):
+            if name.partition(".")[0] == module:
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+            return importer(name, *args, **options)
 
-    def missing(name, *args, **options):
-        if name.partition(".")[0] == "panel":
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        return real(name, *args, **options)
+        return refuse
 
-    monkeypatch.setattr(builtins, "__import__", missing)
-    monkeypatch.delitem(__import__("sys").modules, "polarbias.explorer.server", raising=False)
-    message = call("explore", "--no-browser", "--port", 0, code=1).stderr
-    assert message == "polarbias: explore needs panel: pip install 'polarbias[explore]'\n"
+    for owner, name in ((builtins, "__import__"), (extras, "import_module")):
+        monkeypatch.setattr(owner, name, without(getattr(owner, name)))
+    monkeypatch.delitem(sys.modules, "polarbias.explorer.server", raising=False)
+    assert call(*arguments, code=1).stderr == f"polarbias: {message}\n"
 
 
 HEAVY = {"jax", "equinox", "pandas", "pyarrow", "matplotlib", "rich"}

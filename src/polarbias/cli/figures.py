@@ -20,6 +20,7 @@ from polarbias.cli.parameters import (
     Folder,
     Integer,
     backend,
+    require_paper,
 )
 
 
@@ -58,6 +59,7 @@ def reproduce(  # noqa: PLR0913 -- one parameter per option
     the verdicts and however single runs ended.
     """
     after_interruption(resumption(force, cluster))
+    require_paper()
     from polarbias import experiments
     from polarbias.descent.device import use_device
 
@@ -82,6 +84,7 @@ def reproduce(  # noqa: PLR0913 -- one parameter per option
 def plot(folder: Path, output: Path | None, as_json: bool) -> None:
     """Draw the figures of FOLDER, a result of reproduce, run or pack, from its tables, without computing any task."""
     after_interruption("; the tables are unchanged, figures may be missing")
+    require_paper()
     from polarbias import experiments
 
     _report(experiments.redraw(folder, output), folder, output or folder, as_json)
@@ -94,6 +97,7 @@ def plot(folder: Path, output: Path | None, as_json: bool) -> None:
 def report(folder: Path, output: Path | None, as_json: bool) -> None:
     """Write one page on FOLDER, a result of reproduce or pack: figures, statements, theorems, parameters."""
     after_interruption("; the tables are unchanged, no report is written")
+    require_paper()
     from polarbias import experiments
 
     path = experiments.report(folder, output)
@@ -111,6 +115,7 @@ def report(folder: Path, output: Path | None, as_json: bool) -> None:
 def pack(folder: Path, target: Path, records: int, as_json: bool) -> None:
     """Pack the finished tasks of FOLDER, a result of reproduce, into a few small files in TARGET that plot can draw."""
     after_interruption("; FOLDER is unchanged")
+    require_paper()
     from polarbias import experiments
 
     files = experiments.pack(folder, target, records)

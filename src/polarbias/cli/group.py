@@ -22,7 +22,6 @@ EXTRAS = {
     "pyarrow": "paper",
     "matplotlib": "paper",
     "rich": "paper",
-    "filelock": "paper",
     "panel": "explore",
     "bokeh": "explore",
     "distributed": "dask",

@@ -113,6 +113,14 @@ SEED = Integer(0, MOST_SEED)
 EXISTING_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
+def require_paper() -> None:
+    """Raise `MissingExtra` for this command unless the extra ``paper`` is installed."""
+    from polarbias.runtime.extras import require
+
+    for module in ("jax", "pandas", "pyarrow", "matplotlib", "rich"):
+        require(module, "paper", f"polarbias {click.get_current_context().info_name}")
+
+
 def backend(cluster: str | None, device: str) -> Any:
     """Return the backend of tasks: Dask workers if a cluster is given, None for this process.
 

@@ -11,7 +11,7 @@ from polarbias.cli.configuration import configuration_options, describe, read_co
 from polarbias.cli.display import progress_observer, resumption, show_table
 from polarbias.cli.group import EXIT_FAILED, EXIT_INFEASIBLE, after_interruption, fail
 from polarbias.cli.output import JSON, output_folder, print_json
-from polarbias.cli.parameters import DEVICE, FORCE, MAX_STEPS, Number
+from polarbias.cli.parameters import DEVICE, FORCE, MAX_STEPS, Number, require_paper
 
 if TYPE_CHECKING:
     from polarbias.experiments.engine.spec import Profile, Task
@@ -55,6 +55,7 @@ def run(
     diverged, collapsed, or line search failed with a loss not below --tol; it is 0 for a run that stops at --max-steps.
     """
     after_interruption(resumption(force))
+    require_paper()
     problem, configuration = read_configuration(options)
     from polarbias.descent.device import use_device
     from polarbias.experiments.grids.single import run_single

@@ -12,7 +12,7 @@ import click
 from polarbias.cli.display import progress_observer, resumption, show_table, totals_line, totals_record
 from polarbias.cli.group import after_interruption
 from polarbias.cli.output import JSON, output_folder, print_json
-from polarbias.cli.parameters import CLUSTER, DEVICE, FORCE, backend
+from polarbias.cli.parameters import CLUSTER, DEVICE, FORCE, backend, require_paper
 
 MAX_ROWS = 60
 """Rows of the summary that are printed as text."""
@@ -38,6 +38,7 @@ def sweep(
     after an interruption the same command resumes.
     """
     after_interruption(resumption(force, cluster))
+    require_paper()
     from polarbias import experiments
     from polarbias.descent.device import use_device
 

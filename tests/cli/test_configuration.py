@@ -16,7 +16,7 @@ SIZES = ["--m", "6", "--n", "15", "--s", "2"]
 
 
 def read(*arguments):
-    """Return what the options describe, and the description."""
+    """Return the problem, the configuration and the description that the options give."""
     seen = []
 
     @click.command()

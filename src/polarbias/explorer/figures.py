@@ -65,8 +65,8 @@ class LimitsFigure:
         """Draw the table of `views.limits_table`."""
         for name, source in self._sources.items():
             # Entries that look like 0 are not sent: a thousand points slow the browser down.
-            seen = table[table[name].abs() > VISIBLE * table[name].abs().max()]
-            source.data = {"entry": seen["entry"].to_numpy(), "x": seen[name].to_numpy()}
+            visible = table[table[name].abs() > VISIBLE * table[name].abs().max()]
+            source.data = {"entry": visible["entry"].to_numpy(), "x": visible[name].to_numpy()}
         nonzero = table[table["truth"] != 0]
         self._truth.data = {"entry": nonzero["entry"].to_numpy(), "x": nonzero["truth"].to_numpy()}
 

@@ -46,8 +46,8 @@ def scene(plane: Plane, signed: bool, azimuth: float, elevation: float) -> Scene
     for name in ALGORITHMS:
         paths[name] = plane.table.loc[plane.table["algorithm"] == name, columns].to_numpy()
     points = {"start": paths["plain"][0], "minimal_l1": plane.minimum.x, "plain": plane.plain, "wn": plane.wn}
-    seen = np.concatenate([*paths.values(), *(point[None] for point in points.values())])
-    half = MARGIN * max(float(np.abs(seen).max()), radius)
+    everything = np.concatenate([*paths.values(), *(point[None] for point in points.values())])
+    half = MARGIN * max(float(np.abs(everything).max()), radius)
     low = -half if signed else 0.0
     faces, edges = _ball(n, radius, signed)
     lines = [np.stack([np.zeros(n) if low == 0 else -half * unit, half * unit]) for unit in np.eye(n)]

@@ -6,7 +6,8 @@ ARGS ?=
 BIN := .venv/bin
 INSTALL := $(PYTHON) -m pip --disable-pip-version-check --quiet --python
 # With the bare requirements of the package, at their lower bounds.
-CORE_TESTS := tests/recovery tests/networks tests/limit tests/mirror tests/problems tests/cli/test_solve.py tests/cli/test_limit.py
+CORE_TESTS := tests/runtime tests/problems tests/networks tests/linalg tests/mirror tests/recovery tests/limit \
+  tests/cli/test_solve.py tests/cli/test_limit.py
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

@@ -4,9 +4,11 @@ An editable install hides files that the wheel lacks and packages that the requi
 """
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 from code_blocks import README, blocks
@@ -46,6 +48,13 @@ def call(*arguments: object, cwd: Path) -> None:
     subprocess.run([str(argument) for argument in arguments], cwd=cwd, check=True, env=ENVIRONMENT)
 
 
+def metadata(wheel: Path) -> str:
+    """Return the metadata of a wheel, which end with the README."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        return archive.read(name).decode()
+
+
 def size_of(folder: Path) -> int:
     """Return the megabytes of a folder."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink()) // 10**6
@@ -58,6 +67,7 @@ def main() -> None:
         empty.mkdir()
         call(*PIP, "wheel", "--no-deps", "--wheel-dir", folder, ROOT, cwd=folder)
         (wheel,) = folder.glob("polarbias-*.whl")
+        assert not re.search(r"\]\((?!https?:)", metadata(wheel)), "a package index cannot resolve relative links"
         call(sys.executable, "-m", "venv", "--without-pip", folder / "venv", cwd=folder)
         python = folder / "venv" / "bin" / "python"
         command = python.with_name("polarbias")

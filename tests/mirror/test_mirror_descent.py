@@ -228,7 +228,7 @@ def test_bad_options(options):
 def test_networks_without_a_mirror_variable():
     problem, direction = random_problem(2, signed=True)
     two = pb.Difference(pb.WeightNormalization(pb.HadamardPower(2), 0.5))
-    with pytest.raises(pb.InvalidInput, match="two clocks"):
+    with pytest.raises(pb.InvalidInput, match="two time scales"):
         pb.mirror_descent(problem, two, two.init(1.0, direction))
     one = pb.HadamardPower(1)
     with pytest.raises(pb.InvalidInput, match="depth 2"):

@@ -32,7 +32,7 @@ from polarbias.descent.worker_state import RunState
 from polarbias.errors import InvalidInput
 from polarbias.networks import FactorNetwork, Network
 from polarbias.networks.parameters import cast, check_parameters, working_dtype
-from polarbias.problems.certificate import farkas_certificates
+from polarbias.problems.certificate import prove_infeasibility
 from polarbias.problems.linear import LinearProblem, require_dense
 from polarbias.runtime.batch_axes import over_runs
 from polarbias.runtime.options import flag, optional_callback, step_limit, tolerance
@@ -278,11 +278,8 @@ def _solution(
     theta = jax.tree.map(lambda *leaves: batched(np.stack(leaves)), *(end.theta for end in ends))
     status = batched([end.status for end in ends])
     status = np.where(status == RUNNING, Status.INTERRUPTED, status)
-    failed = ~np.isin(status, (Status.CONVERGED, Status.INTERRUPTED))
     nonnegative = isinstance(network, FactorNetwork) and not network.signed
-    farkas = farkas_certificates(problem, nonnegative, failed)
-    if farkas is not None:
-        status = np.where(np.isfinite(farkas[..., 0]), Status.INFEASIBLE, status)
+    status, farkas = prove_infeasibility(problem, nonnegative, status)
     with jax.enable_x64(True):
         traced = jax.tree.map(jnp.asarray, theta)
         x, r = np.asarray(network.signal(traced)), np.asarray(network.radius(traced))

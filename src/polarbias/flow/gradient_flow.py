@@ -22,7 +22,7 @@ from polarbias.networks import FactorNetwork, Network, WeightNormalization
 from polarbias.networks.base import norm
 from polarbias.networks.hadamard import is_power
 from polarbias.networks.parameters import cast, check_parameters
-from polarbias.problems.certificate import farkas_certificates
+from polarbias.problems.certificate import prove_infeasibility
 from polarbias.problems.linear import LinearProblem, require_dense
 from polarbias.runtime.extras import require
 from polarbias.runtime.options import flag, number, optional_callback, positive_number, tolerance
@@ -88,9 +88,10 @@ def gradient_flow(  # noqa: PLR0913 -- the options of one long run; each is inde
     Solution
         At the first step that meets the criterion, or at the last. ``status`` per run: converged; max_steps
         (``t_end`` or a million steps are reached before the loss is); collapsed (r at or below 1e-10 of its start at
-        the loss of X = 0); inaccurate (b is not reached, or rounding hides the rest of the way: above depth 2 when
-        entries of u^(2-L) differ by more than about 1e12); interrupted (callback or Ctrl-C; runs not begun stay
-        at their start).
+        the loss of X = 0); inaccurate (the residual stops falling; above depth 2 rounding causes this when entries of
+        u^(2-L) differ by more than about 1e12); infeasible (instead of these, if the vector ``farkas`` proves that
+        no signal of the network's kind solves A X = b); interrupted (callback or Ctrl-C; runs not begun stay at
+        their start).
         ``trajectory`` is a `FlowTrajectory`.
 
     Raises
@@ -185,10 +186,8 @@ def _solution(problem: LinearProblem, network: Network, ends: list[FlowEnd], bat
         return None if values[0] is None else np.asarray(stacked(values))
 
     status = stacked([int(end.status) for end in ends])
-    failed = ~np.isin(status, (Status.CONVERGED, Status.INTERRUPTED))
-    farkas = farkas_certificates(problem, isinstance(network, FactorNetwork) and not network.signed, failed)
-    if farkas is not None:
-        status = np.where(np.isfinite(farkas[..., 0]), int(Status.INFEASIBLE), status)
+    nonnegative = isinstance(network, FactorNetwork) and not network.signed
+    status, farkas = prove_infeasibility(problem, nonnegative, status)
     x = stacked([end.state.x for end in ends])
     residual = np.linalg.norm(problem.residual(x), axis=-1)
     outputs = None

@@ -255,12 +255,11 @@ def _zero(problem: LinearProblem, form: ReducedForm, status: Status, known: Coll
 
 def _without_solution(problem: LinearProblem, form: ReducedForm, direction: np.ndarray) -> _Limit:
     """Return the result of a problem that seems infeasible: inaccurate if no Farkas certificate is verified."""
-    missing, nothing = np.full(problem.m, np.nan), np.full(form.n, np.nan)
+    missing, nothing, known = np.full(problem.m, np.nan), np.full(form.n, np.nan), CollapseStatus.UNDECIDED
     y = farkas_certificate(problem, not form.signed and form.depth > 1, direction=direction)
-    status = Status.INACCURATE if y is None else Status.INFEASIBLE
-    return _Limit(
-        form, nothing, np.nan, missing, missing, status, CollapseStatus.UNDECIDED, 0, np.ones(form.n), farkas=y
-    )
+    if y is None:
+        return _zero(problem, form, Status.INACCURATE, known, 0)
+    return _Limit(form, nothing, np.nan, missing, missing, Status.INFEASIBLE, known, 0, np.ones(form.n), farkas=y)
 
 
 def _gap(problem: LinearProblem, found: _Limit, x: np.ndarray) -> float:

@@ -24,7 +24,7 @@ from polarbias.mirror.state import MirrorState
 from polarbias.networks import Network, WeightNormalization
 from polarbias.networks.base import norm
 from polarbias.networks.parameters import check_parameters
-from polarbias.problems.certificate import farkas_certificates
+from polarbias.problems.certificate import prove_infeasibility
 from polarbias.problems.linear import LinearProblem
 from polarbias.runtime.options import optional_callback, positive_number, step_limit, tolerance
 from polarbias.runtime.pytree import tree_map
@@ -114,9 +114,10 @@ def mirror_descent(
     -------
     Solution
         With ``status`` per run: converged, max_steps, diverged (a fixed step led out of the mirror map's domain),
-        line_search_failed (rounding hides every decrease) or interrupted (callback or Ctrl-C; runs not begun stay at
-        their start), ``stats["trials"]``, the points at which the residual was computed, and a ``trajectory`` of about
-        1,000 log-spaced records. A run may pass through X = 0 and come back, where the flow collapses.
+        line_search_failed (rounding hides every decrease), infeasible (instead of these, with a proof ``farkas``) or
+        interrupted (callback or Ctrl-C; runs not begun stay at their start); ``stats["trials"]``, the number of points
+        at which the residual was computed; and a ``trajectory`` of about 1,000 log-spaced records. A run may pass
+        through X = 0 and come back, in contrast to the flow.
 
     Raises
     ------
@@ -300,11 +301,7 @@ def _solution(
         row[: len(run.records)] = run.records
     step, loss, r, l1 = np.moveaxis(table.reshape((*batch_shape, longest, 4)), -1, 0)
     status = stacked([int(run.status or 0) for run in runs])
-    farkas = farkas_certificates(
-        problem, not runs[0].state.form.signed, ~np.isin(status, (Status.CONVERGED, Status.INTERRUPTED))
-    )
-    if farkas is not None:
-        status = np.where(np.isfinite(farkas[..., 0]), int(Status.INFEASIBLE), status)
+    status, farkas = prove_infeasibility(problem, not runs[0].state.form.signed, status)
     x = stacked([run.state.x for run in runs])
     residual = np.asarray(np.linalg.norm(problem.residual(x), axis=-1))
     thetas = [run.state.parameters(float(length)) for run, length in zip(runs, lengths.ravel(), strict=True)]

@@ -84,7 +84,7 @@ class Potential:
     >>> import numpy as np
     >>> import polarbias as pb
     >>> plain = pb.Potential(2)
-    >>> plain.gradient(np.log([1.0, 4.0])).round(6)
+    >>> plain.mirror_map(np.log([1.0, 4.0])).round(6)
     array([0.      , 0.693147])
     >>> round(float(plain.bregman(np.log([1.0, 2.0]), np.log([1.0, 1.0]))), 6)  # (2 log 2 - 2 + 1) / 2
     0.193147
@@ -175,8 +175,6 @@ class Potential:
             return log_v
         with np.errstate(over="ignore"):
             return np.asarray(np.exp((2 - self.depth) * log_v) / abs(2 - self.depth) * (-1 if self.depth > 2 else 1))
-
-    gradient = mirror_map
 
     def inverse_mirror_map(self, phi: ArrayLike) -> np.ndarray:
         r"""Return ``log_x``, shape ``(..., n)``, from :math:`\Phi`; the gradient of the conjugate is its exponential.

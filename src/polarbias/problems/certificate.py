@@ -23,6 +23,7 @@ from polarbias.errors import InvalidInput
 from polarbias.problems.linear import LinearProblem, is_operator, squared_column_norms
 from polarbias.runtime.arrays import real_array
 from polarbias.runtime.options import flag, number
+from polarbias.solution import Status
 
 INFEASIBLE_THRESHOLD = 1e-9
 """Relative distance of b from every A x above which a problem counts as infeasible."""
@@ -248,19 +249,23 @@ def farkas_certificate(
     return None
 
 
-def farkas_certificates(problem: LinearProblem, nonnegative: bool, failed: np.ndarray) -> np.ndarray | None:
-    """Return `farkas_certificate` for the ``failed`` runs of a batch, computed once per problem.
+def prove_infeasibility(
+    problem: LinearProblem, nonnegative: bool, status: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the status of runs, infeasible for failed runs with a `farkas_certificate`, and the certificates.
 
-    The batch axes of ``failed``, shape ``(...)``, begin with those of the problems. The result has shape ``(..., M)``
-    and NaN in runs without a proof; it is None if no run has one.
+    The batch axes of ``status``, shape ``(...)``, begin with those of the problems. The certificates have shape
+    ``(..., M)`` and NaN in other runs; they are None if no run has one. Each problem is checked once.
     """
+    failed = ~np.isin(status, (Status.CONVERGED, Status.INTERRUPTED))
     farkas = np.full((*failed.shape, problem.m), np.nan)
     for index in np.ndindex(problem.batch_shape):
         if failed[index].any():
             y = farkas_certificate(problem[index] if index else problem, nonnegative)
             if y is not None:
                 farkas[index][failed[index]] = y
-    return farkas if np.isfinite(farkas).any() else None
+    proved = np.isfinite(farkas[..., 0])
+    return np.where(proved, int(Status.INFEASIBLE), status), farkas if proved.any() else None
 
 
 def verify_farkas(

@@ -123,7 +123,7 @@ from polarbias.runtime.pytree import PyTree
 class Point(PyTree):
     x: float
 assert "jax" not in sys.modules
-from optional_jax import jax
+import jax
 print(jax.tree.leaves(Point(1.0)))
 """,
         keep=("jax", "jaxlib"),

@@ -126,9 +126,8 @@ def test_json(tmp_path, tiny):
 def test_reproduce_writes_to_a_folder_named_like_the_profile(tmp_path, tiny, monkeypatch):
     monkeypatch.chdir(tmp_path)
     calls = []
-    monkeypatch.setattr(
-        experiments, "reproduce", lambda *args, **kw: calls.append((args, kw)) or experiments.Reproduction(None, [], [])
-    )
+    made = experiments.Reproduction(None, [], [Path("report.html")])
+    monkeypatch.setattr(experiments, "reproduce", lambda *args, **kw: calls.append((args, kw)) or made)
     call("reproduce")
     call("reproduce", "--profile", "paper", "--trials", 3, "--seed", 4, "--force")
     [((profile, folder, figures), options), ((paper, other, _), more)] = calls

@@ -19,11 +19,13 @@ beta for the rows Z, to which B does not contribute.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import linalg
 
+from polarbias.linalg.columns import DenseColumns, qr_solver
 from polarbias.linalg.exact import powers, residual, summed
 from polarbias.mirror.map import exp
 
@@ -50,8 +52,19 @@ class Options:
     log_negligible: float = -36.0
     """Logarithm of the share of an entry in the sum of X^(2/L) below which it changes no other entry."""
 
+    log_fixed: float = -46.0
+    """Logarithm of the share of an entry outside B in the largest one below which alpha does not change it: e^-36 is
+    rounding, and there may be e^10 of them."""
+
     cancelled: float = 1e-3
     """Ratio q / w below which w - A^T theta is computed without rounding."""
+
+    benign: float = 1e8
+    """Ratio of weights up to which normal equations are solved by a Cholesky factorization, a quarter of the time of
+    QR: a direction keeps 8 digits, and Newton's method loses no step."""
+
+    last_step: float = 1e-9
+    """Largest relative change of q in a Newton step after which the error, its square, is below rounding."""
 
     newton_steps: int = 100
     """Newton steps of one convex problem; 10 are typical, 40 from far away."""
@@ -89,8 +102,8 @@ class OptimalFace:
 
     def start(self, tau: float, nu: np.ndarray, q: np.ndarray) -> bool:
         """Take over a point of the curve; return False if that fails."""
-        self.tau, self._theta = tau, [nu]
-        self._split(q, self.p * (tau - np.log(q)))
+        self.tau, self._theta, self.log_x = tau, [nu], self.p * (tau - np.log(q))
+        self._split(q)
         return self._feasible and self._solved(tau)
 
     def follow(self, tau: float) -> bool:
@@ -99,8 +112,9 @@ class OptimalFace:
         while abs(self.tau - tau) > 1e-14 * abs(tau):
             if self.limiting:
                 return self._solved(tau)
-            self._theta = summed([*self._theta, self._Z @ self._beta])
-            self._split(self._q(), self.log_x)
+            if self.tau != self._split_tau:
+                self._theta = summed([*self._theta, self._Z @ self._beta])
+                self._split(self._q())
             start, alpha, beta = self.tau, self._alpha, self._beta
             while self._feasible and stride >= OPTIONS.least_stride:
                 if self._solved(start + float(np.clip(tau - start, -stride, stride))):
@@ -130,8 +144,9 @@ class OptimalFace:
         q[self._B], q[self._N] = np.exp(self.tau) * self._q_B, self._q_N
         return q
 
-    def _split(self, q: np.ndarray, log_x: np.ndarray) -> None:
-        """Choose B and the parts of nu, with q and X on B next to those given."""
+    def _split(self, q: np.ndarray) -> None:
+        """Choose B and the parts of nu, with q and X on B next to the present ones."""
+        log_x, self._split_tau = self.log_x, self.tau
         share = np.exp((log_x - log_x.max()) / self.p)  # the least q over q
         support = share > np.maximum(q / self._w, OPTIONS.least_share)
         B, N = np.flatnonzero(support), np.flatnonzero(~support)
@@ -139,12 +154,12 @@ class OptimalFace:
         weights = powers(self._direction[B], self._power)
         left, sizes, _ = linalg.svd(A_B.T)
         rank = int((sizes > OPTIONS.rank_tol * sizes[0]).sum())
+        inverse = np.linalg.pinv(share[B, None] * A_B, rcond=OPTIONS.rank_tol)
         for _ in range(6):  # each solution adds the digits of a float to theta
-            missing = residual(weights, A_B, self._theta)
-            if not missing.any():
-                break
-            step = np.linalg.lstsq(share[B, None] * A_B, share[B] * missing, rcond=OPTIONS.rank_tol)[0]
+            step = inverse @ (share[B] * residual(weights, A_B, self._theta))
             self._theta = summed([*self._theta, step])
+            if (np.abs(A_B @ step) < OPTIONS.tie_tol * self._w[B]).all():
+                break
         delta = self._w - self._columns @ np.sum(self._theta, axis=0)
         near = np.union1d(B, np.flatnonzero(q < OPTIONS.cancelled * self._w))
         delta[near] = residual(powers(self._direction[near], self._power), self._columns[near], self._theta)
@@ -172,27 +187,36 @@ class OptimalFace:
             self._alpha = self._alpha * np.exp(before - tau)  # q as it was is positive
         self.tau = tau
         for _ in range(OPTIONS.sweeps):
-            slack = self._delta[N] - epsilon * (self._N_Q @ self._alpha)
             if self._beta.size and N.size:
+                slack = self._delta[N] - epsilon * (self._N_Q @ self._alpha)
                 unit = float(np.median(np.abs(slack)))
                 with np.errstate(over="ignore"):
                     goal = np.where(self._b_Z == 0, 0.0, self._b_Z * np.exp(p * (np.log(unit) - tau)))
                 self._beta = unit * self._newton(self._N_Z, slack / unit, goal, self._beta / unit)[0]
-            self._q_N = slack - self._N_Z @ self._beta
-            if not self._q_N.min(initial=np.inf) > 0:
+            at_beta = self._delta[N] - self._N_Z @ self._beta
+            q = at_beta - epsilon * (self._N_Q @ self._alpha)
+            if not q.min(initial=np.inf) > 0:
                 return False
-            log_others = p * (tau - np.log(self._q_N))
-            others = exp(log_others)
-            alpha, converged = self._newton(self._B_Q, kappa, self._b_Q - others @ self._N_Q, self._alpha)
+            log_others = p * (tau - np.log(q))
+            moving = log_others > self.log_x.max() + OPTIONS.log_fixed
+            alpha, converged = self._newton(
+                np.vstack([self._B_Q, self._N_Q[moving]]),
+                np.concatenate([kappa, at_beta[moving] / epsilon]),
+                self._b_Q - exp(log_others[~moving]) @ self._N_Q[~moving],
+                self._alpha,
+            )
             if not converged:
                 return False
             self._q_B = kappa - self._B_Q @ alpha
             change = float(np.abs(self._B_Q @ (alpha - self._alpha) / self._q_B).max())
             self._alpha = alpha
-            if change < 1e-14 or not others.any():
+            if change < 1e-14 or not (moving.any() and self._beta.size):
                 break
+        self._q_N = at_beta - epsilon * (self._N_Q @ self._alpha)
+        if not self._q_N.min(initial=np.inf) > 0:
+            return False
         self.log_x = np.empty(self._w.size)
-        self.log_x[B], self.log_x[N] = -p * np.log(self._q_B), log_others
+        self.log_x[B], self.log_x[N] = -p * np.log(self._q_B), p * (tau - np.log(self._q_N))
         return True
 
     def _newton(self, C: np.ndarray, kappa: np.ndarray, goal: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, bool]:
@@ -203,16 +227,15 @@ class OptimalFace:
         q = kappa - C @ theta
         if not q.min() > 0:
             return theta, False
-        last, change = np.inf, np.inf
         for _ in range(OPTIONS.newton_steps):
             self.steps += 1
             x = q**-self.p
             gradient = goal - x @ C
             step = _weighted_solution(C, self.p * x / q, gradient)
             along = C @ step
-            last, change = change, float(np.abs(along / q).max())
-            if change < 1e-15 or (change < 1e-11 and change > 0.3 * last):
-                return theta, True
+            change = float(np.abs(along / q).max())
+            if change < OPTIONS.last_step:
+                return theta + step, True
             t = min(1.0, 0.9 / max(float((along / q).max()), 1e-300))
             slope = abs(float(gradient @ step))
             while t > 1e-14:
@@ -224,17 +247,14 @@ class OptimalFace:
             q = kappa - C @ theta
             if not np.isfinite(theta).all() or not q.min() > 0:
                 break
-        return theta, change < 1e-9
+        return theta, False
 
 
 def _weighted_solution(C: np.ndarray, weights: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Return (C^T diag(weights) C)^-1 v by a QR factorization, rows in falling order: weights span many decades."""
+    """Return (C^T diag(weights) C)^-1 v, rows in falling order where the weights span many decades."""
     order = np.argsort(-weights)
-    R, pivots = linalg.qr(np.sqrt(weights[order])[:, None] * C[order], mode="r", pivoting=True, check_finite=False)
-    size = np.abs(np.diagonal(R))
-    rank = int((size > 1e-15 * size[0]).sum())
-    solution = np.zeros(v.size)
-    R, kept = R[:rank, :rank], pivots[:rank]
-    half = linalg.solve_triangular(R, v[kept], trans="T", check_finite=False)
-    solution[kept] = linalg.solve_triangular(R, half, check_finite=False)
-    return solution
+    rows = np.sqrt(weights[order])[:, None] * C[order]
+    if weights.max() < OPTIONS.benign * weights.min():
+        with suppress(linalg.LinAlgError):
+            return DenseColumns(rows.T).gram_solver()(v)
+    return qr_solver(rows, rank_tol=1e-15)(v)

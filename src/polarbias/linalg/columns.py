@@ -171,21 +171,24 @@ class OperatorColumns(Columns):
         return _cg_solver(lambda y: self.apply(self.adjoint(y)) + damping * y, self.shape[1], 1e-4)
 
 
-def qr_solver(rows: np.ndarray) -> Solve:
-    """Return the map v -> (R^T R)^-1 v for a matrix R of shape ``(k, M)``; NaN if its rank is below M.
+def qr_solver(rows: np.ndarray, rank_tol: float | None = None) -> Solve:
+    """Return the map v -> (R^T R)^-1 v for a matrix R of shape ``(k, M)``.
 
     A pivoted QR factorization: with the rows in falling order of size it is accurate for sizes over many decades, of
-    which R^T R keeps 16 digits.
+    which R^T R keeps 16 digits. If the rank of R is below M, the map returns NaN or, with ``rank_tol``, a solution in
+    the unknowns whose diagonal entries are above that share of the largest.
     """
     factor, pivots = linalg.qr(rows, mode="r", pivoting=True, check_finite=False)
-    factor = factor[: rows.shape[1]]
-    if factor.shape[0] < factor.shape[1] or not np.diagonal(factor).all():
+    size = np.abs(np.diagonal(factor))
+    rank = int((size > (rank_tol or 0.0) * size[0]).sum())
+    if rank_tol is None and rank < rows.shape[1]:
         return lambda v: np.full_like(v, np.nan)
+    factor, kept = factor[:rank, :rank], pivots[:rank]
 
     def solve(v: np.ndarray) -> np.ndarray:
-        y = np.empty_like(v)
-        half = linalg.solve_triangular(factor, v[pivots], trans="T", check_finite=False)
-        y[pivots] = linalg.solve_triangular(factor, half, check_finite=False)
+        y = np.zeros_like(v)
+        half = linalg.solve_triangular(factor, v[kept], trans="T", check_finite=False)
+        y[kept] = linalg.solve_triangular(factor, half, check_finite=False)
         return y
 
     return solve

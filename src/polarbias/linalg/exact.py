@@ -12,21 +12,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import MAX_EMAX, MIN_EMIN, Decimal, localcontext
+from functools import lru_cache
 from math import fsum
 
 import numpy as np
 
-_SPLITTER = 134217729.0  # 2^27 + 1 (Veltkamp)
 _DIGITS = 60
 _PARTS = 3
 
 
 def powers(base: np.ndarray, exponent: float) -> np.ndarray:
     """Return positive floats to a power, shape ``(3, k)``: three floats each, to about 48 digits."""
-    found = {value: _power(value, exponent) for value in set(base.tolist())}
-    return np.array([found[value] for value in base.tolist()]).reshape(-1, _PARTS).T
+    return np.array([_power(value, exponent) for value in base.tolist()]).reshape(-1, _PARTS).T
 
 
+@lru_cache(maxsize=100_000)
 def _power(value: float, exponent: float) -> list[float]:
     with localcontext() as context:
         context.prec, context.Emax, context.Emin = _DIGITS, MAX_EMAX, MIN_EMIN
@@ -51,9 +51,9 @@ def residual(w: np.ndarray, columns: np.ndarray, terms: Sequence[np.ndarray]) ->
     terms
         Vectors of shape ``(m,)``, the sum of which is nu.
     """
-    parts = [w.T]
-    for term in terms:
-        parts += _products(columns, -term)
+    bits = (53 - columns.shape[1].bit_length()) // 2  # the sum of so many products of two slices is exact
+    slices = np.reshape([part for term in terms for part in _slices(-term, bits)], (-1, columns.shape[1]))
+    parts = [w.T, *(part @ slices.T for part in _slices(columns, bits))]
     return np.array([fsum(row) for row in np.concatenate(parts, axis=1).tolist()])
 
 
@@ -67,9 +67,12 @@ def summed(terms: Sequence[np.ndarray]) -> list[np.ndarray]:
     return parts
 
 
-def _products(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return products and their rounding errors (Dekker)."""
-    product = a * b
-    a_high, b_high = (_SPLITTER * v - (_SPLITTER * v - v) for v in (a, b))
-    a_low, b_low = a - a_high, b - b_high
-    return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+def _slices(values: np.ndarray, bits: int) -> list[np.ndarray]:
+    """Return arrays with the given sum, in each row multiples of one unit, up to 2^bits of them."""
+    parts = []
+    while values.any():
+        exponents = np.frexp(np.abs(values).max(-1, keepdims=True))[1]
+        rounding = np.ldexp(1.5, exponents - bits + 52)
+        parts.append((values + rounding) - rounding)
+        values = values - parts[-1]
+    return parts

@@ -6,7 +6,7 @@ from scipy.optimize import linprog, nnls
 
 import polarbias as pb
 from polarbias import PursuitStatus as Status
-from polarbias.linalg.columns import DenseColumns
+from polarbias.linalg.columns import ExplicitColumns
 from polarbias.recovery.scaled_problem import ScaledProblem
 
 
@@ -21,7 +21,7 @@ def gaussian(seed, m, n, s, nonnegative=False):
 
 
 def scaled(A, b, nonnegative=False, sigma=0.0):
-    return ScaledProblem(DenseColumns(np.ascontiguousarray(A.T)), b, np.ones(A.shape[1]), nonnegative, sigma)
+    return ScaledProblem(ExplicitColumns(np.ascontiguousarray(A.T)), b, np.ones(A.shape[1]), nonnegative, sigma)
 
 
 def cosine_transform(n, m, rng):

@@ -5,7 +5,7 @@ import pytest
 from scipy import linalg, sparse
 from scipy.sparse.linalg import aslinearoperator
 
-from polarbias.linalg.columns import DenseColumns, OperatorColumns, SparseColumns, qr_solver
+from polarbias.linalg.columns import ExplicitColumns, OperatorColumns, qr_solver
 
 SIZES = np.array([2.0, 0.5, 1.0, 4.0, 1.0, 8.0])
 ROWS = np.random.default_rng(0).standard_normal((6, 4))  # the columns, before they are divided by their sizes
@@ -13,9 +13,9 @@ ROWS = np.random.default_rng(0).standard_normal((6, 4))  # the columns, before t
 
 def made(kind):
     if kind == "dense":
-        return DenseColumns(ROWS.copy(), SIZES)
+        return ExplicitColumns(ROWS.copy(), SIZES)
     if kind == "sparse":
-        return SparseColumns(sparse.csr_array(ROWS / SIZES[:, None]))
+        return ExplicitColumns(sparse.csr_array(ROWS / SIZES[:, None]))
     return OperatorColumns(aslinearoperator(ROWS.T), SIZES, np.arange(6))
 
 
@@ -45,8 +45,8 @@ def test_products_and_solvers(kind):
 
 def test_blocks_of_many_columns():
     A, sizes = np.random.default_rng(2).standard_normal((3, 200)), np.arange(1.0, 201)
-    np.testing.assert_allclose(DenseColumns(A.T, sizes).packed(), (A / sizes).T)
-    np.testing.assert_allclose(DenseColumns(A.T[:0]).normal_solver(0.5)(np.ones(3)), 2)
+    np.testing.assert_allclose(ExplicitColumns(A.T, sizes).packed(), (A / sizes).T)
+    np.testing.assert_allclose(ExplicitColumns(A.T[:0]).normal_solver(0.5)(np.ones(3)), 2)
 
 
 def test_the_qr_solver_keeps_the_digits_of_weights_over_decades():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from polarbias.linalg.columns import SparseColumns
+from polarbias.linalg.columns import ExplicitColumns
 from polarbias.recovery.interior_point import Ball, cholesky_factorization, interior_points, qr_factorization
 from polarbias.recovery.scaled_problem import ScaledProblem
 from pursuit_problems import gaussian, linear_program, scaled
@@ -49,7 +49,7 @@ def test_sparse_columns_have_the_same_points():
     A = sparse.random_array((20, 80), density=0.3, random_state=rng, data_sampler=rng.standard_normal)
     b = A @ np.ones(80)
     b /= np.linalg.norm(b)
-    problem = ScaledProblem(SparseColumns(sparse.csr_array(A.T)), b, np.ones(80), False)
+    problem = ScaledProblem(ExplicitColumns(sparse.csr_array(A.T)), b, np.ones(80), False)
     for one, other in zip(run(problem, b)[:8], run(scaled(A.toarray(), b), b)[:8], strict=True):
         np.testing.assert_allclose(one.x, other.x, rtol=1e-6, atol=1e-9)
 

@@ -7,8 +7,8 @@ import pytest
 
 import polarbias as pb
 from polarbias import PursuitStatus as Status
+from polarbias.linalg.normal_equations import InfeasibleSystem
 from polarbias.recovery import search as module
-from polarbias.recovery.proximal import DualUnbounded
 from polarbias.recovery.search import Search
 from pursuit_problems import gaussian, scaled
 
@@ -22,7 +22,7 @@ def iterate(error=0.0, *, interior=False, at=1.0):
 def search(monkeypatch, *stages, **options):
     chain = [partial(lambda iterates, best: iter(iterates), stage) for stage in stages]
     monkeypatch.setattr(module, "stages", lambda problem, start: iter(chain))
-    options = {"tol": 1e-3, "max_steps": 10, "max_time": None, "callback": None, **options}
+    options = {"tol": 1e-3, "max_steps": 10, "max_time": np.inf, "callback": None, **options}
     state = Search(**options)
     state.run(PROBLEM, None)
     return state
@@ -70,7 +70,7 @@ def test_interrupts_and_unbounded_duals(monkeypatch):
 
     def unbounded():
         yield iterate(0.1)
-        raise DualUnbounded(np.array([1.0]))
+        raise InfeasibleSystem(np.array([1.0]))
 
     found = search(monkeypatch, unbounded())
     assert found.direction == [1]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import polarbias as pb
+from polarbias.linalg.normal_equations import InfeasibleSystem
 from polarbias.recovery import stages as module
-from polarbias.recovery.proximal import DualUnbounded
 from polarbias.recovery.stages import stages
 from pursuit_problems import assert_infeasible, assert_optimal, gaussian, linear_program, scaled
 
@@ -60,7 +60,7 @@ def test_proximal_steps_have_a_budget_of_newton_steps(monkeypatch):
 
 def test_a_problem_without_columns_is_infeasible():
     problem = scaled(np.zeros((2, 0)), np.array([1.0, 2.0]))
-    with pytest.raises(DualUnbounded) as caught:
+    with pytest.raises(InfeasibleSystem) as caught:
         next(stages(problem, None))
     np.testing.assert_array_equal(caught.value.direction, [1, 2])
 

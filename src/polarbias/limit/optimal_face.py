@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
-from polarbias.linalg.columns import DenseColumns, qr_solver
+from polarbias.linalg.columns import ExplicitColumns, qr_solver
 from polarbias.linalg.exact import powers, residual, summed
 from polarbias.mirror.map import exp
 
@@ -256,5 +256,5 @@ def _weighted_solution(C: np.ndarray, weights: np.ndarray, v: np.ndarray) -> np.
     rows = np.sqrt(weights[order])[:, None] * C[order]
     if weights.max() < OPTIONS.benign * weights.min():
         with suppress(linalg.LinAlgError):
-            return DenseColumns(rows.T).gram_solver()(v)
+            return ExplicitColumns(rows.T).gram_solver()(v)
     return qr_solver(rows, rank_tol=1e-15)(v)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from scipy import linalg
@@ -13,47 +12,14 @@ from scipy.sparse.linalg import LinearOperator, cg
 Solve = Callable[[np.ndarray], np.ndarray]
 
 
-class Columns(ABC):
-    """k columns of M entries each."""
+class ExplicitColumns:
+    """k columns of M entries in memory: an array of any memory order or a SciPy ``csr_array``, of shape ``(k, M)``.
 
-    @property
-    @abstractmethod
-    def shape(self) -> tuple[int, int]:
-        """``(k, M)``."""
+    An array's columns are divided by ``sizes``, shape ``(k,)``.
+    """
 
-    @abstractmethod
-    def take(self, chosen: np.ndarray) -> Self:
-        """Return a selection of the columns."""
-
-    @abstractmethod
-    def apply(self, x: np.ndarray) -> np.ndarray:
-        """Return A x, shape ``(M,)``."""
-
-    @abstractmethod
-    def adjoint(self, y: np.ndarray) -> np.ndarray:
-        """Return A^T y, shape ``(k,)``."""
-
-    @abstractmethod
-    def gram_solver(self, accuracy: float = 1e-13) -> Solve:
-        """Return the map v -> (A^T A)^-1 v, shapes ``(k,)``, to a relative residual of at most ``accuracy``.
-
-        Raises
-        ------
-        LinAlgError
-            The columns are dependent.
-        """
-
-    @abstractmethod
-    def normal_solver(self, damping: float) -> Solve:
-        """Return the map v -> (A A^T + damping I)^-1 v, shapes ``(M,)`` or ``(M, r)``."""
-
-
-class ExplicitColumns(Columns):
-    """Columns in memory: the rows of an array or of a SciPy ``csr_array`` of shape ``(k, M)``."""
-
-    def __init__(self, array: Any) -> None:
-        """Store the array without a copy."""
-        self._array = array
+    def __init__(self, array: Any, sizes: np.ndarray | None = None) -> None:
+        self._array, self._sizes = array, sizes
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -61,12 +27,25 @@ class ExplicitColumns(Columns):
         k, m = self._array.shape
         return k, m
 
-    def take(self, chosen: np.ndarray) -> Self:
-        """Return a selection of the columns."""
-        return type(self)(self._array[chosen])
+    @property
+    def is_array(self) -> bool:
+        """True if the columns are not sparse."""
+        return isinstance(self._array, np.ndarray)
+
+    def take(self, chosen: np.ndarray) -> ExplicitColumns:
+        """Return a selection of the columns, as a copy."""
+        taken = self._array[chosen]
+        return ExplicitColumns(taken if self._sizes is None else taken / self._sizes[chosen, None])
 
     def packed(self) -> Any:
-        """Return a C-contiguous array or a CSR array of shape ``(k, M)``."""
+        """Return an array, C-contiguous if there are sizes, or a CSR array, of shape ``(k, M)``."""
+        if self._sizes is not None:
+            array = np.empty(self._array.shape)
+            # 64 at a time: one of the two may be the other's transpose in memory, and a block fits the cache.
+            for first in range(0, len(array), 64):
+                block = slice(first, first + 64)
+                np.divide(self._array[block], self._sizes[block, None], out=array[block])
+            self._array, self._sizes = array, None
         return self._array
 
     def dense(self) -> np.ndarray:
@@ -75,19 +54,26 @@ class ExplicitColumns(Columns):
 
     def apply(self, x: np.ndarray) -> np.ndarray:
         """Return A x, shape ``(M,)``."""
-        return np.asarray(self._array.T @ x)
+        return np.asarray(self._array.T @ (x if self._sizes is None else x / self._sizes))
 
     def adjoint(self, y: np.ndarray) -> np.ndarray:
         """Return A^T y, shape ``(k,)``."""
-        return np.asarray(self._array @ y)
+        products = np.asarray(self._array @ y)
+        return products if self._sizes is None else products / self._sizes
 
     def gram_solver(self, accuracy: float = 1e-13) -> Solve:
-        """Factorize A^T A as a dense matrix."""
+        """Return the map v -> (A^T A)^-1 v, shapes ``(k,)``, to a relative residual of at most ``accuracy``.
+
+        Raises
+        ------
+        LinAlgError
+            The columns are dependent.
+        """
         array = self.packed()
         return _cholesky_solver(_as_array(array @ array.T))
 
     def normal_solver(self, damping: float) -> Solve:
-        """Factorize the smaller of A A^T and A^T A as a dense matrix."""
+        """Return the map v -> (A A^T + damping I)^-1 v, shapes ``(M,)`` or ``(M, r)``."""
         array = self.packed()
         k, m = array.shape
         if not k:
@@ -98,49 +84,13 @@ class ExplicitColumns(Columns):
         return lambda v: np.asarray((v - array.T @ inner(array @ v)) / damping)
 
 
-class DenseColumns(ExplicitColumns):
-    """Columns in an array of any memory order, divided by ``sizes`` of shape ``(k,)``."""
+class OperatorColumns:
+    """Some columns of a linear operator, divided by ``sizes`` of shape ``(k,)``, with the methods of `ExplicitColumns`.
 
-    def __init__(self, array: np.ndarray, sizes: np.ndarray | None = None) -> None:
-        """Store the array without a copy."""
-        super().__init__(array)
-        self._sizes = sizes
-
-    def take(self, chosen: np.ndarray) -> Self:
-        """Return a selection of the columns."""
-        taken = self._array[chosen]
-        return type(self)(taken if self._sizes is None else taken / self._sizes[chosen, None])
-
-    def packed(self) -> np.ndarray:
-        """Return a C-contiguous array, which replaces the array given."""
-        if self._sizes is not None:
-            array = np.empty(self._array.shape)
-            # 64 at a time: one of the two may be the other's transpose in memory, and a block fits the cache.
-            for first in range(0, len(array), 64):
-                block = slice(first, first + 64)
-                np.divide(self._array[block], self._sizes[block, None], out=array[block])
-            self._array, self._sizes = array, None
-        return np.asarray(self._array)
-
-    def apply(self, x: np.ndarray) -> np.ndarray:
-        """Return A x, shape ``(M,)``."""
-        return super().apply(x if self._sizes is None else x / self._sizes)
-
-    def adjoint(self, y: np.ndarray) -> np.ndarray:
-        """Return A^T y, shape ``(k,)``."""
-        products = super().adjoint(y)
-        return products if self._sizes is None else products / self._sizes
-
-
-class SparseColumns(ExplicitColumns):
-    """Columns with few nonzero entries, in a ``csr_array``."""
-
-
-class OperatorColumns(Columns):
-    """Columns of a linear operator, divided by sizes; systems are solved by conjugate gradients."""
+    Conjugate gradients solve the systems.
+    """
 
     def __init__(self, operator: LinearOperator, sizes: np.ndarray, chosen: np.ndarray) -> None:
-        """Store the operator, the sizes of all its columns, shape ``(N,)``, and the selected indices."""
         self._operator, self._sizes, self._chosen = operator, sizes, chosen
 
     @property
@@ -148,19 +98,19 @@ class OperatorColumns(Columns):
         """``(k, M)``."""
         return self._chosen.size, int(self._operator.shape[0])
 
-    def take(self, chosen: np.ndarray) -> Self:
+    def take(self, chosen: np.ndarray) -> OperatorColumns:
         """Return a selection of the columns."""
-        return type(self)(self._operator, self._sizes, self._chosen[chosen])
+        return OperatorColumns(self._operator, self._sizes[chosen], self._chosen[chosen])
 
     def apply(self, x: np.ndarray) -> np.ndarray:
         """Return A x, shape ``(M,)``."""
         whole = np.zeros(self._operator.shape[1])
-        whole[self._chosen] = x / self._sizes[self._chosen]
+        whole[self._chosen] = x / self._sizes
         return np.asarray(self._operator.matvec(whole))
 
     def adjoint(self, y: np.ndarray) -> np.ndarray:
         """Return A^T y, shape ``(k,)``."""
-        return np.asarray(self._operator.rmatvec(y)[self._chosen] / self._sizes[self._chosen])
+        return np.asarray(self._operator.rmatvec(y)[self._chosen] / self._sizes)
 
     def gram_solver(self, accuracy: float = 1e-13) -> Solve:
         """Return a solver that reaches ``accuracy`` or ends after 500 iterations."""
@@ -169,6 +119,9 @@ class OperatorColumns(Columns):
     def normal_solver(self, damping: float) -> Solve:
         """Return a solver to a residual of 1e-4, enough for Newton directions."""
         return _cg_solver(lambda y: self.apply(self.adjoint(y)) + damping * y, self.shape[1], 1e-4)
+
+
+Columns = ExplicitColumns | OperatorColumns
 
 
 def qr_solver(rows: np.ndarray, rank_tol: float | None = None) -> Solve:
@@ -199,11 +152,15 @@ def _as_array(matrix: Any) -> np.ndarray:
 
 
 def _cholesky_solver(matrix: np.ndarray, damping: float = 0.0) -> Solve:
+    """Return the map v -> (matrix + damping I)^-1 v; the symmetric matrix is overwritten."""
     if not matrix.size:
         return np.copy  # SciPy before 1.14 rejects empty factors
-    matrix[np.diag_indices_from(matrix)] += damping
-    factor = linalg.cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
-    return lambda v: np.asarray(linalg.cho_solve(factor, v, check_finite=False))
+    matrix.flat[:: len(matrix) + 1] += damping
+    # LAPACK itself: the checks of cho_factor and cho_solve take longer than small factorizations.
+    factor, info = linalg.lapack.dpotrf(matrix.T, lower=1, clean=0, overwrite_a=1)
+    if info:
+        raise linalg.LinAlgError("the columns are dependent")
+    return lambda v: np.asarray(linalg.lapack.dpotrs(factor, v, lower=1)[0])
 
 
 def _cg_solver(product: Solve, size: int, accuracy: float) -> Solve:

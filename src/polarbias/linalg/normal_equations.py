@@ -14,16 +14,9 @@ import numpy as np
 from scipy import linalg
 from scipy.sparse.linalg import LinearOperator, aslinearoperator, cg
 
-from polarbias.linalg.columns import (
-    Columns,
-    DenseColumns,
-    ExplicitColumns,
-    OperatorColumns,
-    Solve,
-    SparseColumns,
-    qr_solver,
-)
-from polarbias.problems.linear import LinearProblem
+from polarbias.linalg.columns import Columns, ExplicitColumns, OperatorColumns, Solve, qr_solver
+from polarbias.problems.certificate import power_of_two
+from polarbias.problems.linear import LinearProblem, squared_column_norms
 
 
 @dataclass(frozen=True)
@@ -58,21 +51,12 @@ class InfeasibleSystem(Exception):
     """A X = b has no solution: ``direction``, shape ``(M,)``, is a Farkas certificate up to rounding."""
 
     def __init__(self, direction: np.ndarray) -> None:
-        """Store the direction, in the rows of the problem."""
         super().__init__("A X = b has no solution.")
         self.direction = direction
 
 
 class SignedMatrix:
-    """The matrix A, or [A, -A] if ``signed``, and the right-hand side.
-
-    Attributes
-    ----------
-    columns
-        Columns of A.
-    b
-        Right-hand side, shape ``(m,)``.
-    """
+    """The matrix A, or [A, -A] if ``signed``, as ``columns`` of A, and the right-hand side ``b``, shape ``(m,)``."""
 
     def __init__(self, columns: Columns, b: np.ndarray, signed: bool) -> None:
         self.columns, self.b, self.signed = columns, b, signed
@@ -92,6 +76,17 @@ class SignedMatrix:
         """Number of columns, 2 N for signed signals."""
         return self.columns.shape[0] * (1 + self.signed)
 
+    @property
+    def is_array(self) -> bool:
+        """True if A is a dense array."""
+        return isinstance(self.columns, ExplicitColumns) and self.columns.is_array
+
+    @property
+    def array(self) -> Any:
+        """The columns of A, an array or a CSR array of shape ``(N, m)``."""
+        assert isinstance(self.columns, ExplicitColumns)
+        return self.columns.packed()
+
     def apply(self, x: np.ndarray) -> np.ndarray:
         """Return A x, shape ``(m,)``, for x of shape ``(n,)``."""
         return self.columns.apply(self.folded(x, -1.0))
@@ -108,37 +103,27 @@ class SignedMatrix:
         half = values.size // 2
         return np.asarray(values[:half] + sign * values[half:])
 
-    @property
-    def is_array(self) -> bool:
-        """True if A is a dense array."""
-        return isinstance(self.columns, DenseColumns)
-
     def dense(self) -> SignedMatrix:
         """Return the matrix with the columns of a linear operator in memory."""
-        if not isinstance(self.columns, OperatorColumns):
+        if isinstance(self.columns, ExplicitColumns):
             return self
-        units = np.eye(self.m)
-        return SignedMatrix(
-            DenseColumns(np.stack([self.columns.adjoint(unit) for unit in units], axis=1)), self.b, self.signed
-        )
+        rows = [self.columns.adjoint(unit) for unit in np.eye(self.m)]
+        return SignedMatrix(ExplicitColumns(np.stack(rows, axis=1)), self.b, self.signed)
 
     def take(self, chosen: np.ndarray) -> SignedMatrix:
-        """Return the matrix of some columns, which are copied."""
+        """Return the matrix of some columns of a dense array, which are copied."""
         count = self.columns.shape[0]
-        taken = self.columns.take(chosen % count)
+        columns = self.array[chosen % count]
         if self.signed:
-            assert isinstance(taken, DenseColumns)
-            taken = DenseColumns(taken.dense() * np.where(chosen < count, 1.0, -1.0)[:, None])
-        return SignedMatrix(taken, self.b, signed=False)
+            columns *= np.where(chosen < count, 1.0, -1.0)[:, None]
+        return SignedMatrix(ExplicitColumns(columns), self.b, signed=False)
 
     def gram(self, weights: np.ndarray, negligible: float) -> np.ndarray:
         """Return A diag(weights) A^T, shape ``(m, m)``; leave out weights below ``negligible`` times the largest."""
-        weights = self.folded(weights, 1.0)
-        if isinstance(self.columns, SparseColumns):
-            array = self.columns.packed()
+        array, weights = self.array, self.folded(weights, 1.0)
+        if not self.is_array:
             return np.asarray((array.T @ array.multiply(weights[:, None])).todense())
-        assert isinstance(self.columns, DenseColumns)
-        array, kept = self.columns.packed(), weights > negligible * weights.max()
+        kept = weights > negligible * weights.max()
         if not kept.all():
             array, weights = array[kept], weights[kept]
         half = array * np.sqrt(weights)[:, None]
@@ -146,38 +131,24 @@ class SignedMatrix:
 
     def column_norms(self) -> np.ndarray:
         """Return the Euclidean norms of the columns, shape ``(n,)``."""
-        assert isinstance(self.columns, ExplicitColumns)
-        array = self.columns.packed()
-        norms = np.sqrt((array * array).sum(1) if self.is_array else array.multiply(array).sum(1))
-        return np.tile(np.asarray(norms).ravel(), 1 + self.signed)
+        return np.tile(np.sqrt(squared_column_norms(self.array.T)), 1 + self.signed)
 
 
 class DenseNormalEquations(SignedMatrix):
     """A dense or sparse matrix, with rows scaled to similar norms and dependent rows removed."""
 
     def __init__(self, problem: LinearProblem, signed: bool) -> None:
-        """Scale the rows and remove dependent ones.
-
-        Raises
-        ------
-        InfeasibleSystem
-            b is not in the range of A.
-        """
-        A = np.asarray(problem.A if isinstance(problem.A, np.ndarray) else problem.A.toarray(), np.float64)
+        """Scale the rows and remove dependent ones, or raise `InfeasibleSystem` if b is not in the range of A."""
+        A = np.asarray(problem.A if problem.is_dense else problem.A.toarray(), np.float64)
         b = np.asarray(problem.b, np.float64)
-        self._back: np.ndarray | None = None
         size = np.abs(A).max(1)
         contradictory = (size == 0) & (b != 0)
         if contradictory.any():
             raise InfeasibleSystem(np.where(contradictory, b, 0.0))
-        with np.errstate(divide="ignore"):
-            self._row = np.where(size > 0, np.exp2(-np.round(np.log2(size))), 1.0)  # powers of two: no rounding
-        if (self._row != self._row[0]).any() or self._row[0] not in (0.25, 0.5, 1.0, 2.0, 4.0):
-            A = A * self._row[:, None]
-        else:
-            self._row = np.ones_like(self._row)
-        super().__init__(DenseColumns(np.ascontiguousarray(A.T)), b * self._row, signed)
-        self._A, self._gram = A, A @ self.array
+        self._row = 1 / power_of_two(size)  # no rounding
+        self._back: np.ndarray | None = None
+        super().__init__(ExplicitColumns(np.ascontiguousarray((A * self._row[:, None]).T)), b * self._row, signed)
+        self._gram = self.array.T @ self.array
         if not _well_conditioned(self._gram):
             self._reduce()
 
@@ -186,46 +157,30 @@ class DenseNormalEquations(SignedMatrix):
 
         Rows are selected, not combined, where that is enough: ties between columns remain ties.
         """
-        left, values, _ = linalg.svd(self._A, full_matrices=False, lapack_driver="gesdd")
-        rank = int((values > values[0] * max(self._A.shape) * 4 * np.finfo(float).eps).sum()) if values[0] > 0 else 0
+        left, values, _ = linalg.svd(self.array.T, full_matrices=False, lapack_driver="gesdd")
+        rank = int((values > values[0] * max(self.array.shape) * 4 * np.finfo(float).eps).sum())
         left = left[:, :rank]
         outside = self.b - left @ (left.T @ self.b)
         outside -= left @ (left.T @ outside)
         if np.linalg.norm(outside) > OPTIONS.range_tol * np.linalg.norm(self.b):
             raise InfeasibleSystem(outside * self._row)
         if rank < self.m:
-            chosen = np.sort(linalg.qr(self._A.T, mode="r", pivoting=True)[1][:rank])
+            chosen = np.sort(linalg.qr(self.array, mode="r", pivoting=True)[1][:rank])
             self._replace_rows(np.eye(self.m)[:, chosen])
             if not rank or _well_conditioned(self._gram):
                 return
-            left = linalg.svd(self._A, full_matrices=False, lapack_driver="gesdd")[0]
+            left = linalg.svd(self.array.T, full_matrices=False, lapack_driver="gesdd")[0]
         self._replace_rows(left)
 
     def _replace_rows(self, combinations: np.ndarray) -> None:
         """Replace the rows by combinations of them, the columns of a matrix of shape ``(m, rank)``."""
         self._back = combinations if self._back is None else self._back @ combinations
-        self.b, self._A = combinations.T @ self.b, combinations.T @ self._A
-        self.columns = DenseColumns(np.ascontiguousarray(self._A.T))
-        self._gram = self._A @ self.array
-
-    @property
-    def array(self) -> np.ndarray:
-        """The columns of A in the rows of this matrix, shape ``(N, m)``."""
-        assert isinstance(self.columns, DenseColumns)
-        return self.columns.packed()
+        self.b, self.columns = combinations.T @ self.b, ExplicitColumns(self.array @ combinations)
+        self._gram = self.array.T @ self.array
 
     def rows(self, y: np.ndarray) -> np.ndarray:
         """Return a dual vector of shape ``(m,)`` in the rows of the problem, shape ``(M,)``."""
         return np.asarray((y if self._back is None else self._back @ y) * self._row)
-
-    def apply(self, x: np.ndarray) -> np.ndarray:
-        """Return A x, shape ``(m,)``, for x of shape ``(n,)``."""
-        return np.asarray(self._A @ self.folded(x, -1.0))
-
-    def adjoint(self, y: np.ndarray) -> np.ndarray:
-        """Return A^T y, shape ``(n,)``."""
-        z = y @ self._A
-        return np.concatenate([z, -z]) if self.signed else np.asarray(z)
 
     def normal(
         self, weights: np.ndarray, negligible: float = 0.0, *, graded: bool = False, ridge: float = 0.0
@@ -270,10 +225,9 @@ class OperatorNormalEquations(SignedMatrix):
     """
 
     def __init__(self, problem: LinearProblem, signed: bool) -> None:
-        """Estimate the size of the columns from the images of a few random vectors."""
-        super().__init__(_columns(aslinearoperator(problem.A)), np.asarray(problem.b, np.float64), signed)
-        signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(8, problem.m))
-        self._column = float(np.sqrt(np.mean([np.mean(self.columns.adjoint(sign) ** 2) for sign in signs])))
+        A = aslinearoperator(problem.A)
+        super().__init__(_columns(A), np.asarray(problem.b, np.float64), signed)
+        self._column = float(np.sqrt(squared_column_norms(A).mean()))
 
     def rows(self, y: np.ndarray) -> np.ndarray:
         """Return y."""
@@ -304,19 +258,15 @@ NormalEquations = DenseNormalEquations | OperatorNormalEquations
 
 def normal_equations(problem: LinearProblem, signed: bool) -> NormalEquations:
     """Return the normal equations of one problem: dense if A is an array or a sparse matrix of moderate size."""
-    if isinstance(problem.A, np.ndarray) or (
-        hasattr(problem.A, "toarray") and problem.m * problem.n <= OPTIONS.max_entries
-    ):
+    if problem.is_dense or (hasattr(problem.A, "toarray") and problem.m * problem.n <= OPTIONS.max_entries):
         return DenseNormalEquations(problem, signed)
     return OperatorNormalEquations(problem, signed)
 
 
 def _columns(A: Any) -> Columns:
-    if isinstance(A, np.ndarray):
-        return DenseColumns(np.asarray(A, np.float64).T)
-    if hasattr(A, "tocsr"):
-        return SparseColumns(A.T.tocsr())
-    return OperatorColumns(A, np.ones(A.shape[1]), np.arange(A.shape[1]))
+    if isinstance(A, LinearOperator):
+        return OperatorColumns(A, np.ones(A.shape[1]), np.arange(A.shape[1]))
+    return ExplicitColumns(np.asarray(A, np.float64).T if isinstance(A, np.ndarray) else A.T.tocsr())
 
 
 def _shifted_cholesky(H: np.ndarray, shift: np.ndarray, size: float, floor: float) -> Any:

@@ -90,22 +90,24 @@ def basis_pursuit(  # noqa: PLR0913 -- independent options of one solver
     sigma, nonnegative = number("sigma", sigma, least=0), flag("nonnegative", nonnegative)
     tol = number("tol", tol, above=0, most=1)
     callback, max_steps = optional_callback("callback", callback), step_limit("max_steps", max_steps)
-    max_time = None if max_time is None else number("max_time", max_time, least=0)
+    max_time = np.inf if max_time is None else number("max_time", max_time, least=0)
     rows = real_array(b, "b")
-    rows = rows if rows.ndim == 2 else rows[None]
+    batch = rows.ndim == 2
+    rows = rows if batch else rows[None]
     if not len(rows):
         raise InvalidInput("b has no right-hand side; give an array of shape (M,) or (K, M).")
     problem = borrowed(A, rows[0])
     if problem.batch_shape:
         raise InvalidInput(f"A must be one matrix of shape (M, N), got shape {problem.A.shape}.")
     w = checked_weights(weights, problem.n)
-    starts = _starts(warm_start, problem, len(rows), np.ndim(b) == 2)
+    starts = _starts(warm_start, problem, len(rows), batch)
     found = []
     with limit_blas_threads(problem.m):
-        for row, start in zip(rows, starts, strict=True):
+        for k, start in enumerate(starts):
+            one = problem if k == 0 else borrowed(problem.A, rows[k])
             search = Search(_SCALED_TOL * tol, max_steps, max_time, callback)
-            found.append(_solve(borrowed(problem.A, row), w, nonnegative, sigma, tol, start, search))
-    return stacked(found) if np.ndim(b) == 2 else found[0]
+            found.append(_solve(one, w, nonnegative, sigma, tol, start, search))
+    return stacked(found) if batch else found[0]
 
 
 def _starts(warm_start: Any, problem: LinearProblem, count: int, batch: bool) -> list[Pursuit | None]:
@@ -139,10 +141,8 @@ def _solve(
         allowed, direction = np.isfinite(weights), steps.unscale_dual(search.direction)
         farkas = farkas_certificate(problem, nonnegative, sigma=sigma, allowed=allowed, direction=direction)
         if farkas is not None:
-            x, y = np.full(problem.n, np.nan), np.full(problem.m, np.nan)
-            accuracy = np.inf, np.nan, np.nan, np.nan
-            status = PursuitStatus.INFEASIBLE
-            return Pursuit(x, y, *accuracy, status, search.steps, tuple(search.history), farkas)
+            nothing = np.full(problem.n, np.nan), np.full(problem.m, np.nan), np.inf, np.nan, np.nan, np.nan
+            return Pursuit(*nothing, PursuitStatus.INFEASIBLE, search.steps, tuple(search.history), farkas)
     x, y = steps.unscale(search.best)
     proof = certificate_of(problem, x, y, weights, nonnegative, sigma)
     status = PursuitStatus.OPTIMAL if proof.within(tol) else search.status or PursuitStatus.INACCURATE

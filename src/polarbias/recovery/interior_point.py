@@ -79,9 +79,14 @@ def interior_points(
     signs = np.array([1.0]) if problem.nonnegative else np.array([1.0, -1.0])
     n, p = columns.shape[0], None
     if y is None:
-        y, correlations, p = _large_start(columns, b, signs, factorize)
+        nearest = columns @ factorize(columns, np.ones(n), None)(b)
+        y, correlations = np.zeros(problem.m), np.zeros(n)
+        p = np.maximum(signs[:, None] * nearest, 0.0) + 0.1 * max(float(np.abs(nearest).max()), 1e-300)
     else:
-        y, correlations = _scaled_start(problem, columns @ y, y)
+        correlations = columns @ y
+        largest = float(problem.sizes(correlations)[cost > 0].max(initial=0.0))
+        factor = 0.9 / largest if largest > 0 else 1.0
+        y, correlations = factor * y, factor * correlations
     bounds = cost - signs[:, None] * correlations
     slack = np.maximum(bounds, 0.1)
     infeasibility = bounds - slack  # positive only for bounds of 0; decreases with the steps
@@ -90,9 +95,9 @@ def interior_points(
         p = max(float(b @ direction) / max(float(direction @ direction), 1e-300), 1e-3 / slack.size) / slack
     best, patience, used = np.inf, OPTIONS.patience, min(used, n)
     for _ in range(60):  # more than twice what any problem has needed
-        near = _nearest(slack, used)
-        newton = _Newton(problem, columns, signs, near, p[:, near], slack, infeasibility, y)
+        near = np.arange(n) if used == n else np.argpartition(slack.min(0), used - 1)[:used]
         yield None
+        newton = _Newton(problem, columns, signs, near, p[:, near], slack, infeasibility, y)
         newton.factorize(factorize, refine=best < OPTIONS.refined_gap)
         step = newton.best_step()
         p_near = newton.p + step.primal_length * step.dp
@@ -116,30 +121,6 @@ def interior_points(
             used, patience = min(4 * used, n), OPTIONS.patience
         if patience < -OPTIONS.last_patience or (patience <= 0 and best < OPTIONS.refined_gap**2):
             return
-
-
-def _scaled_start(problem: ScaledProblem, correlations: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a multiple of y inside the bounds that are not 0, and its correlations."""
-    largest = float(problem.sizes(correlations)[problem.bound > 0].max(initial=0.0))
-    factor = 0.9 / largest if largest > 0 else 1.0
-    return factor * y, factor * correlations
-
-
-def _large_start(
-    columns: Any, b: np.ndarray, signs: np.ndarray, factorize: Factorize
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return y = 0, its correlations, and the parts of the least squares solution, lifted."""
-    n, m = columns.shape
-    nearest = columns @ factorize(columns, np.ones(n), None)(b)
-    size = max(float(np.abs(nearest).max()), 1e-300)
-    return np.zeros(m), np.zeros(n), np.maximum(signs[:, None] * nearest, 0.0) + 0.1 * size
-
-
-def _nearest(slack: np.ndarray, count: int) -> np.ndarray:
-    """Return the indices of the columns with the least slack."""
-    if count == slack.shape[1]:
-        return np.arange(count)
-    return np.argpartition(slack.min(0), count - 1)[:count]
 
 
 def _longest(values: np.ndarray, change: np.ndarray) -> float:

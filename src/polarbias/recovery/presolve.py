@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.linalg import aslinearoperator
 
 from polarbias.errors import InvalidInput
-from polarbias.linalg.columns import DenseColumns, OperatorColumns, SparseColumns
+from polarbias.linalg.columns import Columns, ExplicitColumns, OperatorColumns
 from polarbias.problems.certificate import MOST_ENTRIES
 from polarbias.problems.linear import LinearProblem, squared_column_norms
 from polarbias.recovery.options import OPTIONS
@@ -37,16 +37,12 @@ class Presolve:
         The scaled problem, or None if free entries alone solve the problem or b is within sigma of 0.
     taken
         Indices of the entries of x that the scaled problem has.
-    size
-        Divisors of their columns, shape ``(k,)``.
-    unit
-        The common factor of these divisors.
+    size, unit
+        Divisors of their columns, shape ``(k,)``, and the common factor of these.
     length
         Divisor of b.
-    free
-        Indices of the entries of weight 0.
-    free_columns
-        Their columns, shape ``(M, f)``.
+    free, free_columns
+        Indices of the entries of weight 0, and their columns, shape ``(M, f)``.
     complement
         Orthonormal basis of the complement of the free columns, shape ``(M, M')``, or None.
     """
@@ -86,78 +82,58 @@ class Presolve:
 
 
 def presolve(problem: LinearProblem, weights: np.ndarray, nonnegative: bool, sigma: float) -> Presolve:
-    """Scale a problem.
-
-    Raises
-    ------
-    InvalidInput
-        Weights of 0 for an operator or a sparse matrix of more than `MOST_ENTRIES` entries.
-    """
-    if problem.is_dense or (hasattr(problem.A, "toarray") and problem.m * problem.n <= MOST_ENTRIES):
-        return _presolve_matrix(problem, weights, nonnegative, sigma)
-    return _presolve_operator(problem, weights, nonnegative, sigma)
-
-
-def _presolve_operator(problem: LinearProblem, weights: np.ndarray, nonnegative: bool, sigma: float) -> Presolve:
-    if not (weights > 0).all():
-        raise InvalidInput("weights of 0 need a dense A, or a sparse one of moderate size; this is an operator.")
-    b, taken = np.asarray(problem.b, np.float64), np.flatnonzero(np.isfinite(weights))
-    unit = _root_mean_square(np.sqrt(squared_column_norms(problem.A))[taken] / weights[taken])
-    sizes = np.ones(problem.n)
-    sizes[taken] = weights[taken] * unit
-    length, scaled = float(np.linalg.norm(b)), None
-    if length > sigma:
-        columns = OperatorColumns(aslinearoperator(problem.A), sizes, taken)
-        scaled = ScaledProblem(columns, b / length, np.ones(taken.size), nonnegative, sigma / length)
-    none = np.zeros(0, int)
-    return Presolve(problem, scaled, taken, sizes[taken], unit, length, none, np.zeros((problem.m, 0)))
-
-
-def _presolve_matrix(problem: LinearProblem, weights: np.ndarray, nonnegative: bool, sigma: float) -> Presolve:
-    b, columns = np.asarray(problem.b, np.float64), _transposed(problem, weights)
+    """Scale a problem, or raise `InvalidInput` for weights of 0 with an operator or a large sparse matrix."""
+    matrix = _transposed(problem, weights)
+    b, norms = np.asarray(problem.b, np.float64), np.sqrt(squared_column_norms(problem.A))
     rounding = _PROJECTION_TOL * float(np.linalg.norm(b))
-    norms = np.sqrt(squared_column_norms(problem.A))
-    used = np.isfinite(weights) & (norms > 0)
+    used = np.isfinite(weights)
+    if matrix is not None:  # the norms of an operator's columns are estimates
+        used &= norms > 0
     free = np.flatnonzero(used & (weights == 0))
-    free_columns = np.zeros((problem.m, 0)) if isinstance(columns, csr_array) else columns[free].T
+    free_columns = matrix[free].T if free.size else np.zeros((problem.m, 0))
     complement = None
     if free.size and not nonnegative:
         used &= weights > 0
         complement = _complement(free_columns)
         b = complement.T @ b
     taken = np.flatnonzero(used)
-    if taken.size < problem.n:
-        columns, norms = columns[taken], norms[taken]
+    norms, w = norms[taken], weights[taken]
+    if matrix is not None and taken.size < problem.n:
+        matrix = matrix[taken]
     if complement is not None:
-        columns = columns @ complement
-        left = np.linalg.norm(columns, axis=1)
+        matrix = matrix @ complement
+        left = np.linalg.norm(matrix, axis=1)
         kept = left > _PROJECTION_TOL * norms
-        columns, norms = columns * kept[:, None], np.where(kept, left, 0.0)
-    w = weights[taken]
-    unit = _root_mean_square(norms[w > 0] / w[w > 0])
-    size = np.where(w > 0, w * unit, np.where(norms > 0, norms, 1.0))
+        matrix, norms = matrix * kept[:, None], np.where(kept, left, 0.0)
+    penalized = w > 0
+    unit = float(np.linalg.norm(norms[penalized] / w[penalized])) / (np.count_nonzero(penalized) or 1) ** 0.5 or 1.0
+    size = np.where(penalized, w * unit, np.where(norms > 0, norms, 1.0))
     length, scaled = float(np.linalg.norm(b)), None
-    if length > max(rounding, sigma) and not (
-        nonnegative and free.size and optimize.nnls(free_columns, b)[1] <= max(rounding, sigma)
-    ):
-        sparse = isinstance(columns, csr_array)
-        divided = SparseColumns(columns.multiply(1 / size[:, None]).tocsr()) if sparse else DenseColumns(columns, size)
-        scaled = ScaledProblem(divided, b / length, np.where(w > 0, 1.0, 0.0), nonnegative, sigma / length)
+    nearest = optimize.nnls(free_columns, b)[1] if free.size and nonnegative else length
+    if nearest > max(rounding, sigma):
+        columns: Columns
+        if matrix is None:
+            columns = OperatorColumns(aslinearoperator(problem.A), size, taken)
+        elif isinstance(matrix, csr_array):
+            columns = ExplicitColumns(matrix.multiply(1 / size[:, None]).tocsr())
+        else:
+            columns = ExplicitColumns(matrix, size)
+        scaled = ScaledProblem(columns, b / length, np.where(penalized, 1.0, 0.0), nonnegative, sigma / length)
     return Presolve(problem, scaled, taken, size, unit, length, free, free_columns, complement)
 
 
 def _transposed(problem: LinearProblem, weights: np.ndarray) -> Any:
-    """Return A^T as a float64 array or, if products with its nonzero entries are faster, as a ``csr_array``."""
+    """Return A^T as a float64 array or, if its products are faster, a ``csr_array``; None for an operator."""
     if problem.is_dense:
         return np.asarray(problem.A, np.float64).T
-    entries = problem.m * problem.n
-    if entries > OPTIONS.sparse_entries and problem.A.nnz <= OPTIONS.sparse_share * entries and (weights > 0).all():
+    entries, positive = problem.m * problem.n, (weights > 0).all()
+    if not hasattr(problem.A, "toarray") or entries > MOST_ENTRIES:
+        if not positive:
+            raise InvalidInput("weights of 0 need a dense A, or a sparse one of moderate size; this is an operator.")
+        return None
+    if entries > OPTIONS.sparse_entries and problem.A.nnz <= OPTIONS.sparse_share * entries and positive:
         return csr_array(problem.A.T)
     return problem.A.toarray().T
-
-
-def _root_mean_square(values: np.ndarray) -> float:
-    return (float(np.sqrt(np.mean(values**2))) if values.size else 0.0) or 1.0
 
 
 def _complement(columns: np.ndarray) -> np.ndarray:

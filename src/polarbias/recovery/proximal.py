@@ -18,49 +18,27 @@ programs (2007).
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Generator
 
 import numpy as np
 from scipy import optimize
 
 from polarbias.linalg.columns import Columns
+from polarbias.linalg.normal_equations import InfeasibleSystem
 from polarbias.recovery.options import OPTIONS
 from polarbias.recovery.scaled_problem import Iterate, ScaledProblem
 
 _LONGEST_RAY = 1e20  # a minimizer farther away than this does not exist
 
 
-class DualUnbounded(Exception):
-    """The dual is unbounded along ``direction``: no signal solves A x = b."""
-
-    def __init__(self, direction: np.ndarray) -> None:
-        """Store the direction, shape ``(M,)``."""
-        super().__init__("no signal solves A x = b")
-        self.direction = direction
-
-
 def proximal_step(
     problem: ScaledProblem, start: Iterate, length: float, newton_steps: int
 ) -> Generator[Iterate | None, None, tuple[Iterate, int, bool]]:
-    """Make a proximal point step from ``start.x``; return its end, the Newton steps, and True if it is solved.
+    """Make a step of ``length`` s from ``start.x``; return its end, the Newton steps, and True if it is solved.
 
-    The generator yields the iterates of Newton's method, and None before each factorization.
-
-    Parameters
-    ----------
-    problem
-        The problem, with columns of norm about 1.
-    start
-        Its y is the first guess.
-    length
-        s.
-    newton_steps
-        Largest number of Newton steps.
-
-    Raises
-    ------
-    DualUnbounded
-        No signal solves A x = b.
+    The generator yields the iterates of Newton's method, from ``start.y`` on, and None before each factorization. It
+    raises `InfeasibleSystem` if the dual is unbounded.
     """
     y, correlations, scale = start.y, start.correlations, float(np.linalg.norm(problem.b))
     made = 0
@@ -117,18 +95,11 @@ def _exact_step(
         return slope
 
     threshold = length * problem.bound
-    with np.errstate(divide="ignore", invalid="ignore"):
-        kinks = (threshold - v) / (length * change)
-        if not problem.nonnegative:
-            kinks = np.concatenate([kinks, (-threshold - v) / (length * change)])
+    kinks = (threshold - v) / (length * change)
+    if not problem.nonnegative:
+        kinks = np.concatenate([kinks, (-threshold - v) / (length * change)])
     kinks = np.sort(kinks[(kinks > 0) & np.isfinite(kinks)])
-    low, high = 0, kinks.size
-    while low < high:
-        middle = (low + high) // 2
-        if derivative(kinks[middle]) >= 0:
-            high = middle
-        else:
-            low = middle + 1
+    low = bisect_left(kinks, 0.0, key=derivative)
     left = kinks[low - 1] if low else 0.0
     right = kinks[low] if low < kinks.size else 2 * left + 1
     if problem.sigma:
@@ -136,7 +107,7 @@ def _exact_step(
     at_left, at_right = derivative(left), derivative(right)
     if not at_right > at_left:
         if low == kinks.size:
-            raise DualUnbounded(direction)
+            raise InfeasibleSystem(direction)
         return float(right)
     return float(left - at_left * (right - left) / (at_right - at_left))
 
@@ -148,6 +119,6 @@ def _root(derivative: Callable[[float], float], left: float, right: float, direc
     while derivative(right) < 0:
         left, right = right, 4 * right
         if right > _LONGEST_RAY:
-            raise DualUnbounded(direction)
+            raise InfeasibleSystem(direction)
     root, _ = optimize.brentq(derivative, left, right, rtol=1e-14, xtol=1e-300, full_output=True, disp=False)
     return float(root)

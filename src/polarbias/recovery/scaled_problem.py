@@ -11,20 +11,9 @@ from polarbias.linalg.columns import Columns
 
 @dataclass(frozen=True, eq=False)
 class Iterate:
-    """A primal-dual pair with its accuracy.
+    """A primal-dual pair with ``correlations`` A^T y, ``value`` bound^T |x| and its accuracy, as in `Pursuit`.
 
-    Attributes
-    ----------
-    x, y
-        Shapes ``(N,)`` and ``(M,)``.
-    correlations
-        A^T y, shape ``(N,)``.
-    value
-        bound^T |x|.
-    gap, residual, dual_infeasibility
-        As in `Pursuit`.
-    interior
-        True for an interior point, all of whose entries are nonzero.
+    ``interior`` is True for an interior point, all of whose entries are nonzero.
     """
 
     x: np.ndarray
@@ -46,20 +35,8 @@ class Iterate:
 class ScaledProblem:
     r"""min bound^T \|x\| subject to \|\|A x - b\|\| <= sigma, with b and the columns of A of norm about 1.
 
-    Its dual is max b^T y - sigma \|\|y\|\| subject to \|A^T y\| <= bound.
-
-    Attributes
-    ----------
-    columns
-        The N columns of A.
-    b
-        Right-hand side, shape ``(M,)``.
-    bound
-        1 or 0, shape ``(N,)``.
-    nonnegative
-        If True, x >= 0 is required, and the dual's constraint is A^T y <= bound.
-    sigma
-        Largest distance.
+    Its dual is max b^T y - sigma \|\|y\|\| subject to \|A^T y\| <= bound; the N entries of bound are 1 or 0. If
+    ``nonnegative``, x >= 0 is required, and the dual's constraint is A^T y <= bound.
     """
 
     columns: Columns

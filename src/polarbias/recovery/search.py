@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from polarbias.recovery.proximal import DualUnbounded
+from polarbias.linalg.normal_equations import InfeasibleSystem
 from polarbias.recovery.result import PursuitProgress, PursuitStatus
 from polarbias.recovery.scaled_problem import Iterate, ScaledProblem
 from polarbias.recovery.stages import Iterates, stages
@@ -17,25 +17,14 @@ _INTERIOR_SOLUTIONS = 3  # interior points within tol after which no sparse solu
 
 
 class Search:
-    """State of one pursuit.
-
-    Parameters
-    ----------
-    tol
-        Gap, residual and dual infeasibility of a solution.
-    max_steps, max_time
-        Limits of factorizations and of seconds; None: no limit of time.
-    callback
-        See `basis_pursuit`.
+    """State of one pursuit; its parameters are those of `basis_pursuit`.
 
     Attributes
     ----------
     best
         The iterate with the least error, or the last solution.
-    steps
-        Number of factorizations.
-    history
-        Progress at each iterate.
+    steps, history
+        Number of factorizations, and progress at each iterate.
     status
         The limit that ended the search, or None.
     direction
@@ -46,10 +35,9 @@ class Search:
         self,
         tol: float,
         max_steps: int,
-        max_time: float | None,
+        max_time: float,
         callback: Callable[[PursuitProgress], object] | None,
     ) -> None:
-        """Start the clock."""
         self.best: Iterate | None = None
         self.steps = 0
         self.history: list[PursuitProgress] = []
@@ -67,7 +55,7 @@ class Search:
                 for stage in stages(problem, start):
                     if self._follow(stage(self.best), callers):
                         return
-        except DualUnbounded as reason:
+        except InfeasibleSystem as reason:
             self.direction = reason.direction
         except KeyboardInterrupt:
             self.status = PursuitStatus.INTERRUPTED
@@ -106,6 +94,4 @@ class Search:
     def _limit(self) -> PursuitStatus | None:
         if self.steps >= self._max_steps:
             return PursuitStatus.STEP_LIMIT
-        if self._max_time is not None and monotonic() - self._started > self._max_time:
-            return PursuitStatus.TIME_LIMIT
-        return None
+        return PursuitStatus.TIME_LIMIT if monotonic() - self._started > self._max_time else None

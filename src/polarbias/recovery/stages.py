@@ -15,16 +15,11 @@ import numpy as np
 from polarbias.linalg.columns import ExplicitColumns
 from polarbias.linalg.normal_equations import DenseNormalEquations, InfeasibleSystem
 from polarbias.problems.certificate import farkas_certificate
-from polarbias.problems.linear import LinearProblem, borrowed
+from polarbias.problems.linear import borrowed
 from polarbias.recovery.greedy import greedy
-from polarbias.recovery.interior_point import (
-    InteriorPoint,
-    cholesky_factorization,
-    interior_points,
-    qr_factorization,
-)
+from polarbias.recovery.interior_point import InteriorPoint, cholesky_factorization, interior_points, qr_factorization
 from polarbias.recovery.options import OPTIONS
-from polarbias.recovery.proximal import DualUnbounded, proximal_step
+from polarbias.recovery.proximal import proximal_step
 from polarbias.recovery.scaled_problem import Iterate, ScaledProblem
 from polarbias.recovery.support import complete, into_ball, polish, polish_large_entries, vertex
 
@@ -33,22 +28,20 @@ Stage = Callable[[Iterate | None], Iterates]
 
 
 def stages(problem: ScaledProblem, start: Iterate | None) -> Iterator[Stage]:
-    """Yield the stages for a problem and a warm start.
-
-    Raises
-    ------
-    DualUnbounded
-        By this iterator or by a stage: no signal solves A x = b.
-    """
+    """Yield the stages for a problem and a warm start; this iterator or a stage may raise `InfeasibleSystem`."""
     if not problem.n:
-        raise DualUnbounded(problem.b)
+        raise InfeasibleSystem(problem.b)
     if start is not None and start.y.any():
         yield partial(_warm_start, problem, start)
     elif not problem.sigma:
         yield lambda best: greedy(problem)
     if isinstance(problem.columns, ExplicitColumns):
         yield partial(_interior_point, problem, problem.b if start is None or not start.y.any() else start.y)
-        _require_feasible(problem)
+        farkas = farkas_certificate(
+            borrowed(problem.columns.dense().T, problem.b), problem.nonnegative, sigma=problem.sigma
+        )
+        if farkas is not None:
+            raise InfeasibleSystem(farkas)
         if not problem.sigma:
             yield partial(_fallback, problem)
     yield partial(_proximal_steps, problem)
@@ -100,23 +93,11 @@ def _candidates(problem: ScaledProblem, point: InteriorPoint, known: Iterate | N
             yield completed
 
 
-def _require_feasible(problem: ScaledProblem) -> None:
-    """Raise `DualUnbounded` if no signal comes within sigma of b."""
-    assert isinstance(problem.columns, ExplicitColumns)
-    data = borrowed(problem.columns.dense().T, problem.b)
-    y = farkas_certificate(data, problem.nonnegative, sigma=problem.sigma)
-    if y is not None:
-        raise DualUnbounded(y)
-
-
 def _fallback(problem: ScaledProblem, best: Iterate | None) -> Iterates:
     """For ill-conditioned problems: drop dependent rows, use all columns and QR factorizations."""
     del best
     assert isinstance(problem.columns, ExplicitColumns)
-    try:
-        rows = DenseNormalEquations(LinearProblem(problem.columns.dense().T, problem.b), signed=False)
-    except InfeasibleSystem as reason:
-        raise DualUnbounded(reason.direction) from reason
+    rows = DenseNormalEquations(borrowed(problem.columns.dense().T, problem.b), signed=False)
     reduced = replace(problem, columns=rows.columns, b=rows.b)
     for point in interior_points(reduced, None, qr_factorization, problem.n):
         if point is None:
@@ -155,8 +136,7 @@ def _small_start(problem: ScaledProblem) -> Iterate:
     """Return x = 0 and the largest multiple of b within the dual constraints, or b itself."""
     correlations = problem.columns.adjoint(problem.b)
     size = problem.sizes(correlations)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = problem.bound / size
-    most = float(ratios[size > 0].min(initial=np.inf))
+    rising = size > 0
+    most = float((problem.bound[rising] / size[rising]).min(initial=np.inf))
     factor = most if 0 < most < np.inf else 1.0
     return problem.measure(np.zeros(problem.n), factor * problem.b, factor * correlations)

@@ -22,25 +22,17 @@ _REFINEMENTS = 2  # rounds of iterative refinement: the second reaches rounding 
 def polish(problem: ScaledProblem, x: np.ndarray, y: np.ndarray, support: np.ndarray) -> Iterate | None:
     """Return the pair that is exact on a support, or None if an entry of x changes its sign.
 
-    Parameters
-    ----------
-    problem
-        The problem.
-    x
-        Gives the signs, shape ``(N,)``.
-    y
-        Gives the component of the dual vector outside the span of the support's columns, shape ``(M,)``.
-    support
-        Indices, shape ``(k,)``; dependent columns are removed.
+    x gives the signs, y the component of the dual vector outside the span of the support's columns; dependent columns
+    leave the support.
     """
     if not support.size:
         return None
     try:
         return _least_squares(problem, x, y, support)
     except linalg.LinAlgError:
-        pass
+        support = independent_part(problem, x, support)
     try:
-        return _least_squares(problem, x, y, independent_part(problem, x, support))
+        return _least_squares(problem, x, y, support)
     except linalg.LinAlgError:
         return None
 
@@ -97,7 +89,7 @@ def _on_sphere(problem: ScaledProblem, columns: Columns, wanted: np.ndarray) -> 
 def independent_part(problem: ScaledProblem, x: np.ndarray, support: np.ndarray) -> np.ndarray:
     """Return a part of a support with independent columns: x moves along dependencies until entries vanish.
 
-    A x does not change, nor does the norm where |A_S^T y| attains its bounds for some y.
+    A x and the signs do not change, nor does the norm where |A_S^T y| attains its bounds for some y.
     """
     if not isinstance(problem.columns, ExplicitColumns):
         return support
@@ -112,13 +104,8 @@ def independent_part(problem: ScaledProblem, x: np.ndarray, support: np.ndarray)
         dependency = np.zeros(support.size)
         dependency[pivots[:rank]] = -linalg.solve_triangular(r[:rank, :rank], r[:rank, rank], check_finite=False)
         dependency[pivots[rank]] = 1.0
-        with np.errstate(divide="ignore", invalid="ignore"):
-            steps = np.where(values * dependency < 0, -values / dependency, np.inf)
-        if not np.isfinite(steps).any():
-            dependency, steps = -dependency, np.where(values * dependency > 0, values / dependency, np.inf)
-        first = int(np.argmin(steps))
-        if not np.isfinite(steps[first]):
-            break
+        steps = np.divide(-values, dependency, out=np.full_like(values, np.inf), where=dependency != 0)
+        first = int(np.argmin(np.abs(steps)))
         values = values + steps[first] * dependency
         support, values = np.delete(support, first), np.delete(values, first)
     return support

@@ -206,8 +206,8 @@ def test_warm_starts_save_steps():
         *(({"max_time": time}, "max_time must be") for time in (-1, np.nan, "1")),
         ({"callback": 5}, "callback must be"),
         ({"warm_start": 3}, "warm_start must be a Pursuit"),
-        ({"warm_start": pb.basis_pursuit([[1.0]], [1.0])}, r"A of shape \(1, 1\)"),
-        ({"b": np.ones((2, 1)), "warm_start": pb.basis_pursuit([[1.0, 2.0]], [1.0])}, "must hold 2 solutions"),
+        ({"warm_start": pb.basis_pursuit([[1.0]], [1.0])}, r"shapes \(\(2,\), \(1,\)\).* got \(\(1,\), \(1,\)\)"),
+        ({"b": np.ones((2, 1)), "warm_start": pb.basis_pursuit([[1.0, 2.0]], [1.0])}, "must have x and dual of shapes"),
     ],
 )
 def test_invalid_arguments(options, message):

@@ -115,19 +115,21 @@ def certificate_of(
     problem: LinearProblem, x: np.ndarray, y: np.ndarray, w: np.ndarray, nonnegative: bool, sigma: float
 ) -> Certificate:
     """Return `certify` of checked arguments."""
-    with np.errstate(invalid="ignore"):
-        value = float(np.where(x == 0, 0.0, w * np.abs(x)).sum())
-    if nonnegative and (x < 0).any():
+    support = np.flatnonzero(x)
+    value = float(w[support] @ np.abs(x[support]))
+    if nonnegative and x.min() < 0:
         value = np.inf
-    correlations = problem.adjoint(y)
-    if not nonnegative:
-        correlations = np.abs(correlations)
-    bounded = (w > 0) & np.isfinite(w)
+    correlations = problem.adjoint(y) if nonnegative else np.abs(problem.adjoint(y))
+    bounded = w > 0  # infinite bounds hold
     excess = max(0.0, float((correlations[bounded] / w[bounded]).max(initial=0.0)) - 1)
     bound = float(problem.b @ y - sigma * np.linalg.norm(y)) / (1 + excess)
-    free = np.flatnonzero(w == 0)
-    if free.size and y.any():
-        size = np.linalg.norm(_columns(problem, free), axis=0) * np.linalg.norm(y)
+    if not bounded.all() and y.any():
+        free = np.flatnonzero(~bounded)
+        if is_operator(problem.A):
+            norms = np.linalg.norm(problem.apply(np.eye(problem.n)[free]), axis=1)
+        else:
+            norms = np.sqrt(squared_column_norms(problem.A))[free]
+        size = norms * np.linalg.norm(y)
         excess = max(excess, float(np.divide(correlations[free], size, out=np.zeros_like(size), where=size > 0).max()))
     residual = max(float(np.linalg.norm(problem.residual(x))) - sigma, 0.0)
     gap = (value - bound) / value if value else 0.0
@@ -135,13 +137,7 @@ def certificate_of(
 
 
 def checked_weights(weights: ArrayLike | None, n: int) -> np.ndarray:
-    """Return weights as an array of shape ``(n,)``.
-
-    Raises
-    ------
-    InvalidInput
-        Another shape, NaN, or a negative weight.
-    """
+    """Return weights as an array, or raise `InvalidInput` unless they are n numbers from 0 to infinity."""
     if weights is None:
         return np.ones(n)
     w = np.asarray(weights)
@@ -150,26 +146,10 @@ def checked_weights(weights: ArrayLike | None, n: int) -> np.ndarray:
     return w.astype(np.float64)
 
 
-def _columns(problem: LinearProblem, chosen: np.ndarray) -> np.ndarray:
-    """Return columns of A, shape ``(M, k)``."""
-    if is_operator(problem.A):
-        units = np.zeros((problem.n, chosen.size))
-        units[chosen, np.arange(chosen.size)] = 1.0
-        return np.asarray(problem.A.matmat(units))
-    return np.asarray(problem.A[:, chosen] if problem.is_dense else problem.A[:, chosen].toarray())
-
-
 def feasible_dual(problem: LinearProblem, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return y, shrunk until ``A^T y <= weights``, shape ``(M,)``.
 
-    Parameters
-    ----------
-    problem
-        One problem, without batch axes.
-    y
-        Any vector, shape ``(M,)``.
-    weights
-        Positive weights, shape ``(N,)``; for signed signals shape ``(2 N,)``, the bounds of A^T y and of -A^T y.
+    For signed signals the positive weights have shape ``(2 N,)``: the bounds of A^T y and of -A^T y.
     """
     correlations = problem.adjoint(y)
     if weights.size > problem.n:
@@ -201,10 +181,8 @@ def farkas_certificate(
 
     Parameters
     ----------
-    problem
-        One problem, without batch axes.
-    nonnegative
-        If True, x >= 0 is required.
+    problem, nonnegative
+        One problem, without batch axes, and True if x >= 0 is required.
     sigma
         Largest distance of A x from b; the proof then has b^T y > sigma ||y||.
     allowed
@@ -212,8 +190,6 @@ def farkas_certificate(
     direction
         A candidate of shape ``(M,)``. For a linear operator only this candidate and b are tried.
 
-    Examples
-    --------
     >>> import polarbias as pb
     >>> farkas_certificate(pb.LinearProblem([[1.0, 2.0]], [-1.0]), nonnegative=True)
     array([-1.])

@@ -59,44 +59,22 @@ def _stream(purpose: _Purpose, seed: int | SeedSequence, experiment: int, trial:
 def gaussian_matrix(seed: int | SeedSequence, m: int, n: int, *, experiment: int = 0, trial: int = 0) -> np.ndarray:
     r"""Return :math:`A = G / \sqrt{M}` with G standard normal, shape ``(m, n)``.
 
-    Parameters
-    ----------
-    seed
-        Integer >= 0, or a `numpy.random.SeedSequence`, which is not changed.
-    m, n
-        Numbers of rows and columns, at least 1.
-    experiment, trial
-        Which of the independent streams of this seed to use, integers >= 0.
+    Arguments and errors are those of `gaussian_problem`.
 
-    Raises
-    ------
-    InvalidInput
-        A seed, a size, or a stream number that is not an integer in its range.
-
-    Examples
-    --------
     >>> import polarbias as pb
     >>> pb.gaussian_matrix(seed=0, m=2, n=3).shape
     (2, 3)
     """
-    shape = (whole_number("m", m), whole_number("n", n))
-    G = _stream(_Purpose.MATRIX, seed, experiment, trial).standard_normal(shape)
-    return np.asarray(G / np.sqrt(shape[0]))
+    shape = whole_number("m", m), whole_number("n", n)
+    return np.asarray(_stream(_Purpose.MATRIX, seed, experiment, trial).standard_normal(shape) / np.sqrt(shape[0]))
 
 
 def center_rows(A: ArrayLike) -> np.ndarray:
     """Return ``A``, shape ``(..., M, N)``, minus its row means: rows sum to zero up to rounding.
 
-    Theorem 2.1 of arXiv:2305.05448v1 assumes such matrices; the paper's experiments do not use them.
+    Theorem 2.1 of arXiv:2305.05448v1 assumes such matrices; the paper's experiments do not use them. Anything but a
+    finite real array with at least two axes and one column raises `InvalidInput`.
 
-    Raises
-    ------
-    InvalidInput
-        Not a finite real array with at least two axes and one column.
-
-    Examples
-    --------
-    >>> import polarbias as pb
     >>> center_rows([[1.0, 3.0]])
     array([[-1.,  1.]])
     """
@@ -114,48 +92,19 @@ def _minus_row_means(A: np.ndarray) -> np.ndarray:
 def gaussian_truth(seed: int | SeedSequence, n: int, *, experiment: int = 0, trial: int = 0) -> np.ndarray:
     """Return the dense nonnegative truth ``|z|``, z standard normal, shape ``(n,)``.
 
-    Parameters
-    ----------
-    seed, experiment, trial
-        The random stream, as in `gaussian_matrix`.
-    n
-        Number of entries, at least 1.
+    Arguments and errors are those of `gaussian_problem`.
 
-    Raises
-    ------
-    InvalidInput
-        A seed, a size, or a stream number that is not an integer in its range.
-
-    Examples
-    --------
-    >>> import polarbias as pb
     >>> bool((gaussian_truth(seed=0, n=100) > 0).all())
     True
     """
-    z = _stream(_Purpose.TRUTH, seed, experiment, trial).standard_normal(whole_number("n", n))
-    return np.asarray(np.abs(z))
+    return np.asarray(np.abs(_stream(_Purpose.TRUTH, seed, experiment, trial).standard_normal(whole_number("n", n))))
 
 
 def sparse_truth(seed: int | SeedSequence, n: int, *, s: int = 10, experiment: int = 0, trial: int = 0) -> np.ndarray:
     """Return a nonnegative truth of ``s`` positive entries that sum to ``s``, shape ``(n,)``.
 
-    Parameters
-    ----------
-    seed, experiment, trial
-        The random streams of the values and of the support, as in `gaussian_matrix`.
-    n
-        Number of entries, at least 1.
-    s
-        Number of entries that are not zero, and their sum; from 1 to n.
+    Arguments and errors are those of `gaussian_problem`.
 
-    Raises
-    ------
-    InvalidInput
-        A seed, a size, or a stream number that is not an integer in its range.
-
-    Examples
-    --------
-    >>> import polarbias as pb
     >>> x = sparse_truth(seed=0, n=100, s=4)
     >>> int((x > 0).sum()), round(float(x.sum()), 12)
     (4, 4.0)
@@ -166,25 +115,8 @@ def sparse_truth(seed: int | SeedSequence, n: int, *, s: int = 10, experiment: i
 def signed_truth(seed: int | SeedSequence, n: int, *, s: int = 10, experiment: int = 0, trial: int = 0) -> np.ndarray:
     """Return a truth of ``s`` nonzero entries of both signs with l1 norm ``s``, shape ``(n,)``.
 
-    Its absolute values are the `sparse_truth` of the same seed.
+    Its absolute values are the `sparse_truth` of the same seed; arguments and errors are those of `gaussian_problem`.
 
-    Parameters
-    ----------
-    seed, experiment, trial
-        The random streams of the values and of the support, as in `gaussian_matrix`.
-    n
-        Number of entries, at least 1.
-    s
-        Number of entries that are not zero, and their l1 norm; from 1 to n.
-
-    Raises
-    ------
-    InvalidInput
-        A seed, a size, or a stream number that is not an integer in its range.
-
-    Examples
-    --------
-    >>> import polarbias as pb
     >>> round(float(abs(signed_truth(seed=0, n=100, s=4)).sum()), 12)
     4.0
     """
@@ -253,20 +185,9 @@ def gaussian_problem(
 def folded_gaussian_direction(seed: int | SeedSequence, n: int, *, experiment: int = 0, trial: int = 0) -> np.ndarray:
     r"""Return the start direction :math:`|g| / \lVert g \rVert_2`, g standard normal, shape ``(n,)``.
 
-    Parameters
-    ----------
-    seed, experiment, trial
-        The random stream, as in `gaussian_matrix`; independent of those of matrix and truth.
-    n
-        Number of entries, at least 1; twice the number of unknowns for a difference network.
+    For a difference network n is twice the number of unknowns. Other arguments and errors are those of
+    `gaussian_problem`; the random stream is independent of those of matrix and truth.
 
-    Raises
-    ------
-    InvalidInput
-        A seed, a size, or a stream number that is not an integer in its range.
-
-    Examples
-    --------
     >>> import polarbias as pb
     >>> u0 = pb.folded_gaussian_direction(seed=0, n=100)
     >>> bool((u0 > 0).all()), round(float((u0**2).sum()), 12)
@@ -277,18 +198,10 @@ def folded_gaussian_direction(seed: int | SeedSequence, n: int, *, experiment: i
 
 
 def uniform_direction(n: int) -> np.ndarray:
-    r"""Return the start direction with all entries :math:`1 / \sqrt{n}`, shape ``(n,)``.
+    r"""Return the start direction with all entries :math:`1 / \sqrt{n}`, shape ``(n,)``, for an integer n >= 1.
 
-    Raises
-    ------
-    InvalidInput
-        ``n`` is not an integer >= 1.
-
-    Examples
-    --------
     >>> import polarbias as pb
     >>> pb.uniform_direction(4)
     array([0.5, 0.5, 0.5, 0.5])
     """
-    n = whole_number("n", n)
-    return np.full(n, 1 / np.sqrt(n))
+    return np.full(n, 1 / np.sqrt(whole_number("n", n)))

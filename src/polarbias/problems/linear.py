@@ -33,35 +33,23 @@ def _is_sparse(A: Any) -> bool:
     return hasattr(A, "tocsr")
 
 
-def _matrix_shape(A: Any) -> None:
-    if len(A.shape) != 2 or 0 in A.shape:
-        raise InvalidProblem(
-            f"a sparse matrix or linear operator A must have shape (M, N) with M, N >= 1, got {A.shape};"
-            " batches of problems take dense arrays."
-        )
-
-
 def check_indices(A: Any) -> None:
     """Raise `InvalidProblem` for a sparse matrix with indices out of range, which crash SciPy's compiled loops."""
+
+    def within(indices: np.ndarray, length: int) -> bool:
+        return not indices.size or bool(0 <= indices.min() <= indices.max() < length)
+
     valid = True
     if A.format == "coo":
-        valid = all(
-            len(entries) == A.nnz and (A.nnz == 0 or (entries.min() >= 0 and entries.max() < length))
-            for entries, length in zip(A.coords, A.shape, strict=True)
-        )
+        valid = all(len(axis) == A.nnz and within(axis, length) for axis, length in zip(A.coords, A.shape, strict=True))
     elif A.format in ("csr", "csc", "bsr"):
         rows, columns = A.blocksize if A.format == "bsr" else (1, 1)
         major, minor = A.shape[0] // rows, A.shape[1] // columns
         if A.format == "csc":
             major, minor = minor, major
-        ends, indices = A.indptr, A.indices
-        valid = (
-            len(ends) == major + 1
-            and ends[0] == 0
-            and bool((np.diff(ends) >= 0).all())
-            and ends[-1] <= min(len(indices), len(A.data))
-            and (ends[-1] == 0 or (indices[: ends[-1]].min() >= 0 and indices[: ends[-1]].max() < minor))
-        )
+        ends, stored = A.indptr, min(len(A.indices), len(A.data))
+        valid = len(ends) == major + 1 and ends[0] == 0 and within(np.diff(ends), stored + 1) and ends[-1] <= stored
+        valid = valid and within(A.indices[: ends[-1]], minor)
     if not valid:
         raise InvalidProblem(f"the sparse matrix A of shape {A.shape} has indices that are out of range.")
 
@@ -70,7 +58,6 @@ def _frozen_csr(A: Any) -> Any:
     """Return a float64 copy of a sparse matrix in compressed rows, with read-only arrays."""
     from scipy.sparse import csr_array
 
-    _matrix_shape(A)
     if A.dtype.kind not in "fiub":
         raise InvalidProblem(f"A must hold real numbers, got dtype {A.dtype}; take the real part or convert it first.")
     check_indices(A)
@@ -92,7 +79,6 @@ def _checked_operator(A: Any) -> Any:
             f"A must be a dense array, a SciPy sparse matrix or a scipy.sparse.linalg.LinearOperator, got"
             f" {type(A).__name__}; wrap it with scipy.sparse.linalg.aslinearoperator."
         )
-    _matrix_shape(A)
     if A.dtype is not None and A.dtype.kind not in "fiub":
         raise InvalidProblem(f"the linear operator A must be real, got dtype {A.dtype}.")
     m, n = A.shape
@@ -158,16 +144,21 @@ class LinearProblem:
         self._set(_frozen)
 
     def _set(self, kept: Callable[[np.ndarray], np.ndarray]) -> None:
-        A: Any
-        if _is_sparse(self.A):
-            A = _frozen_csr(self.A)
-        elif hasattr(self.A, "matvec") and not isinstance(self.A, np.ndarray):
-            A = _checked_operator(self.A)
+        A = self.A
+        sparse = _is_sparse(A)
+        if sparse or (hasattr(A, "matvec") and not isinstance(A, np.ndarray)):
+            shape = getattr(A, "shape", (1, 1))
+            if len(shape) != 2 or 0 in shape:
+                raise InvalidProblem(
+                    f"a sparse matrix or linear operator A must have shape (M, N) with M, N >= 1, got {shape};"
+                    " batches of problems take dense arrays."
+                )
+            A = _frozen_csr(A) if sparse else _checked_operator(A)
         else:
-            A = real_array(self.A, "A", InvalidProblem)
+            A = real_array(A, "A", InvalidProblem)
+            if A.ndim < 2 or 0 in A.shape:
+                raise InvalidProblem(f"A must have shape (..., M, N) with M, N >= 1, got {A.shape}.")
         b = real_array(self.b, "b", InvalidProblem)
-        if A.ndim < 2 or 0 in A.shape:
-            raise InvalidProblem(f"A must have shape (..., M, N) with M, N >= 1, got {A.shape}.")
         if b.shape != A.shape[:-1]:
             raise InvalidProblem(f"b must have shape {A.shape[:-1]} to go with A of shape {A.shape}, got {b.shape}.")
         object.__setattr__(self, "A", kept(A) if isinstance(A, np.ndarray) else A)
@@ -216,13 +207,8 @@ class LinearProblem:
     def apply(self, x: ArrayLike) -> np.ndarray:
         """Return ``A x``, shape ``(..., M)``, for signals of shape ``(..., N)``; extra axes before N are allowed.
 
-        Raises
-        ------
-        InvalidInput
-            Shapes that do not fit, complex data, NaN or infinity.
+        `InvalidInput` rejects shapes that do not fit, complex data, NaN and infinity.
 
-        Examples
-        --------
         >>> import polarbias as pb
         >>> pb.LinearProblem([[1.0, 2.0]], [1.0]).apply([[1.0, 0.0], [0.0, 1.0]])
         array([[1.],
@@ -244,7 +230,12 @@ class LinearProblem:
         size = self.m if adjoint else self.n
         if array.shape[-1:] != (size,):
             raise InvalidInput(f"{name} must have {size} entries on its last axis, got shape {array.shape}.")
+        if not self.is_dense:
+            return self._indirect_product(array.astype(np.float64), adjoint=adjoint)
+        A = np.swapaxes(self.A, -1, -2) if adjoint else self.A
         extra = array.ndim - 1 - len(self.batch_shape)
+        if not (self.batch_shape or extra):
+            return np.asarray(A @ array)
         try:
             np.broadcast_shapes(array.shape[: array.ndim - 1 - max(extra, 0)], self.batch_shape)
         except ValueError:
@@ -252,11 +243,6 @@ class LinearProblem:
                 f"{name} must have leading axes that go with the problem's, {self.batch_shape}, got shape"
                 f" {array.shape}."
             ) from None
-        if not self.is_dense:
-            return self._indirect_product(array.astype(np.float64), adjoint=adjoint)
-        A = np.swapaxes(self.A, -1, -2) if adjoint else self.A
-        if not self.batch_shape and array.ndim == 1:
-            return np.asarray(A @ array)
         if extra <= 0:
             return np.asarray(np.einsum("...mn,...n->...m", A, array))
         A = over_runs(A, len(self.batch_shape), extra - 1)
@@ -294,19 +280,14 @@ class LinearProblem:
         x_true = self.x_true
         if x_true is not None:
             x_true = np.concatenate([np.maximum(x_true, 0), np.maximum(-x_true, 0)], axis=-1)
-        return LinearProblem(self._opposite_halves(), self.b, x_true)
-
-    def _opposite_halves(self) -> Any:
-        """Return [A, -A]: dense, sparse or an operator, as A."""
         if self.is_dense:
-            return np.concatenate([self.A, -self.A], axis=-1)
+            return LinearProblem(np.concatenate([self.A, -self.A], axis=-1), self.b, x_true)
         from scipy.sparse import eye_array, hstack
         from scipy.sparse.linalg import aslinearoperator
 
-        if _is_sparse(self.A):
-            return hstack([self.A, -self.A], format="csr")
-        identity = eye_array(self.n, format="csr")
-        return self.A @ aslinearoperator(hstack([identity, -identity], format="csr"))
+        A = self.A if _is_sparse(self.A) else eye_array(self.n, format="csr")
+        both = hstack([A, -A], format="csr")
+        return LinearProblem(both if A is self.A else self.A @ aslinearoperator(both), self.b, x_true)
 
 
 def is_operator(A: Any) -> bool:
@@ -331,8 +312,7 @@ def squared_column_norms(A: Any, row: np.ndarray | None = None) -> np.ndarray:
 def borrowed(A: Any, b: ArrayLike) -> LinearProblem:
     """Return a problem that shares its dense arrays with the caller, for the duration of one call."""
     problem = object.__new__(LinearProblem)
-    for name, value in (("A", A), ("b", b), ("x_true", None)):
-        object.__setattr__(problem, name, value)
+    problem.__dict__.update(A=A, b=b, x_true=None)
     problem._set(lambda array: array)
     return problem
 
@@ -360,10 +340,8 @@ def stack(problems: Sequence[LinearProblem]) -> LinearProblem:
     >>> pb.stack([one, one]).batch_shape
     (2,)
 
-    Raises
-    ------
-    InvalidProblem
-        No problem, different shapes, a known ``x_true`` in some of them only, or a matrix that is not dense.
+    `InvalidProblem` rejects no problem, different shapes, a known ``x_true`` in some of them only, and a matrix that is
+    not dense.
     """
     problems = list(problems)
     if not problems:

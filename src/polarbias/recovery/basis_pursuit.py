@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -92,7 +93,7 @@ def basis_pursuit(  # noqa: PLR0913 -- independent options of one solver
     callback, max_steps = optional_callback("callback", callback), step_limit("max_steps", max_steps)
     max_time = np.inf if max_time is None else number("max_time", max_time, least=0)
     rows = real_array(b, "b")
-    batch = rows.ndim == 2
+    batch = rows.shape[:-1]
     rows = rows if batch else rows[None]
     if not len(rows):
         raise InvalidInput("b has no right-hand side; give an array of shape (M,) or (K, M).")
@@ -100,7 +101,7 @@ def basis_pursuit(  # noqa: PLR0913 -- independent options of one solver
     if problem.batch_shape:
         raise InvalidInput(f"A must be one matrix of shape (M, N), got shape {problem.A.shape}.")
     w = checked_weights(weights, problem.n)
-    starts = _starts(warm_start, problem, len(rows), batch)
+    starts = _starts(warm_start, problem, batch)
     found = []
     with limit_blas_threads(problem.m):
         for k, start in enumerate(starts):
@@ -110,17 +111,15 @@ def basis_pursuit(  # noqa: PLR0913 -- independent options of one solver
     return stacked(found) if batch else found[0]
 
 
-def _starts(warm_start: Any, problem: LinearProblem, count: int, batch: bool) -> list[Pursuit | None]:
+def _starts(warm_start: Any, problem: LinearProblem, batch: tuple[int, ...]) -> list[Pursuit | None]:
     """Return a warm start, or None, for each right-hand side."""
     if warm_start is None:
-        return [None] * count
+        return [None] * prod(batch)
     if not isinstance(warm_start, Pursuit):
         raise InvalidInput(f"warm_start must be a Pursuit or None, got {type(warm_start).__name__}.")
-    if warm_start.batch_shape != ((count,) if batch else ()):
-        raise InvalidInput(f"warm_start must hold {count} solutions, one for each right-hand side.")
-    shape = warm_start.dual.shape[-1], warm_start.x.shape[-1]
-    if shape != (problem.m, problem.n):
-        raise InvalidInput(f"warm_start is for A of shape {shape}, and A has shape {(problem.m, problem.n)}.")
+    shapes, needed = (warm_start.x.shape, warm_start.dual.shape), ((*batch, problem.n), (*batch, problem.m))
+    if shapes != needed:
+        raise InvalidInput(f"warm_start must have x and dual of shapes {needed} to go with b and A, got {shapes}.")
     starts = list(warm_start) if batch else [warm_start]
     return [start if np.isfinite(start.x).all() else None for start in starts]
 

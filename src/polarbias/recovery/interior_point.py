@@ -62,17 +62,9 @@ def interior_points(
 ) -> Iterator[InteriorPoint | None]:
     """Yield None before each factorization and an interior point after it, until the error stops decreasing.
 
-    Parameters
-    ----------
-    problem
-        The problem, with explicit columns.
-    y
-        Direction of the first dual vector, shape ``(M,)``. None starts from y = 0 and a large p: slower, and robust
-        for columns of very different norms.
-    factorize
-        `cholesky_factorization`, or `qr_factorization` for weights over many decades.
-    used
-        Number of columns in the first Newton matrices.
+    y is the direction of the first dual vector; None starts from y = 0 and a large p: slower, and robust for columns of
+    very different norms. The first Newton matrices have ``used`` columns, and ``factorize`` is `cholesky_factorization`
+    or, for weights over many decades, `qr_factorization`.
     """
     assert isinstance(problem.columns, ExplicitColumns)
     columns, b, cost = problem.columns.packed(), problem.b, problem.bound

@@ -27,14 +27,12 @@ def polish(problem: ScaledProblem, x: np.ndarray, y: np.ndarray, support: np.nda
     """
     if not support.size:
         return None
-    try:
-        return _least_squares(problem, x, y, support)
-    except linalg.LinAlgError:
-        support = independent_part(problem, x, support)
-    try:
-        return _least_squares(problem, x, y, support)
-    except linalg.LinAlgError:
-        return None
+    for _ in range(2):
+        try:
+            return _least_squares(problem, x, y, support)
+        except linalg.LinAlgError:
+            support = independent_part(problem, x, support)
+    return None
 
 
 def polish_large_entries(problem: ScaledProblem, x: np.ndarray, y: np.ndarray) -> Iterate | None:

@@ -2,25 +2,18 @@ r"""Minimal l1 solutions, by a linear program and a refinement of its vertex and
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import linprog
 
+from polarbias.errors import InvalidInput
 from polarbias.problems.certificate import farkas_certificate, power_of_two
 from polarbias.problems.linear import LinearProblem, require_dense, require_problem
 from polarbias.problems.reference.extended import inverse, norm, ratio, residual, scaled, wide
-from polarbias.problems.reference.minimum import (
-    TOLERANCE,
-    Minimum,
-    certified,
-    checked_weights,
-    each,
-    infeasible,
-    uncertified,
-    violations_l1,
-)
+from polarbias.problems.reference.minimum import TOLERANCE, Minimum, certified, each, infeasible
+from polarbias.runtime.arrays import real_array
 from polarbias.runtime.options import flag
 
 _ROUNDING = 1e-13  # relative gap at which a solution is not improved any more
@@ -70,7 +63,11 @@ def minimal_l1(problem: LinearProblem, *, nonnegative: bool = False, weights: Ar
     """
     require_problem(problem)
     require_dense(problem, "minimal_l1")
-    nonnegative, w = flag("nonnegative", nonnegative), checked_weights(problem, weights)
+    nonnegative, shape = flag("nonnegative", nonnegative), (*problem.batch_shape, problem.n)
+    w = np.ones(problem.n) if weights is None else real_array(weights, "weights").astype(np.float64)
+    if w.shape not in (shape[-1:], shape) or not w.min() > 0:
+        raise InvalidInput(f"weights must be positive numbers of shape {shape[-1:]} or {shape}, got {weights!r}.")
+    w = np.broadcast_to(w, shape)
     return each(problem, lambda at, one: _minimal_l1(one, nonnegative, w[at]))
 
 
@@ -81,13 +78,22 @@ def _minimal_l1(problem: LinearProblem, nonnegative: bool, w: np.ndarray) -> Min
     else:
         best = _linear_program(problem if nonnegative else problem.signed(), w if nonnegative else np.tile(w, 2))
         if best.error > TOLERANCE:
-            farkas = farkas_certificate(problem, nonnegative)
-            if farkas is None:
-                raise uncertified(best.error)
-            return infeasible(problem, farkas)
+            return infeasible(problem, nonnegative, best.error)
         x, y = best.z if nonnegative else best.z[: problem.n] - best.z[problem.n :], best.y
-    value = (wide(w) * np.abs(x)).sum()
-    return certified(problem, x, y, value, violations_l1(problem, x, y, w, nonnegative=nonnegative))
+    return certified(problem, x, y, (wide(w) * np.abs(x)).sum(), violations(problem, x, y, w, nonnegative))
+
+
+def violations(problem: LinearProblem, x: np.ndarray, y: np.ndarray, w: np.ndarray, nonnegative: bool) -> list[Any]:
+    r"""Return the relative violations of A x = b, x >= 0, the bounds of A^T y, and <w, \|x\|> = b^T y by a pair."""
+    A, b, x, y, w = (wide(array) for array in (problem.A, problem.b, x, y, w))
+    correlations = y @ A if nonnegative else np.abs(y @ A)
+    value = (w * np.abs(x)).sum()
+    return [
+        ratio(norm(A @ x - b), norm(b)),
+        ratio((w * np.maximum(-x, 0)).sum() if nonnegative else 0.0, value),
+        np.float64(max((correlations / w).max() - 1, 0.0)),
+        ratio(abs(value - b @ y), value),
+    ]
 
 
 class _Candidate(NamedTuple):

@@ -93,8 +93,7 @@ def _checked_operator(A: Any) -> Any:
         if image.shape != (expected,) or image.dtype != np.float64 or not np.isfinite(image).all():
             raise InvalidProblem(
                 f"{name} of the linear operator A must map {size} float64 zeros to {expected} finite float64 numbers,"
-                f" got dtype {image.dtype} and shape {image.shape}"
-                + (", with NaN or infinity." if image.dtype.kind == "f" and not np.isfinite(image).all() else ".")
+                f" got {image!r}."
             )
     return A
 

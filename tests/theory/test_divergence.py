@@ -28,9 +28,3 @@ def test_corrupted_trajectories(row, key, changes):
 )
 def test_corrupted_limits(row, key, corrupt):
     v.assert_detects_limit(row, key, corrupt)
-
-
-def test_rows_in_the_order_of_the_paper():
-    run, flow, _ = v.solved(v.SQUARE)
-    names = [row.statement for row in divergence.divergences(v.evidence(run, flow))]
-    assert names == ["Lemma 3.16", "Lemma 3.17, (56)", "(56), any ratio law", "Lemma 3.18 corrected"]

@@ -4,8 +4,9 @@ import math
 
 import pytest
 
+from polarbias.errors import Inaccurate
 from polarbias.theory.statement import Hypothesis
-from polarbias.theory.verdict import Verdict, at_most, judge
+from polarbias.theory.verdict import Statement, Verdict, at_most, judges
 
 MET, UNMET = Hypothesis("met", True), Hypothesis("unmet", False)
 
@@ -14,18 +15,29 @@ MET, UNMET = Hypothesis("met", True), Hypothesis("unmet", False)
     ("agrees", "verdict"), [(True, Verdict.HOLDS), (False, Verdict.VIOLATED), (None, Verdict.UNDECIDED)]
 )
 def test_observations(agrees, verdict):
-    row = judge("name", [MET], "prediction", lambda: ("text", agrees))
-    assert (row.verdict, row.observed, row.unmet) == (verdict, "text", ())
+    row = Statement("name", "prediction", lambda evidence, row: row.assume(MET) or (evidence, agrees))("text")
+    assert (row.verdict, row.observed, row.hypotheses, row.unmet) == (verdict, "text", (MET,), ())
 
 
 def test_nothing_is_observed_without_hypotheses_or_data():
-    def observe():
+    rows = []
+
+    @judges(rows, "name", "prediction")
+    def judged(missing, row):
+        row.predicted += ", sharper"
+        if missing == "failure":
+            raise Inaccurate(missing)
+        row.need(missing)
+        row.assume(MET, UNMET)
         raise AssertionError
 
-    row = judge("name", [MET, UNMET], "prediction", observe, "missing")
+    assert rows == [judged]
+    row = judged("")
     assert (row.verdict, row.observed, row.unmet) == (Verdict.NOT_MET, "", (UNMET,))
-    row = judge("name", [MET], "prediction", observe, "missing")
-    assert (row.verdict, row.observed) == (Verdict.UNDECIDED, "missing")
+    assert (row.statement, row.predicted) == ("name", "prediction, sharper")
+    for reason in ("missing", "failure"):
+        row = judged(reason)
+        assert (row.verdict, row.observed, row.hypotheses) == (Verdict.UNDECIDED, reason, ())
 
 
 def test_at_most():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
@@ -11,35 +11,29 @@ from polarbias.theory.endpoint import halves, log
 from polarbias.theory.evidence import OPTIONS, Evidence
 from polarbias.theory.lemmas import solved_at_end
 from polarbias.theory.statement import depth_at_least, square_law
-from polarbias.theory.verdict import Observation, VerificationRow, at_most, judge
+from polarbias.theory.verdict import Draft, Observation, Statement, at_most, judges
+
+DIVERGENCES: list[Statement] = []
+"""The statements in the order of the paper."""
+
+statement = partial(judges, DIVERGENCES)
 
 
-def divergences(ev: Evidence) -> Iterator[VerificationRow]:
-    """Yield the rows in the order of the paper."""
-    yield lemma_3_16(ev)
-    yield lemma_3_17(ev)
-    yield monotonicity(ev)
-    yield lemma_3_18(ev)
-
-
-def lemma_3_16(ev: Evidence) -> VerificationRow:
+@statement("Lemma 3.16", "D_F >= 0, D_F((X_0 + X) / 2, X_0) < D_F(X, X_0) / 2")
+def lemma_3_16(ev: Evidence, row: Draft) -> Observation:
     """Check D_F >= 0, and strict convexity in the first argument at the middle between start and end."""
-
-    def observe() -> Observation:
-        start = np.exp(ev.form.log_start)
-        end = np.exp(ev.end.log_x) if ev.form.signed else ev.x
-        if not (end >= 0).all():
-            return f"D_F is not defined: X has the entry {end.min():.3g}", False
-        middle, whole, own = (
-            ev.potential.bregman(log_z, ev.form.log_start)
-            for log_z in (log((start + end) / 2), log(end), ev.form.log_start)
-        )
-        text = f"D_F(X_end, X_0) = {whole:.4g}, of the middle {middle:.4g}"
-        convex = bool(middle < whole / 2 or not np.abs(end - start).max() > 1e-6 * start.max())
-        return text, bool(whole >= 0 and middle >= 0 and own <= 1e-15 * (1 + whole) and convex)
-
-    predicted = "D_F >= 0, D_F((X_0 + X) / 2, X_0) < D_F(X, X_0) / 2"
-    return judge("Lemma 3.16", [depth_at_least(ev.form, 2)], predicted, observe)
+    row.assume(depth_at_least(ev.form, 2))
+    start = np.exp(ev.form.log_start)
+    end = np.exp(ev.end.log_x) if ev.form.signed else ev.x
+    if not (end >= 0).all():
+        return f"D_F is not defined: X has the entry {end.min():.3g}", False
+    middle, whole, own = (
+        ev.potential.bregman(log_z, ev.form.log_start)
+        for log_z in (log((start + end) / 2), log(end), ev.form.log_start)
+    )
+    text = f"D_F(X_end, X_0) = {whole:.4g}, of the middle {middle:.4g}"
+    convex = bool(middle < whole / 2 or not np.abs(end - start).max() > 1e-6 * start.max())
+    return text, bool(whole >= 0 and middle >= 0 and own <= 1e-15 * (1 + whole) and convex)
 
 
 def _compare_fall(ev: Evidence, potential: Potential, rate: np.ndarray) -> Observation:
@@ -55,30 +49,28 @@ def _compare_fall(ev: Evidence, potential: Potential, rate: np.ndarray) -> Obser
     return at_most(text, worst, OPTIONS.divergence_tol)
 
 
-def lemma_3_17(ev: Evidence) -> VerificationRow:
+@statement("Lemma 3.17, (56)", "d/dt D_F(z, X) = -2 L ||x||^2 loss")
+def lemma_3_17(ev: Evidence, row: Draft) -> Observation:
     """Check (56) for eta_r = r^2."""
+    row.assume(depth_at_least(ev.form, 2), square_law(ev.form), ev.reachable)
+    row.need(ev.no_trajectory)
     L = ev.form.depth
-
-    def observe() -> Observation:
-        # (57) is the potential of the plain flow; another reference radius would multiply it by a constant.
-        return _compare_fall(ev, Potential(L), ev.form.time_scale * 2 * L * ev.inner.r**2 * ev.inner.loss)
-
-    hypotheses = [depth_at_least(ev.form, 2), square_law(ev.form), ev.reachable]
-    return judge("Lemma 3.17, (56)", hypotheses, "d/dt D_F(z, X) = -2 L ||x||^2 loss", observe, ev.no_trajectory)
+    # (57) is the potential of the plain flow; another reference radius would multiply it by a constant.
+    return _compare_fall(ev, Potential(L), ev.form.time_scale * 2 * L * ev.inner.r**2 * ev.inner.loss)
 
 
-def monotonicity(ev: Evidence) -> VerificationRow:
+@statement("(56), any ratio law", "d/dt D_F(z, X) = -kappa ||R||^2")
+def monotonicity(ev: Evidence, row: Draft) -> Observation:
     """Check (56) for every ratio law, and without weight normalization."""
-
-    def observe() -> Observation:
-        rate = ev.potential.kappa(ev.inner.log_x) * 2 * ev.form.depth * ev.inner.loss
-        return _compare_fall(ev, ev.potential, rate)
-
-    hypotheses = [depth_at_least(ev.form, 2), ev.reachable]
-    return judge("(56), any ratio law", hypotheses, "d/dt D_F(z, X) = -kappa ||R||^2", observe, ev.no_trajectory)
+    row.assume(depth_at_least(ev.form, 2), ev.reachable)
+    row.need(ev.no_trajectory)
+    rate = ev.potential.kappa(ev.inner.log_x) * 2 * ev.form.depth * ev.inner.loss
+    return _compare_fall(ev, ev.potential, rate)
 
 
-def lemma_3_18(ev: Evidence) -> VerificationRow:
+@statement("Lemma 3.18 corrected", "the loss tends to 0")
+def lemma_3_18(ev: Evidence, row: Draft) -> Observation:
     """Check that the loss tends to 0 for eta_r = r^2 from positive starts."""
-    hypotheses = [depth_at_least(ev.form, 2), square_law(ev.form), ev.nonzero, ev.reachable]
-    return judge("Lemma 3.18 corrected", hypotheses, "the loss tends to 0", lambda: solved_at_end(ev), ev.no_limit)
+    row.assume(depth_at_least(ev.form, 2), square_law(ev.form), ev.nonzero, ev.reachable)
+    row.need(ev.no_limit)
+    return solved_at_end(ev)

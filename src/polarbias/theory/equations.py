@@ -6,7 +6,7 @@ of its rate, by Gauss quadrature.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
@@ -14,20 +14,12 @@ from polarbias.networks import WeightNormalization
 from polarbias.theory.evidence import OPTIONS, Evidence, SampledTrajectory
 from polarbias.theory.rates import local_rate, loss_rate
 from polarbias.theory.statement import Hypothesis, square_law, weight_normalized
-from polarbias.theory.verdict import Observation, VerificationRow, at_most, judge
+from polarbias.theory.verdict import Draft, Observation, Statement, at_most, judges
 
-_STILL = "the trajectory does not move by more than its accuracy"
+EQUATIONS: list[Statement] = []
+"""The statements in the order of the paper."""
 
-
-def equations(ev: Evidence) -> Iterator[VerificationRow]:
-    """Yield the rows in the order of the paper."""
-    yield vector_field(ev)
-    yield lemma_3_5(ev)
-    yield angle_condition(ev)
-    yield rest_condition(ev)
-    yield lemma_3_13(ev)
-    yield corollary_3_14(ev)
-    yield local_convergence(ev)
+statement = partial(judges, EQUATIONS)
 
 
 def _parameters(ev: Evidence, samples: SampledTrajectory) -> np.ndarray:
@@ -81,125 +73,101 @@ def _compare_integral(ev: Evidence, states: np.ndarray, velocity: np.ndarray) ->
     return text, bool((relative <= allowed).all())
 
 
-def vector_field(ev: Evidence) -> VerificationRow:
+@statement("(10)", "the changes of theta are the integrals of -rate grad")
+def vector_field(ev: Evidence, row: Draft) -> Observation:
     """Compare the trajectory with the equations of the flow."""
-
-    def observe() -> Observation:
-        gradient, rates = _gradient_and_rates(ev)
-        return _compare_integral(ev, _parameters(ev, ev.trajectory), -rates * gradient)
-
-    name = "(10)" if ev.form.plain else "(12), (13)"
-    return judge(name, [], "the changes of theta are the integrals of -rate grad", observe, ev.no_trajectory)
+    if not ev.form.plain:
+        row.statement = "(12), (13)"
+    row.need(ev.no_trajectory)
+    gradient, rates = _gradient_and_rates(ev)
+    return _compare_integral(ev, _parameters(ev, ev.trajectory), -rates * gradient)
 
 
-def lemma_3_5(ev: Evidence) -> VerificationRow:
+@statement("Lemma 3.5, (31) corrected", "L(t) <= L(0) exp(-c t)")
+def lemma_3_5(ev: Evidence, row: Draft) -> Observation:
     """Compare the loss with (31) from t0 = 0 on, with its corrected power and rank."""
-    name, predicted = "Lemma 3.5, (31) corrected", "L(t) <= L(0) exp(-c t)"
-    if ev.no_trajectory:
-        return judge(name, [], predicted, lambda: ("", None), ev.no_trajectory)
+    row.need(ev.no_trajectory)
     path = ev.trajectory
     bound = loss_rate(ev.problem, ev.network, path.theta)
+    row.predicted += f", c = {bound.value:.4g}"
     signs = np.sign(_parameters(ev, path))
-    hypotheses = [*bound.hypotheses, Hypothesis("no entry crosses 0", bool((signs == signs[0]).all()))]
-
-    def observe() -> Observation:
-        known = path.loss > (ev.accuracy * ev.size_b) ** 2
-        known[0] = False
-        if not known.any():
-            return "the loss is below the accuracy of the trajectory from the start", None
-        slope = -np.log(path.loss[known] / path.loss[0]) / path.time[known]
-        rounding = 1e-9 / path.time[known]
-        margin = slope + rounding - bound.value * (1 - OPTIONS.sampling_tol)
-        return f"least decline {slope.min():.4g}", bool((margin >= 0).all())
-
-    return judge(name, hypotheses, f"{predicted}, c = {bound.value:.4g}", observe)
+    row.assume(*bound.hypotheses, Hypothesis("no entry crosses 0", bool((signs == signs[0]).all())))
+    known = path.loss > (ev.accuracy * ev.size_b) ** 2
+    known[0] = False
+    row.need("" if known.any() else "the loss is below the accuracy of the trajectory from the start")
+    slope = -np.log(path.loss[known] / path.loss[0]) / path.time[known]
+    margin = slope + 1e-9 / path.time[known] - bound.value * (1 - OPTIONS.sampling_tol)
+    return f"least decline {slope.min():.4g}", bool((margin >= 0).all())
 
 
-def _moves(ev: Evidence) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _moves(ev: Evidence, row: Draft) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the fall of the loss and the change of theta in each interval, and a mask of those above the accuracy."""
+    row.need(ev.no_trajectory)
     path, theta = ev.trajectory, _parameters(ev, ev.trajectory)
     fall = -np.diff(path.loss)
     moved = np.linalg.norm(np.diff(theta, axis=0), axis=-1)
     error = ev.accuracy * ev.size_b
     clear = np.abs(fall) > 1e3 * (error * np.sqrt(np.maximum(path.loss[:-1], 0)) + error**2)
-    return fall, moved, clear & (moved > 1e3 * ev.accuracy * np.linalg.norm(theta, axis=-1).max())
+    clear &= moved > 1e3 * ev.accuracy * np.linalg.norm(theta, axis=-1).max()
+    row.need("" if clear.any() else "the trajectory does not move by more than its accuracy")
+    return fall, moved, clear
 
 
-def angle_condition(ev: Evidence) -> VerificationRow:
+@statement("Theorem 3.12, (51)", "the loss falls by delta ||grad|| ||theta'|| or more")
+def angle_condition(ev: Evidence, row: Draft) -> Observation:
     """Check (51) with delta = 2 sqrt(a b) / (a + b) for rates between a and b, integrated over intervals."""
-
-    def observe() -> Observation:
-        fall, moved, clear = _moves(ev)
-        if not clear.any():
-            return _STILL, None
-        gradient, rates = _gradient_and_rates(ev)
-        delta = float((2 * np.sqrt(rates.min(-1) * rates.max(-1)) / (rates.min(-1) + rates.max(-1))).min())
-        # The length of a curve is at least the distance of its ends.
-        least = np.linalg.norm(gradient, axis=-1).reshape(fall.size, -1).min(-1)
-        ratio = fall[clear] / (delta * least * moved)[clear]
-        return f"delta = {delta:.3g}, least quotient {ratio.min():.4g}", bool(ratio.min() >= 1 - OPTIONS.sampling_tol)
-
-    predicted = "the loss falls by delta ||grad|| ||theta'|| or more"
-    return judge("Theorem 3.12, (51)", [], predicted, observe, ev.no_trajectory)
+    fall, moved, clear = _moves(ev, row)
+    gradient, rates = _gradient_and_rates(ev)
+    delta = float((2 * np.sqrt(rates.min(-1) * rates.max(-1)) / (rates.min(-1) + rates.max(-1))).min())
+    # The length of a curve is at least the distance of its ends.
+    least = np.linalg.norm(gradient, axis=-1).reshape(fall.size, -1).min(-1)
+    ratio = fall[clear] / (delta * least * moved)[clear]
+    return f"delta = {delta:.3g}, least quotient {ratio.min():.4g}", bool(ratio.min() >= 1 - OPTIONS.sampling_tol)
 
 
-def rest_condition(ev: Evidence) -> VerificationRow:
+@statement("Theorem 3.12, (52)", "||theta'||^2 <= b |dL/dt|: no motion without descent")
+def rest_condition(ev: Evidence, row: Draft) -> Observation:
     """Check (52) with its constant: ||theta'||^2 <= -b dL/dt, b the largest rate, integrated over intervals."""
-
-    def observe() -> Observation:
-        fall, moved, clear = _moves(ev)
-        if not clear.any():
-            return _STILL, None
-        largest = _gradient_and_rates(ev)[1].max(-1).reshape(fall.size, -1).max(-1)
-        ratio = (moved**2 / (largest * np.diff(ev.trajectory.time)))[clear] / fall[clear]
-        worst = float(np.where(fall[clear] > 0, ratio, np.inf).max())
-        return at_most("largest quotient", worst, 1 + OPTIONS.sampling_tol)
-
-    predicted = "||theta'||^2 <= b |dL/dt|: no motion without descent"
-    return judge("Theorem 3.12, (52)", [], predicted, observe, ev.no_trajectory)
+    fall, moved, clear = _moves(ev, row)
+    largest = _gradient_and_rates(ev)[1].max(-1).reshape(fall.size, -1).max(-1)
+    ratio = (moved**2 / (largest * np.diff(ev.trajectory.time)))[clear] / fall[clear]
+    worst = float(np.where(fall[clear] > 0, ratio, np.inf).max())
+    return at_most("largest quotient", worst, 1 + OPTIONS.sampling_tol)
 
 
-def lemma_3_13(ev: Evidence) -> VerificationRow:
+@statement("Lemma 3.13, (53) corrected", "x' = -(eta_r P_x + eta_u ||x||^2 (I - P_x)) grad L(x)")
+def lemma_3_13(ev: Evidence, row: Draft) -> Observation:
     """Check (53) with a plus; for ||u|| of any norm the direction moves at eta_u / ||u||^2."""
-
-    def observe() -> Observation:
-        x, r = _factor(ev, ev.inner), np.abs(ev.inner.r)[:, None]
-        g = _gradient(ev, x)
-        along = x * ((x * g).sum(-1, keepdims=True) / r**2)
-        velocity = -(np.asarray(ev.network.ratio.f(r)) * along + ev.form.time_scale * r**2 * (g - along))
-        return _compare_integral(ev, _factor(ev, ev.trajectory), velocity)
-
-    predicted = "x' = -(eta_r P_x + eta_u ||x||^2 (I - P_x)) grad L(x)"
-    hypotheses = [weight_normalized(ev.form)]
-    return judge("Lemma 3.13, (53) corrected", hypotheses, predicted, observe, ev.no_trajectory)
+    row.assume(weight_normalized(ev.form))
+    row.need(ev.no_trajectory)
+    x, r = _factor(ev, ev.inner), np.abs(ev.inner.r)[:, None]
+    g = _gradient(ev, x)
+    along = x * ((x * g).sum(-1, keepdims=True) / r**2)
+    velocity = -(np.asarray(ev.network.ratio.f(r)) * along + ev.form.time_scale * r**2 * (g - along))
+    return _compare_integral(ev, _factor(ev, ev.trajectory), velocity)
 
 
-def corollary_3_14(ev: Evidence) -> VerificationRow:
+@statement("Corollary 3.14, (54)", "x' = -||x||^2 grad L(x)")
+def corollary_3_14(ev: Evidence, row: Draft) -> Observation:
     """Check (54)."""
-
-    def observe() -> Observation:
-        velocity = -ev.form.time_scale * ev.inner.r[:, None] ** 2 * _gradient(ev, _factor(ev, ev.inner))
-        return _compare_integral(ev, _factor(ev, ev.trajectory), velocity)
-
-    hypotheses = [square_law(ev.form)]
-    return judge("Corollary 3.14, (54)", hypotheses, "x' = -||x||^2 grad L(x)", observe, ev.no_trajectory)
+    row.assume(square_law(ev.form))
+    row.need(ev.no_trajectory)
+    velocity = -ev.form.time_scale * ev.inner.r[:, None] ** 2 * _gradient(ev, _factor(ev, ev.inner))
+    return _compare_integral(ev, _factor(ev, ev.trajectory), velocity)
 
 
-def local_convergence(ev: Evidence) -> VerificationRow:
+@statement("local rate", "R' = -K R at the limit")
+def local_convergence(ev: Evidence, row: Draft) -> Observation:
     """Compare the rate of ||R|| near the limit with the extreme eigenvalues of K in R' = -K R."""
-
-    def observe() -> Observation:
-        path, log_factor = ev.trajectory, ev.log_factor(ev.trajectory)
-        change = np.abs(log_factor - log_factor[-1]).max(-1)
-        size = np.sqrt(path.loss / max(path.loss[0], 1e-300))
-        usable = np.flatnonzero((change <= OPTIONS.near_tol) & (size > 1e2 * ev.accuracy))
-        if usable.size < 2:
-            return "no interval is near the limit and above the accuracy of the trajectory", None
-        first, last = usable[0], usable[-1]
-        local = local_rate(ev.reached, ev.network, ev.theta0, ev.solution)
-        slope = float(np.log(size[first] / size[last]) / (path.time[last] - path.time[first]))
-        low, high = local.rate * (1 - OPTIONS.local_tol), local.fastest * (1 + OPTIONS.local_tol)
-        return f"{slope:.4g} in [{local.rate:.4g}, {local.fastest:.4g}]", bool(low <= slope <= high)
-
-    missing = ev.no_trajectory or ev.no_limit
-    return judge("local rate", [ev.nonzero_limit], "R' = -K R at the limit", observe, missing)
+    row.assume(ev.nonzero_limit)
+    row.need(ev.no_trajectory or ev.no_limit)
+    path, log_factor = ev.trajectory, ev.log_factor(ev.trajectory)
+    change = np.abs(log_factor - log_factor[-1]).max(-1)
+    size = np.sqrt(path.loss / max(path.loss[0], 1e-300))
+    usable = np.flatnonzero((change <= OPTIONS.near_tol) & (size > 1e2 * ev.accuracy))
+    row.need("" if usable.size > 1 else "no interval is near the limit and above the accuracy of the trajectory")
+    first, last = usable[0], usable[-1]
+    local = local_rate(ev.reached, ev.network, ev.theta0, ev.solution)
+    slope = float(np.log(size[first] / size[last]) / (path.time[last] - path.time[first]))
+    low, high = local.rate * (1 - OPTIONS.local_tol), local.fastest * (1 + OPTIONS.local_tol)
+    return f"{slope:.4g} in [{local.rate:.4g}, {local.fastest:.4g}]", bool(low <= slope <= high)

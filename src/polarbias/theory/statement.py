@@ -106,6 +106,11 @@ def weight_normalized(form: ReducedForm) -> Hypothesis:
     return Hypothesis("with weight normalization", not form.plain)
 
 
+def plain_network(form: ReducedForm) -> Hypothesis:
+    """Return the hypothesis that the network trains the factor itself."""
+    return Hypothesis("without weight normalization", form.plain)
+
+
 def constant_ratio(form: ReducedForm) -> tuple[float, Hypothesis]:
     """Return eta for a unit direction that moves at rate 1, and the hypothesis that the law is constant."""
     constant = not form.plain and form.law.power is not None and form.law.power[1] == 0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
+from polarbias.errors import PolarbiasError
 from polarbias.theory.statement import Hypothesis
 
 
@@ -38,12 +40,6 @@ class VerificationRow:
         The measured quantities; the reason of a row that is undecided.
     verdict
         The `Verdict`.
-
-    Examples
-    --------
-    >>> row = judge("Lemma 3.4", [], "loss does not rise", lambda: ("largest rise 0", True))
-    >>> row.verdict.value, row.observed
-    ('holds', 'largest rise 0')
     """
 
     statement: str
@@ -67,17 +63,66 @@ def at_most(quantity: str, value: float, bound: float) -> Observation:
     return f"{quantity} {value:.3g}", bool(value <= bound)
 
 
-def judge(
-    statement: str,
-    hypotheses: Iterable[Hypothesis],
-    predicted: str,
-    observe: Callable[[], Observation],
-    missing: str = "",
-) -> VerificationRow:
-    """Return the row; ``observe`` is called only if the hypotheses are met and nothing is ``missing``."""
-    given = tuple(hypotheses)
-    if not all(one.held for one in given):
-        return VerificationRow(statement, given, predicted, "", Verdict.NOT_MET)
-    text, agrees = (missing, None) if missing else observe()
-    verdict = Verdict.UNDECIDED if agrees is None else Verdict.HOLDS if agrees else Verdict.VIOLATED
-    return VerificationRow(statement, given, predicted, text, verdict)
+class _Unjudged(Exception):
+    """End of a row without an observation."""
+
+
+@dataclass
+class Draft:
+    """A row before its verdict; a judge can change the name and the prediction."""
+
+    statement: str
+    predicted: str
+    hypotheses: list[Hypothesis] = field(default_factory=list)
+
+    def assume(self, *hypotheses: Hypothesis) -> None:
+        """Add hypotheses; the row ends here unless they are met."""
+        self.hypotheses += hypotheses
+        if not all(one.held for one in hypotheses):
+            raise _Unjudged(Verdict.NOT_MET, "")
+
+    def need(self, missing: str) -> None:
+        """End the row as undecided if something is ``missing``."""
+        if missing:
+            raise _Unjudged(Verdict.UNDECIDED, missing)
+
+
+Judge = Callable[[Any, Draft], Observation]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement with the function that observes it, which takes the evidence and the row.
+
+    Examples
+    --------
+    >>> row = Statement("Lemma 3.4", "the loss does not rise", lambda evidence, row: ("largest rise 0", True))(None)
+    >>> row.verdict.value, row.observed
+    ('holds', 'largest rise 0')
+    """
+
+    name: str
+    predicted: str
+    judge: Judge
+
+    def __call__(self, evidence: Any) -> VerificationRow:
+        """Return the row for one solution; an error of a computation leaves it undecided."""
+        draft = Draft(self.name, self.predicted)
+        try:
+            text, agrees = self.judge(evidence, draft)
+            verdict = Verdict.UNDECIDED if agrees is None else Verdict.HOLDS if agrees else Verdict.VIOLATED
+        except _Unjudged as end:
+            verdict, text = end.args
+        except PolarbiasError as failure:
+            verdict, text = Verdict.UNDECIDED, str(failure)
+        return VerificationRow(draft.statement, tuple(draft.hypotheses), draft.predicted, text, verdict)
+
+
+def judges(rows: list[Statement], name: str, predicted: str) -> Callable[[Judge], Statement]:
+    """Return a decorator that makes a function the judge of a statement and appends the statement to ``rows``."""
+
+    def decorate(judge: Judge) -> Statement:
+        rows.append(Statement(name, predicted, judge))
+        return rows[-1]
+
+    return decorate

@@ -14,13 +14,16 @@ from polarbias.problems.linear import LinearProblem, require_dense
 from polarbias.problems.reference import Minimum
 from polarbias.runtime.options import positive_number
 from polarbias.solution import Solution
-from polarbias.theory.divergence import divergences
+from polarbias.theory.divergence import DIVERGENCES
 from polarbias.theory.endpoint import reduced_form
-from polarbias.theory.equations import equations
+from polarbias.theory.equations import EQUATIONS
 from polarbias.theory.evidence import Evidence
-from polarbias.theory.lemmas import lemmas
-from polarbias.theory.theorems import theorems
+from polarbias.theory.lemmas import LEMMAS
+from polarbias.theory.theorems import THEOREMS
 from polarbias.theory.verdict import Verdict, VerificationRow
+
+STATEMENTS = (*LEMMAS, *EQUATIONS, *DIVERGENCES, *THEOREMS)
+"""The rows of a verification in order."""
 
 _HEADER = ("statement", "hypotheses", "predicted", "observed", "verdict")
 
@@ -162,4 +165,4 @@ def verify(
     accuracy = positive_number("accuracy", accuracy, 1e-2)
     evidence = Evidence(problem, network, theta0, solution, form, accuracy, minimum)
     with np.errstate(under="ignore"), limit_blas_threads(problem.m):
-        return Verification((*lemmas(evidence), *equations(evidence), *divergences(evidence), *theorems(evidence)))
+        return Verification(tuple(statement(evidence) for statement in STATEMENTS))

@@ -68,6 +68,12 @@ def norm(x: Array) -> Array:
     return ((x * x).sum(-1)) ** 0.5
 
 
+def scaled_norm(x: Array) -> Array:
+    """Return the norm over the last axis of x != 0, whose squares may overflow or underflow."""
+    size = abs(x).max(-1)
+    return size * norm(x / size[..., None])
+
+
 def concatenate(left: Array, right: Array) -> Array:
     """Return two arrays joined along the last axis."""
     return array_namespace(left, right).concatenate([left, right], axis=-1)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from polarbias.errors import InvalidInput
-from polarbias.networks.base import Array, FactorNetwork, Polar, clip_underflow, norm
+from polarbias.networks.base import Array, FactorNetwork, Polar, clip_underflow, norm, scaled_norm
 from polarbias.networks.laws import as_ratio
 from polarbias.networks.ratio_law import RatioLaw
 from polarbias.runtime.arrays import real_array
@@ -105,8 +105,7 @@ class WeightNormalization(FactorNetwork):
 
     def from_factor(self, x: Array) -> Polar:
         """Return the norm and the unit direction of x."""
-        size = abs(x).max(-1)  # squares of x may overflow or underflow
-        r = size * norm(x / size[..., None])
+        r = scaled_norm(x)
         return Polar(r, x / r[..., None])
 
     def init(self, scale: ArrayLike, direction: ArrayLike, direction_norm: ArrayLike = 1.0) -> Polar:

@@ -10,7 +10,6 @@ and weight normalization multiplies both by :math:`\rho^{-L}`. All sizes are han
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -42,9 +41,9 @@ def l1_bound(
     .. math:: \varepsilon = \frac{\log(\beta_1/\beta_{\min})}{\log(Q/\beta_1)} \; (L = 2), \qquad
               \varepsilon = \frac{L (\beta_1^\gamma - \beta_{\min}^\gamma)}{2 Q^\gamma - L \beta_1^\gamma} \; (L > 2).
 
-    Both :math:`\beta` are multiplied by :math:`\rho^{-L}`; without weight normalization, and for the schedule
-    :math:`\eta_r = r^2` of Theorem 2.3, :math:`\rho = 1`. That case is Theorem 2.1 of the paper's reference [7]
-    (Chou, Maly, Rauhut, More is less, arXiv:2112.11027), as the paper quotes it.
+    These are Theorems 2.1 and 2.3 of arXiv:2305.05448v1, equations (14)-(16) and (19). Both :math:`\beta` are
+    multiplied by :math:`\rho^{-L}`; without weight normalization, and for the schedule :math:`\eta_r = r^2`,
+    :math:`\rho = 1`: Theorem 2.1 of the paper's reference [7] (Chou, Maly, Rauhut, arXiv:2112.11027).
 
     Parameters
     ----------
@@ -61,7 +60,8 @@ def l1_bound(
     -------
     Bound
         Hypotheses: depth at least 2, S+ not empty, a limit that solves A X = b, and
-        :math:`\rho^L Q > c_L \beta_1` with :math:`c_2 = 1`, :math:`c_L = (L/2)^{L/(L-2)}`.
+        :math:`\rho^L Q > c_L \beta_1` with :math:`c_2 = 1`, :math:`c_L = (L/2)^{L/(L-2)}`. The rows of A need not sum
+        to zero. The printed :math:`Q > c_L \beta_1^{2/L}` does not keep the denominator positive for L > 2.
 
     Raises
     ------
@@ -69,15 +69,6 @@ def l1_bound(
         For a batch of runs, a network without a reduced form, a limit of another shape or a missing one.
     Inaccurate
         If the linear program could not be certified; give ``minimum``.
-
-    Notes
-    -----
-    The rows of A need not sum to zero. The printed hypothesis :math:`Q > c_L \beta_1^{2/L}` does not keep the
-    denominator positive for L > 2.
-
-    References
-    ----------
-    arXiv:2305.05448v1, equations (14)-(16) and (19), Theorems 2.1 and 2.3.
 
     Examples
     --------
@@ -90,7 +81,7 @@ def l1_bound(
     """
     form = reduced_form(problem, network, theta0)
     source = f"{'(14)-(16)' if form.plain else '(14)-(16), (19)'} of arXiv:2305.05448v1"
-    return _excess_bound(form, problem, network, limit, minimum, _Variant(source))
+    return _excess_bound(form, problem, network, limit, minimum, source)
 
 
 def sharp_l1_bound(
@@ -105,12 +96,9 @@ def sharp_l1_bound(
     .. math:: \varepsilon = \frac{L (\beta_1^\gamma - \beta_{\min}^\gamma)}{2 (Q^\gamma - \beta_1^\gamma)}
               \quad \text{where } Q > \beta_1 .
 
-    Parameters, result and errors are those of `l1_bound`, with which it agrees at depth 2.
-
-    Notes
-    -----
-    The limit minimises the Bregman divergence from the start over S+. By Hoelder's inequality its power sum is at
-    most :math:`\beta_1^\gamma` times its weighted norm to the power 2/L; with
+    Parameters, result and errors are those of `l1_bound`, with which it agrees at depth 2. The limit
+    minimises the Bregman divergence from the start over S+. By Hoelder's inequality its power sum is at most
+    :math:`\beta_1^\gamma` times its weighted norm to the power 2/L; with
     :math:`(1 + \varepsilon)^{2/L} \le 1 + 2 \varepsilon / L` the inequality is linear in :math:`\varepsilon`.
 
     Examples
@@ -124,8 +112,8 @@ def sharp_l1_bound(
     [0.041767, 0.039126]
     """
     form = reduced_form(problem, network, theta0)
-    variant = _Variant("Hoelder's inequality in place of (14)-(16) of arXiv:2305.05448v1", sharp=True)
-    return _excess_bound(form, problem, network, limit, minimum, variant)
+    source = "Hoelder's inequality in place of (14)-(16) of arXiv:2305.05448v1"
+    return _excess_bound(form, problem, network, limit, minimum, source, sharp=True)
 
 
 def uniform_l1_bound(
@@ -135,21 +123,17 @@ def uniform_l1_bound(
     limit: Solution | ArrayLike | None = None,
     minimum: Minimum | ArrayLike | None = None,
 ) -> Bound:
-    r"""Return the bound for starts :math:`\alpha \mathbf 1`, on the excess of the plain l1 norm.
+    r"""Return the bound (7) or (8) for starts :math:`\alpha \mathbf 1`, on the excess of the plain l1 norm.
 
     .. math:: \frac{\lVert X_\infty \rVert_1 - Q}{Q} \le \varepsilon(\rho^{-L} \lVert X_0 \rVert_1), \qquad
               \varepsilon = \frac{\log N}{\log(\rho^2 Q / \lVert X_0 \rVert_1)} \text{ at depth 2.}
 
     For a uniform direction the weights are all equal and :math:`\beta_1 = N \beta_{\min}`, so that the bound depends
-    on the start through :math:`\lVert X_0 \rVert_1` alone. For other directions (7) and (8) hold with the
-    weighted norm only, which is `l1_bound`.
+    on the start through :math:`\lVert X_0 \rVert_1` alone (remark after Theorem 2.2 of arXiv:2305.05448v1). For other
+    directions (7) and (8) hold with the weighted norm only, which is `l1_bound`.
 
     Parameters, result and errors are those of `l1_bound`, with the minimal l1 norm without weights as ``minimum``. N
     counts both halves of a signed network.
-
-    References
-    ----------
-    arXiv:2305.05448v1, equations (7) (plain) and (8) (with weight normalization), and the remark after Theorem 2.2.
 
     Examples
     --------
@@ -161,16 +145,7 @@ def uniform_l1_bound(
     """
     form = reduced_form(problem, network, theta0)
     source = f"{'(7)' if form.plain else '(8)'} of arXiv:2305.05448v1 for starts alpha 1"
-    return _excess_bound(form, problem, network, limit, minimum, _Variant(source, uniform=True))
-
-
-@dataclass(frozen=True)
-class _Variant:
-    """One form of (16): ``sharp`` subtracts 2 in the denominator, ``uniform`` is for uniform directions."""
-
-    source: str
-    sharp: bool = False
-    uniform: bool = False
+    return _excess_bound(form, problem, network, limit, minimum, source, uniform=True)
 
 
 def _excess_bound(
@@ -179,22 +154,30 @@ def _excess_bound(
     network: Any,
     limit: Solution | ArrayLike | None,
     minimum: Minimum | ArrayLike | None,
-    variant: _Variant,
+    source: str,
+    sharp: bool = False,
+    uniform: bool = False,
 ) -> Bound:
-    """Return (16) in terms of log(rho^L Q / beta_1) and log(beta_1 / beta_min), which are free of scale."""
-    rho, converged = _magnified(form, problem, network, limit)
-    if variant.uniform:
+    """Return (16) in terms of log(rho^L Q / beta_1) and log(beta_1 / beta_min), which are free of scale.
+
+    ``sharp`` subtracts 2 in the denominator; ``uniform`` is for uniform directions.
+    """
+    rho, converged = 0.0, []
+    if limit is not None:
+        last = endpoint(network, form, limit)
+        rho, converged = log_rho(form, last.r), [solves(problem, last)]
+    elif not (form.plain or form.square):  # f = r^2: the same curve
+        raise InvalidInput("with weight normalization the bound needs limit: rho depends on the limit's radius.")
+    if uniform:
         # Relative to the weights, which are equal, Q and beta_1 are those without weights.
         log_w, log_beta = np.zeros(form.n), float(logsumexp(form.log_start))
     else:
         log_w, log_beta = log_weights(form), 2 * float(np.log(form.r0))
     log_q, reachable = log_minimum(problem, form, log_w, minimum)
-    depth = form.depth
-    gamma = 1 - 2 / depth
-    distance = log_q + depth * rho - log_beta
-    spread = -2 * float(form.log_u0.min())
-    log_c = 0.0 if depth <= 2 or variant.sharp else float(np.log(depth / 2)) / gamma
-    subtracted = 2.0 if variant.sharp else float(depth)
+    depth, gamma = form.depth, 1 - 2 / form.depth
+    distance, spread = log_q + depth * rho - log_beta, -2 * float(form.log_u0.min())
+    log_c = 0.0 if depth <= 2 or sharp else float(np.log(depth / 2)) / gamma
+    subtracted = 2.0 if sharp else float(depth)
 
     def value() -> float:
         if depth == 2:
@@ -202,26 +185,14 @@ def _excess_bound(
         with np.errstate(over="ignore"):
             return float(-depth * np.expm1(-gamma * spread) / (2 * np.exp(gamma * distance) - subtracted))
 
-    hypotheses = [depth_at_least(form, 2)]
-    if variant.uniform:
+    hypotheses = [depth_at_least(form, 2), reachable, *converged]
+    if uniform:
         name = f"the direction is uniform: max log u0 - min log u0 <= {_UNIFORM_TOL:g}"
-        hypotheses.append(Hypothesis.at_most(name, float(np.ptp(form.log_u0)), _UNIFORM_TOL))
-    name = f"log(rho^L Q / beta_1) > {'0' if variant.sharp else 'log c_L'}"
-    hypotheses += [reachable, *converged, Hypothesis.above(name, distance, log_c)]
-    norm = "||X||_1" if variant.uniform else "||X||_{w,1}"
-    return Bound.concluded(f"({norm} - Q) / Q <= value", variant.source, hypotheses, value)
-
-
-def _magnified(
-    form: ReducedForm, problem: LinearProblem, network: Any, limit: Solution | ArrayLike | None
-) -> tuple[float, list[Hypothesis]]:
-    """Return log rho and the hypotheses about the limit."""
-    if limit is None:
-        if not (form.plain or form.square):  # f = r^2: the same curve
-            raise InvalidInput("with weight normalization the bound needs limit: rho depends on the limit's radius.")
-        return 0.0, []
-    last = endpoint(network, form, limit)
-    return log_rho(form, last.r), [solves(problem, last)]
+        hypotheses.insert(1, Hypothesis.at_most(name, float(np.ptp(form.log_u0)), _UNIFORM_TOL))
+    name = f"log(rho^L Q / beta_1) > {'0' if sharp else 'log c_L'}"
+    hypotheses.append(Hypothesis.above(name, distance, log_c))
+    norm = "||X||_1" if uniform else "||X||_{w,1}"
+    return Bound.concluded(f"({norm} - Q) / Q <= value", source, hypotheses, value)
 
 
 def excess(

@@ -53,24 +53,14 @@ OPTIONS = Options()
 
 @dataclass(frozen=True)
 class SampledTrajectory:
-    """A trajectory at K times; the first axis of every array is time.
-
-    Attributes
-    ----------
-    time, r, loss
-        Times, norms of the factor (at depth 1 with weight normalization: r itself), losses, shape ``(K,)``.
-    theta
-        The network's parameters.
-    log_x, sign
-        Logarithms and signs of the entries of X, of both halves for a signed network, shape ``(K, n)``.
-    """
+    """A trajectory at K times; the first axis of every array is time."""
 
     time: np.ndarray
-    r: np.ndarray
+    r: np.ndarray  # norm of the factor; at depth 1 with weight normalization, r itself
     loss: np.ndarray
     theta: Any
-    log_x: np.ndarray
-    sign: np.ndarray
+    log_x: np.ndarray  # shape (K, n), of both halves for a signed network
+    sign: np.ndarray  # of the factor, shape (K, n)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +86,12 @@ class Evidence:
     @property
     def no_trajectory(self) -> str:
         """Reason against statements about all times; empty for a flow."""
-        reasons = {"flow": "", "limit": "the solution has no trajectory"}
-        return reasons.get(self.kind, "descent follows the flow to O(dt) only")
+        return "" if self.kind == "flow" else "the solution has no trajectory" if self.kind == "limit" else self.no_flow
+
+    @property
+    def no_flow(self) -> str:
+        """Reason against statements that are judged for flows and limits; empty for these."""
+        return "descent follows the flow to O(dt) only" if self.kind == "descent" else ""
 
     @property
     def no_limit(self) -> str:
@@ -122,8 +116,6 @@ class Evidence:
         """True if the status of the solution is `Status.COLLAPSED`."""
         return int(self.solution.status) == Status.COLLAPSED
 
-    # Hypotheses that depend on the problem or on the solution.
-
     @property
     def reachable(self) -> Hypothesis:
         """The hypothesis that S+ is not empty."""
@@ -138,8 +130,6 @@ class Evidence:
     def nonzero_limit(self) -> Hypothesis:
         """The hypothesis that the limit is not X = 0."""
         return Hypothesis.above("r_inf > 0", 0.0 if self.collapsed else self.end_radius, 0.0)
-
-    # The problem and the end of the solution.
 
     @cached_property
     def matrix(self) -> np.ndarray:
@@ -189,11 +179,8 @@ class Evidence:
     @cached_property
     def collapse_status(self) -> CollapseStatus:
         """Result of the test for collapse from the start alone."""
-        try:
-            limit = flow_limit(self.problem, self.network, self.theta0)
-            return CollapseStatus(int(limit.collapse_status))  # type: ignore[arg-type]
-        except PolarbiasError:
-            return CollapseStatus.UNDECIDED
+        limit = flow_limit(self.problem, self.network, self.theta0)
+        return CollapseStatus(int(limit.collapse_status))  # type: ignore[arg-type]
 
     @cached_property
     def least(self) -> Minimum | None:
@@ -240,15 +227,13 @@ class Evidence:
         """The potential of the run."""
         return Potential.from_form(self.form)
 
-    # The trajectory.
-
     def sample(self, times: np.ndarray) -> SampledTrajectory:
         """Return the trajectory at these times."""
         states = self.solution.trajectory.evaluate(times)
-        factor = np.asarray(self.network.factor(states.theta))
+        sign = np.sign(np.asarray(self.network.factor(states.theta)))
         r = states.theta.r if self.form.depth == 1 and isinstance(states.theta, Polar) else states.r
         return SampledTrajectory(
-            times, np.asarray(r), np.asarray(states.loss), states.theta, np.asarray(states.log_x), np.sign(factor)
+            times, np.asarray(r), np.asarray(states.loss), states.theta, np.asarray(states.log_x), sign
         )
 
     @cached_property
@@ -286,8 +271,6 @@ class Evidence:
     def log_factor(self, samples: SampledTrajectory) -> np.ndarray:
         """Return the logarithms of the entries of x, shape ``(K, n)``."""
         return samples.log_x / self.form.depth
-
-    # The invariant.
 
     def log_v(self, log_x: np.ndarray, r: np.ndarray) -> np.ndarray:
         """Return log |u| + E(r) - E(r0), for X and r separately, shape ``(..., n)``; log |x| for the plain flow."""

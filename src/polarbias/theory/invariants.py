@@ -20,7 +20,7 @@ from polarbias.errors import InvalidInput
 from polarbias.flow.trajectory import FlowTrajectory
 from polarbias.mirror.map import mirror_powers
 from polarbias.networks import HadamardDifference, WeightNormalization
-from polarbias.networks.base import norm
+from polarbias.networks.base import norm, scaled_norm
 from polarbias.networks.hadamard import is_power
 from polarbias.networks.parameters import check_parameters
 from polarbias.problems.linear import LinearProblem, require_dense
@@ -40,7 +40,7 @@ class Invariant(NamedTuple):
 
 
 def invariant(problem: LinearProblem, network: Any, theta: Any) -> Invariant:
-    r"""Return the invariant of the flow at theta.
+    r"""Return the invariant (32) or (33) of the flow at theta (Lemmas 3.6 and 3.7 of arXiv:2305.05448v1).
 
     Parameters
     ----------
@@ -61,10 +61,6 @@ def invariant(problem: LinearProblem, network: Any, theta: Any) -> Invariant:
     InvalidInput
         For another network, parameters that the network refuses or do not match the problem, or A not dense.
 
-    References
-    ----------
-    arXiv:2305.05448v1, equations (32) and (33), Lemmas 3.6 and 3.7.
-
     Examples
     --------
     >>> import polarbias as pb
@@ -84,20 +80,15 @@ def drift(problem: LinearProblem, network: Any, thetas: Any) -> np.ndarray:
     Parameters
     ----------
     problem, network
-        As for `invariant`.
+        As for `invariant`, also in the errors.
     thetas
-        The trajectory: a sequence of K parameters, or parameters with one more leading axis, of length K.
+        The trajectory: a sequence of K parameters, or parameters with one more leading axis, of length K > 0.
 
     Returns
     -------
     array
         Shape ``(K, ...)``: the norm of the change of the invariant over the larger of its norm at the first point and
         the norm of the change before the projection on the complement of the rows of A. 0 for an exact flow.
-
-    Raises
-    ------
-    InvalidInput
-        As for `invariant`, or for an empty trajectory.
 
     Examples
     --------
@@ -108,8 +99,7 @@ def drift(problem: LinearProblem, network: Any, thetas: Any) -> np.ndarray:
     >>> drift(problem, network, path).round(6)
     array([0.      , 0.      , 0.070458])
     """
-    points = along(problem, network, thetas)
-    return relative_drift(problem, network, *_vector(network, points))
+    return relative_drift(problem, network, *_vector(network, along(problem, network, thetas)))
 
 
 def flow_drift(problem: LinearProblem, network: Any, trajectory: FlowTrajectory, t: ArrayLike) -> np.ndarray:
@@ -120,28 +110,17 @@ def flow_drift(problem: LinearProblem, network: Any, trajectory: FlowTrajectory,
     problem, network
         As for `invariant`, depth 2 and above.
     trajectory
-        Of one run of `gradient_flow`.
+        Of one run of `gradient_flow`; a batch raises `InvalidInput`.
     t
-        Times, shape ``(K,)``.
-
-    Returns
-    -------
-    array
-        Shape ``(K,)``.
-
-    Raises
-    ------
-    InvalidInput
-        For another network, a batch, or times outside the flow.
+        Times of the flow, shape ``(K,)``, as that of the result.
 
     Examples
     --------
-    >>> import numpy as np
     >>> import polarbias as pb
     >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
     >>> network = pb.WeightNormalization(pb.HadamardPower(2), 0.1)
     >>> flow = pb.gradient_flow(problem, network, network.init(0.5, [1.0, 1.0]))
-    >>> bool(flow_drift(problem, network, flow.trajectory, np.array([0.0, 1.0, 10.0])).max() < 1e-9)
+    >>> bool(flow_drift(problem, network, flow.trajectory, [0.0, 1.0, 10.0]).max() < 1e-9)
     True
     """
     inner = _inner(network)
@@ -150,8 +129,7 @@ def flow_drift(problem: LinearProblem, network: Any, trajectory: FlowTrajectory,
     states = trajectory.evaluate(t)
     log_v = states.log_x / inner.degree
     if inner is not network:
-        rise = _time_scale(network, _length(states.theta.u[0])) * network.ratio.E(states.r)
-        log_v = log_v + (rise - np.log(states.r))[:, None]
+        log_v = log_v + (_rise(network, states.theta.u[0], states.r) - np.log(states.r))[:, None]
     return relative_drift(problem, network, *signed_powers(inner.degree, log_v, np.ones_like(log_v)))
 
 
@@ -169,13 +147,9 @@ def relative_drift(problem: LinearProblem, network: Any, vector: np.ndarray, log
 
 
 def direction_norm(problem: LinearProblem, network: Any, theta: Any) -> np.ndarray:
-    r"""Return :math:`\lVert u \rVert_2`, which the flow keeps, shape ``(...)``.
+    r"""Return :math:`\lVert u \rVert_2`, which the flow keeps (Lemma 3.2 of arXiv:2305.05448v1), shape ``(...)``.
 
     Parameters and errors are those of `invariant`, for `WeightNormalization`.
-
-    References
-    ----------
-    arXiv:2305.05448v1, Lemma 3.2.
 
     Examples
     --------
@@ -186,18 +160,13 @@ def direction_norm(problem: LinearProblem, network: Any, theta: Any) -> np.ndarr
     5.0
     """
     _require_direction(network)
-    theta, _ = check_parameters(problem, network, theta, np.dtype(np.float64))
-    return np.asarray(_length(theta.u))
+    return np.asarray(scaled_norm(check_parameters(problem, network, theta, np.dtype(np.float64))[0].u))
 
 
 def norm_drift(problem: LinearProblem, network: Any, thetas: Any) -> np.ndarray:
     r"""Return :math:`\lVert u \rVert_2` along a trajectory, relative to its first value, minus 1, shape ``(K, ...)``.
 
     Parameters and errors are those of `drift`, for `WeightNormalization`.
-
-    References
-    ----------
-    arXiv:2305.05448v1, Lemma 3.2.
 
     Examples
     --------
@@ -208,26 +177,15 @@ def norm_drift(problem: LinearProblem, network: Any, thetas: Any) -> np.ndarray:
     array([0., 1.])
     """
     _require_direction(network)
-    lengths = _length(along(problem, network, thetas).u)
+    lengths = scaled_norm(along(problem, network, thetas).u)
     return np.asarray(lengths / lengths[0] - 1)
 
 
 def signs_kept(thetas: Any) -> np.ndarray:
     """Return True for the points of a trajectory with the signs of the first point, shape ``(K,)``.
 
-    Parameters
-    ----------
-    thetas
-        As for `drift`, of any network; an entry of 0 has no sign.
-
-    Raises
-    ------
-    InvalidInput
-        For an empty trajectory, or leaves that are not real numbers.
-
-    References
-    ----------
-    arXiv:2305.05448v1, Lemma 3.3, for depth 2 and above. At depth 1, r and entries of x can cross 0.
+    The flow keeps signs at depth 2 and above (Lemma 3.3 of arXiv:2305.05448v1); at depth 1, r and entries of x can
+    cross 0. ``thetas`` is that of `drift`, for any network; an entry of 0 has no sign.
 
     Examples
     --------
@@ -235,10 +193,8 @@ def signs_kept(thetas: Any) -> np.ndarray:
     >>> signs_kept(pb.Factor([[1.0, 2.0], [0.5, 1.0], [0.1, -0.1]]))
     array([ True,  True, False])
     """
-    kept = [
-        (np.sign(leaf) * np.sign(leaf[:1]) > 0).reshape(len(leaf), -1).all(-1) for leaf in tree_leaves(_stacked(thetas))
-    ]
-    return np.asarray(np.all(kept, axis=0))
+    signs = [np.sign(leaf).reshape(len(leaf), -1) for leaf in tree_leaves(_stacked(thetas))]
+    return np.asarray(np.all([(sign * sign[:1] > 0).all(-1) for sign in signs], axis=0))
 
 
 def along(problem: LinearProblem, network: Any, thetas: Any) -> Any:
@@ -287,9 +243,9 @@ def _inner(network: Any) -> Any:
     return inner
 
 
-def _time_scale(network: WeightNormalization, length: Any) -> Any:
-    """Return the factor of E for a direction of another norm or rate than 1 (Lemma 3.1)."""
-    return np.asarray(network.direction_rate) / length**2
+def _rise(network: WeightNormalization, u: np.ndarray, r: np.ndarray) -> np.ndarray:
+    """Return E of the radius, with the factor for a direction of another norm or rate than 1 (Lemma 3.1)."""
+    return np.asarray(network.direction_rate / scaled_norm(u) ** 2 * network.ratio.E(np.abs(r)))
 
 
 def signed_powers(depth: int, log_v: np.ndarray, sign: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -304,16 +260,8 @@ def _vector(network: Any, theta: Any) -> tuple[np.ndarray, np.ndarray]:
     x = np.asarray(network.factor(theta) if inner is network else theta.u)
     log_v = np.log(np.abs(x))
     if inner is not network:
-        length = _length(x)
-        rise = _time_scale(network, length) * network.ratio.E(np.abs(theta.r))
-        log_v = log_v + (rise - np.log(length))[..., None]
+        log_v = log_v + (_rise(network, x, theta.r) - np.log(scaled_norm(x)))[..., None]
     return signed_powers(inner.degree, log_v, np.sign(x))
-
-
-def _length(u: np.ndarray) -> np.ndarray:
-    """Return the norm of u without overflow or underflow."""
-    size = np.abs(u).max(-1)
-    return np.asarray(size * norm(u / size[..., None]))
 
 
 def _off_rows(problem: LinearProblem, network: Any, vectors: np.ndarray) -> np.ndarray:

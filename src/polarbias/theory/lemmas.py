@@ -184,7 +184,7 @@ def lemma_3_9(ev: Evidence, row: Draft) -> Observation:
     row.predicted = f"{total} is kept and bounds every v_n from below, v = {v}"
     zero_sums = np.abs(ev.matrix.sum(1)) <= 1e-12 * np.abs(ev.matrix).sum(1)
     row.assume(depth_at_least(ev.form, 2), Hypothesis("the rows of A sum to zero", bool(zero_sums.all())))
-    row.need(ev.no_direction or (ev.no_trajectory if ev.kind == "descent" else ""))
+    row.need(ev.no_direction or ev.no_flow)
     log_v = ev.log_v(*ev.states)
     first = ev.log_v(ev.form.log_start, np.array(ev.form.r0))
     if power == 0:
@@ -213,7 +213,7 @@ def lemma_3_11(ev: Evidence, row: Draft) -> Observation:
     depth = ev.form.depth
     low_depth = Hypothesis("L = 1 or 2", depth <= 2, depth, 2)
     row.assume(weight_normalized(ev.form), constant_ratio(ev.form)[1], low_depth)
-    row.need(ev.no_direction or (ev.no_trajectory if ev.kind == "descent" else ""))
+    row.need(ev.no_direction or ev.no_flow)
     log_x, r = ev.states[0], np.abs(ev.states[1])
     inverse = np.linalg.pinv(ev.matrix)
     start = ev.problem.residual(ev.form.signal(ev.form.log_start))

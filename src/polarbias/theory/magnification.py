@@ -28,24 +28,18 @@ from polarbias.theory.statement import Bound, Hypothesis, constant_ratio
 def log_magnification(problem: LinearProblem, network: Any, theta0: Any, limit: Solution | ArrayLike) -> float:
     r"""Return :math:`\log \rho` for any ratio law (eq. 17 of arXiv:2305.05448v1 for the constant one).
 
-    .. math:: \log \rho = \log r_0 - \log r_\infty + E(r_\infty) - E(r_0) .
-
     Parameters
     ----------
     problem, network, theta0
         One run; its network is `HadamardPower`, `HadamardDifference`, or `WeightNormalization` around one of them.
     limit
         The limit as a `Solution`, as X of shape ``(N,)`` (both halves, shape ``(2 N,)``, for a signed network), or
-        its radius, a positive number.
+        its radius, a positive number: that of the factor, :math:`r_\infty^2 = \sum_n |X_n|^{2/L}`.
 
     Returns
     -------
     float
         0 without weight normalization; -inf or inf for a limit of radius 0, depending on the law.
-
-    Notes
-    -----
-    The radius is that of the factor, :math:`r_\infty^2 = \sum_n |X_n|^{2/L}`, which is not the norm of X.
 
     Raises
     ------
@@ -76,10 +70,6 @@ def log_rho(form: ReducedForm, r: float) -> float:
 def magnification(problem: LinearProblem, network: Any, theta0: Any, limit: Solution | ArrayLike) -> float:
     r"""Return :math:`\rho`, or inf if it overflows, with the parameters and errors of `log_magnification`.
 
-    References
-    ----------
-    arXiv:2305.05448v1, equation (17).
-
     Examples
     --------
     >>> import polarbias as pb
@@ -97,11 +87,8 @@ def magnification_bound(problem: LinearProblem, network: Any, theta0: Any, limit
 
     .. math:: \min(\eta, r_\infty^2) \le r_0^2 \le \max(\eta, r_\infty^2) .
 
-    Parameters and errors are those of `log_magnification`; the exact condition is `magnifying_radii`.
-
-    References
-    ----------
-    arXiv:2305.05448v1, equation (20), with the radius of the factor for the printed norm of the signal.
+    It has the radius of the factor for the norm of the signal printed in arXiv:2305.05448v1. Parameters and errors are
+    those of `log_magnification`; the exact condition is `magnifying_radii`.
 
     Examples
     --------
@@ -155,10 +142,6 @@ def magnifying_radii(law: RatioLaw, limit_radius: float, time_scale: float = 1.0
     InvalidInput
         For another law, or a radius or time_scale that is not positive.
 
-    References
-    ----------
-    arXiv:2305.05448v1, equation (20), which is sufficient only.
-
     Examples
     --------
     >>> import polarbias as pb
@@ -170,9 +153,8 @@ def magnifying_radii(law: RatioLaw, limit_radius: float, time_scale: float = 1.0
     """
     if not isinstance(law, RatioLaw):
         raise InvalidInput(f"law must be a RatioLaw, got {law!r}.")
-    return law.magnifying_radii(
-        positive_number("limit_radius", limit_radius), positive_number("time_scale", time_scale)
-    )
+    radius = positive_number("limit_radius", limit_radius)
+    return law.magnifying_radii(radius, positive_number("time_scale", time_scale))
 
 
 def radius_bound(
@@ -182,7 +164,7 @@ def radius_bound(
     limit: Solution | ArrayLike,
     minimum: Minimum | ArrayLike | None = None,
 ) -> Bound:
-    r"""Return a lower bound on the squared radius of a limit that solves :math:`A X = b`.
+    r"""Return the lower bound (21) of arXiv:2305.05448v1 on the squared radius of a limit that solves :math:`A X = b`.
 
     .. math:: r_\infty^2 = \lVert X_\infty \rVert_{2/L}^{2/L} \ge \min_{z \in S_+} \lVert z \rVert_{2/L}^{2/L}
               \ge Q^{2/L}, \qquad Q = \min_{z \in S_+} \lVert z \rVert_1 .
@@ -190,10 +172,6 @@ def radius_bound(
     At depth 2 the last step is an equality; at depth 1 the bound is the square of the minimal l2 norm.
 
     Parameters and errors are those of `l1_bound`, with Q (at depth 1 the minimal l2 norm) as ``minimum``.
-
-    References
-    ----------
-    arXiv:2305.05448v1, equation (21), which excludes collapse.
 
     Examples
     --------
@@ -210,9 +188,6 @@ def radius_bound(
         minimum = float(np.linalg.norm(np.linalg.lstsq(problem.A, problem.b, rcond=None)[0]))
         minimum /= np.sqrt(2.0) if form.signed else 1.0
     log_q, reachable = log_minimum(problem, form, np.zeros(form.n), minimum)
-    return Bound.concluded(
-        "r_inf^2 >= value",
-        "(21) of arXiv:2305.05448v1",
-        [reachable, solves(problem, last)],
-        lambda: np.exp(2 / form.depth * log_q),
-    )
+    hypotheses = [reachable, solves(problem, last)]
+    source = "(21) of arXiv:2305.05448v1"
+    return Bound.concluded("r_inf^2 >= value", source, hypotheses, lambda: np.exp(2 / form.depth * log_q))

@@ -52,9 +52,8 @@ def radial_l1_bound(
 
     Notes
     -----
-    The limit minimises :math:`\lVert z \rVert_1 \mathrm{KL}(z / \lVert z \rVert_1 \| u_0^2) +
-    (\lVert z \rVert_1 - r_0^2)^2 / (2 \eta)` over S+. Along the segment to :math:`z^*` the derivative at the limit is
-    not negative, which gives :math:`(S - Q)(S - r_0^2) \le \eta Q K` for :math:`S = \lVert X_\infty \rVert_1`.
+    The limit minimises the divergence over S+. Along the segment to :math:`z^*` its derivative at the limit is not
+    negative, which gives :math:`(S - Q)(S - r_0^2) \le \eta Q K` for :math:`S = \lVert X_\infty \rVert_1`.
 
     Examples
     --------
@@ -96,22 +95,16 @@ def radius_band(problem: LinearProblem, network: Any, theta0: Any, z: ArrayLike)
 
     .. math:: |r(t)^2 - Z| \le \sqrt{(Z - r_0^2)^2 + 2 \eta Z\, \mathrm{KL}(z / Z \,\|\, u_0^2)} .
 
+    The right-hand side squared is :math:`4 \eta` times the Bregman divergence from the start to z, which the flow
+    does not increase, also in a collapse.
+
     Parameters
     ----------
     problem, network, theta0
         As for `l1_bound`, depth 2 with weight normalization and a constant ratio.
     z
         A point of S+, shape ``(N,)``; for a signed network its two halves, shape ``(2 N,)``, or a signed solution.
-
-    Raises
-    ------
-    InvalidInput
-        As for `l1_bound`, or for z of another shape.
-
-    Notes
-    -----
-    The right-hand side squared is :math:`4 \eta` times the Bregman divergence from the start to z, which the flow
-    does not increase, also in a collapse.
+        Another shape raises `InvalidInput`.
 
     Examples
     --------

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.linalg import orth
 
 from polarbias.errors import InvalidInput
 from polarbias.mirror.reduced_form import ReducedForm
@@ -78,13 +79,10 @@ def local_rate(problem: LinearProblem, network: Any, theta0: Any, limit: Solutio
     A = _matrix(problem, form, "local_rate")
     K = form.depth * (A * np.exp((2 - 2 / form.depth) * last.log_x)) @ A.T
     if not form.plain:
-        s = last.r**2
-        b = np.asarray(problem.b, np.float64)
-        f = float(form.f(s))
+        s, f, b = last.r**2, float(form.f(last.r**2)), np.asarray(problem.b, np.float64)
         # form.f is the law for a direction that moves at rate 1.
         K = form.time_scale * (s * K - form.depth * (1 - f / s) * np.outer(b, b))
-    left, sizes, _ = np.linalg.svd(A, full_matrices=False)
-    basis = left[:, sizes > max(A.shape) * np.finfo(np.float64).eps * sizes[0]]
+    basis = orth(A, max(A.shape) * np.finfo(np.float64).eps)
     eigenvalues = np.linalg.eigvalsh(basis.T @ K @ basis)
     return LocalRate(K, float(eigenvalues[0]), float(eigenvalues[-1]))
 
@@ -96,7 +94,10 @@ def loss_rate(problem: LinearProblem, network: Any, thetas: Any, support: ArrayL
               c = \min(c_r, c_u c_x^2 |I|)\; 2 L\, c_x^{2L-2}\, \sigma_{\min}(A_I^\top)^2 ,
 
     where :math:`c_r \le \eta_r`, :math:`c_u \le \eta_u / \lVert u \rVert^2` and :math:`c_x \le |x_n|`, n in I, all
-    along the given part of a trajectory. Without weight normalization the first factor is 1.
+    along the given part of a trajectory. Without weight normalization the first factor is 1. This is (31), Lemma 3.5
+    of arXiv:2305.05448v1, with two corrections: the power of :math:`c_x` is 2L - 2, as in its proof, and :math:`A_I`
+    needs full row rank. With the whole trajectory it is (18): such c > 0 exists if the flow does not collapse and no
+    entry of a set I of full row rank vanishes.
 
     Parameters
     ----------
@@ -118,16 +119,6 @@ def loss_rate(problem: LinearProblem, network: Any, thetas: Any, support: ArrayL
     ------
     InvalidInput
         For more than one run, a support that is empty or out of range, or A not dense.
-
-    Notes
-    -----
-    This is (31) with two corrections: the power of :math:`c_x` is 2L - 2, as in its proof, and :math:`A_I` needs full
-    row rank (its singular values are those of :math:`A_I^\top`). With the whole trajectory it is (18): such c > 0
-    exists if the flow does not collapse and no entry of a set I of full row rank vanishes.
-
-    References
-    ----------
-    arXiv:2305.05448v1, equations (18) and (31), Lemma 3.5.
 
     Examples
     --------
@@ -161,7 +152,9 @@ def loss_rate(problem: LinearProblem, network: Any, thetas: Any, support: ArrayL
 
     def rate_of(indices: np.ndarray) -> tuple[float, float, float]:
         c_x = float(least[indices].min())
-        smallest = _smallest_singular_value(A[:, indices])
+        sizes = np.linalg.svd(A[:, indices], compute_uv=False)
+        rounding = max(problem.m, indices.size) * np.finfo(np.float64).eps * sizes[0]
+        smallest = float(sizes[-1]) if indices.size >= problem.m and sizes[-1] > rounding else 0.0
         factor = 1.0 if form.plain else min(c_r, c_u * c_x**2 * indices.size)
         return factor * 2 * depth * c_x ** (2 * depth - 2) * smallest**2, c_x, smallest
 
@@ -179,12 +172,3 @@ def _matrix(problem: LinearProblem, form: ReducedForm, purpose: str) -> np.ndarr
     """Return A, or [A, -A] for a signed network, in float64."""
     require_dense(problem, purpose)
     return np.asarray((problem.signed() if form.signed else problem).A, np.float64)
-
-
-def _smallest_singular_value(A: np.ndarray) -> float:
-    """Return the M-th singular value of an M-row matrix, 0 if it is at rounding level or does not exist."""
-    m, k = A.shape
-    if k < m:
-        return 0.0
-    sizes = np.linalg.svd(A, compute_uv=False)
-    return float(sizes[-1]) if sizes[-1] > max(m, k) * np.finfo(np.float64).eps * sizes[0] else 0.0

@@ -88,9 +88,6 @@ class Bound:
         return all(hypothesis.held for hypothesis in self.hypotheses)
 
 
-# Hypotheses about a run.
-
-
 def depth_at_least(form: ReducedForm, least: int) -> Hypothesis:
     """Return the hypothesis L >= least."""
     return Hypothesis.at_most(f"{least} <= L", least, form.depth)

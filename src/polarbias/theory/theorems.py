@@ -218,7 +218,7 @@ def radial(ev: Evidence, row: Draft) -> Observation:
 def band(ev: Evidence, row: Draft) -> Observation:
     """Check that r(t)^2 is near ||z||_1 at depth 2 at all times, also in a collapse."""
     row.assume(depth_two(ev.form), _constant(ev), ev.reachable)
-    row.need(ev.no_trajectory if ev.kind == "descent" else "")
+    row.need(ev.no_flow)
     assert ev.least is not None
     bound = radius_band(ev.problem, ev.network, ev.theta0, ev.least.x)
     row.predicted = f"|r^2 - Q| <= {bound.value:.4g}"

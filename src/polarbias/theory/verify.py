@@ -109,7 +109,10 @@ def verify(
     minimum: Minimum | None = None,
     accuracy: float = 1e-6,
 ) -> Verification:
-    r"""Check one solution against every statement of the paper, in corrected and sharper forms.
+    r"""Check one solution against every statement of arXiv:2305.05448v1, in corrected and sharper forms.
+
+    "corrected" marks statements with an entry in docs/errata.md. The end X of a flow is the exact limit of the flow
+    for b' = A X, so bounds on limits are judged for b'.
 
     Parameters
     ----------
@@ -133,14 +136,6 @@ def verify(
     ------
     InvalidInput
         For a batch, another network, shapes that do not match, A not dense, or an accuracy outside (0, 0.01].
-
-    Notes
-    -----
-    The end X of a flow is the exact limit of the flow for b' = A X, so bounds on limits are judged for b'.
-
-    References
-    ----------
-    arXiv:2305.05448v1; "corrected" marks statements with an entry in docs/errata.md.
 
     Examples
     --------

@@ -56,24 +56,12 @@ def mirror_powers(depth: int, log_v: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 @dataclass(frozen=True, eq=False)
 class MirrorMap:
-    r"""Moves of the mirror map from one point, relative to it: small moves keep the digits of small entries of q.
+    r"""Moves of the mirror map from one point, relative to it: small moves keep the digits of small entries of q."""
 
-    Attributes
-    ----------
-    depth
-        L, at least 2.
-    log_w
-        Logarithm of w, shape ``(n,)``.
-    total
-        Logarithm of the sum of w; the entries given may be a part of those that are summed.
-    log_unit
-        Logarithm of the unit in which moves :math:`A^\top \nu` are counted above depth 2.
-    """
-
-    depth: int
+    depth: int  # at least 2
     log_w: np.ndarray
-    total: float = 0.0
-    log_unit: float = 0.0
+    total: float = 0.0  # logarithm of the sum of w; the entries given may be a part of those that are summed
+    log_unit: float = 0.0  # logarithm of the unit of moves A^T nu above depth 2
 
     @property
     def power(self) -> float:

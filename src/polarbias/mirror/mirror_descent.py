@@ -37,17 +37,10 @@ logger = logging.getLogger(__name__)
 class Options:
     """Constants of mirror descent."""
 
-    records: int = 900
-    """About this many log-spaced steps of a run are recorded."""
-
-    seconds_per_call: float = 0.5
-    """Time between two calls of the callback."""
-
-    first_change: float = 0.1
-    """Largest change of log w of the first step that the search tries."""
-
-    least_share: float = 2.0**-60
-    """Share of the first trial's length at which the search ends: the decrease is lost to rounding."""
+    records: int = 900  # about this many log-spaced steps of a run are recorded
+    seconds_per_call: float = 0.5  # time between two calls of the callback
+    first_change: float = 0.1  # largest change of log w of the first step that the search tries
+    least_share: float = 2.0**-60  # share of the first trial's length at which the decrease is lost to rounding
 
 
 OPTIONS = Options()
@@ -55,15 +48,7 @@ OPTIONS = Options()
 
 @dataclass(frozen=True)
 class MirrorProgress:
-    """Progress of mirror descent on one run.
-
-    Attributes
-    ----------
-    index
-        Batch index of the run; runs run one after the other.
-    steps, loss
-        Steps of this run so far and its loss.
-    """
+    """Batch index of the present run, its steps so far and its loss."""
 
     index: tuple[int, ...]
     steps: int
@@ -83,9 +68,7 @@ def mirror_descent(
 ) -> Solution:
     r"""Run mirror descent from ``theta0`` for every run of a batch.
 
-    .. math:: \nu_{k+1} = \nu_k - h_k (A X(\nu_k) - b)
-
-    This is gradient descent on the convex dual objective :math:`\Psi` whose gradient is the residual. By default every
+    It is gradient descent on the convex dual objective :math:`\Psi` whose gradient is the residual. By default every
     step has :math:`\Psi(\nu_{k+1}) \le \Psi(\nu_k) - (h_k / 2) \lVert R_k \rVert^2`: at depth 2 with a constant ratio
     from a bound on the curvature, without trials; otherwise because :math:`\langle R_{k+1}, R_k \rangle` is at least
     :math:`\lVert R_k \rVert^2 / 2`, which by convexity implies it.
@@ -124,10 +107,6 @@ def mirror_descent(
     InvalidInput
         Another network, depth 1, shapes that do not fit, options outside their range.
 
-    References
-    ----------
-    arXiv:2305.05448v1, Lemmas 3.7 and 3.9 (the invariants) and Appendix (55)-(57) (the potential).
-
     Examples
     --------
     >>> import polarbias as pb
@@ -148,15 +127,15 @@ def mirror_descent(
     interrupted = False
     with limit_blas_threads(problem.m):
         for at, one, form in reduced_forms(problem, network, theta0)[1]:
-            run = _Run(at, MirrorState.start(one, form))
+            runs.append(
+                _Run(at, MirrorState.start(one, form), _Steps(form, None if fixed is None else float(fixed[at])))
+            )
             if interrupted:
-                run.status = Status.INTERRUPTED
+                runs[-1].status = Status.INTERRUPTED
             else:
-                bound = float(np.asarray(bounds)[at[: np.ndim(bounds)]])
-                run.iterate(_Steps(form, None if fixed is None else float(fixed[at])), max_steps, bound, callback)
-            interrupted = run.status == Status.INTERRUPTED
-            run.record()
-            runs.append(run)
+                runs[-1].iterate(max_steps, float(np.asarray(bounds)[at[: np.ndim(bounds)]]), callback)
+            interrupted = runs[-1].status == Status.INTERRUPTED
+            runs[-1].record()
     return _solution(problem, network, runs, np.asarray(lengths), batch_shape)
 
 
@@ -176,22 +155,12 @@ def _fixed_lengths(step: Any, batch_shape: tuple[int, ...]) -> np.ndarray | None
 
 
 class _Steps:
-    """Rule for the lengths of one run's steps.
-
-    Parameters
-    ----------
-    form
-        The run.
-    fixed
-        The length of all steps, or None.
-    """
+    """Rule for the lengths of one run's steps; ``fixed`` is the length of all of them, or None."""
 
     def __init__(self, form: ReducedForm, fixed: float | None = None) -> None:
-        self.fixed, self.length = fixed, 0.0
+        self.fixed, self.length, self.trials = fixed, 0.0, 0
         constant = form.law.power is not None and form.law.power[1] == 0
-        bounded = form.depth == 2 and not form.plain and constant
-        self.eta = float(form.f(1.0)) if bounded else None
-        self.trials = 0
+        self.eta = float(form.f(1.0)) if form.depth == 2 and not form.plain and constant else None
 
     def next(self, state: MirrorState) -> MirrorState | Status:
         """Return the state after a step, or the status that ends the run."""
@@ -200,7 +169,15 @@ class _Steps:
             self.trials += 1
             moved = state.moved(-(self.fixed or self._bounded(state)) * R)
             return moved if moved.inside else Status.DIVERGED
-        return self._searched(state)
+        first = length = 2 * self.length if self.length else self._first(state)
+        while length > OPTIONS.least_share * first:
+            self.trials += 1
+            moved = state.moved(-length * R)
+            if moved.inside and float(moved.residual @ R) >= float(R @ R) / 2:
+                self.length = length
+                return moved
+            length /= 2
+        return Status.LINE_SEARCH_FAILED
 
     def _bounded(self, state: MirrorState) -> float:
         """Return a length along which the curvature of the dual objective stays below half its inverse."""
@@ -214,20 +191,6 @@ class _Steps:
         rise = max(0.0, float((-pull).max()))
         return min(a / self.eta, 2 * a / (state.s + float(np.sqrt(state.s**2 + 4 * self.eta * rise * a))))
 
-    def _searched(self, state: MirrorState) -> MirrorState | Status:
-        R = state.residual
-        square = float(R @ R)
-        first = 2 * self.length if self.length else self._first(state)
-        length = first
-        while length > OPTIONS.least_share * first:
-            self.trials += 1
-            moved = state.moved(-length * R)
-            if moved.inside and float(moved.residual @ R) >= square / 2:
-                self.length = length
-                return moved
-            length /= 2
-        return Status.LINE_SEARCH_FAILED
-
     def _first(self, state: MirrorState) -> float:
         """Return a length along which log w changes by about `Options.first_change`."""
         rate = np.abs(state.matrix.adjoint(state.residual)) * state.map.rate
@@ -240,23 +203,17 @@ class _Run:
 
     index: tuple[int, ...]
     state: MirrorState
+    rule: _Steps
     steps: int = 0
-    trials: int = 0
     status: Status | None = None
     records: list[tuple[int, float, float, float]] = field(default_factory=list)
 
-    def iterate(
-        self,
-        rule: _Steps,
-        max_steps: int,
-        bound: float,
-        callback: Callable[[MirrorProgress], object] | None,
-    ) -> None:
+    def iterate(self, max_steps: int, bound: float, callback: Callable[[MirrorProgress], object] | None) -> None:
         """Take steps until the run ends."""
         ratio = (max_steps + 1) ** (1 / OPTIONS.records)
         due, called = 0.0, perf_counter()
         try:
-            while True:
+            while self.status is None:
                 if self.steps >= due:
                     self.record()
                     due = max(self.steps + 1, self.steps * ratio)
@@ -268,17 +225,15 @@ class _Run:
                     called = perf_counter()
                     if callback(MirrorProgress(self.index, self.steps, self.state.loss)):
                         self.status = Status.INTERRUPTED
-                if self.status is not None:
-                    break
-                moved = rule.next(self.state)
-                if isinstance(moved, Status):
-                    self.status = moved
-                    break
-                self.state, self.steps, self.trials = moved, self.steps + 1, rule.trials
+                if self.status is None:
+                    moved = self.rule.next(self.state)
+                    if isinstance(moved, Status):
+                        self.status = moved
+                    else:
+                        self.state, self.steps = moved, self.steps + 1
         except KeyboardInterrupt:
             logger.warning("interrupted at step %d of run %s; returning the state so far", self.steps, self.index)
             self.status = Status.INTERRUPTED
-        self.trials = rule.trials
 
     def record(self) -> None:
         """Record the present state unless it is recorded already."""
@@ -314,7 +269,7 @@ def _solution(
         steps=stacked([run.steps for run in runs]),
         status=status,
         farkas=farkas,
-        stats={"trials": stacked([run.trials for run in runs])},
+        stats={"trials": stacked([run.rule.trials for run in runs])},
         trajectory=Trajectory(step.astype(np.int64), loss, r, l1),
         log_x=stacked([run.state.log_x for run in runs]),
         mirror_dual=stacked([run.state.nu for run in runs]),

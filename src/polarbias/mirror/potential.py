@@ -63,21 +63,12 @@ class Potential:
         other depths it multiplies F, Phi, the divergence and kappa by one number, :math:`e^{(L-2) E(r_0)}`, that can
         be beyond the range of floats: take a radius that the signals of interest have, such as that of the start.
 
-    Raises
-    ------
-    InvalidInput
-        Parameters outside their range, a law with arrays of parameters.
-
     Notes
     -----
     Signals are given by ``log_x``, the logarithms of the entries of X, shape ``(..., n)``; a zero entry is -inf. At
     depth 1 they are those of the moduli; the signs of X, :math:`\Phi` and u agree. For signed networks the n = 2 N
     entries are those of both halves. Integrals are computed to about 1e-14 of their value, or to the rounding of E,
     whichever is larger, in logarithms: a result overflows to infinity only if it is itself beyond floats.
-
-    References
-    ----------
-    arXiv:2305.05448v1, equations (55)-(57) and the invariants (32), (33).
 
     Examples
     --------
@@ -99,8 +90,7 @@ class Potential:
         """Validate."""
         object.__setattr__(self, "depth", HadamardPower(self.depth).degree)
         for name in ("time_scale", "r0"):
-            value = getattr(self, name)
-            object.__setattr__(self, name, positive_number(name, value))
+            object.__setattr__(self, name, positive_number(name, getattr(self, name)))
         if self.law is None:
             if self.time_scale != 1:
                 raise InvalidInput(f"the plain flow has no time_scale, got {self.time_scale!r}; give a law or omit it.")
@@ -149,12 +139,8 @@ class Potential:
     def from_log_mirror(self, log_v: ArrayLike) -> np.ndarray:
         r"""Return ``log_x`` at which `log_mirror` is ``log_v``, shape ``(..., n)``.
 
-        It is -inf, X = 0, where E has no value as low as :math:`\log \lVert v \rVert` asks for.
-
-        Raises
-        ------
-        InvalidInput
-            E has no value as high as that: no signal has this mirror variable.
+        It is -inf, X = 0, where E has no value as low as :math:`\log \lVert v \rVert` asks for. Where it has none as
+        high, no signal has this mirror variable: `InvalidInput`.
         """
         log_v = _logarithms(log_v, "log_v")
         rise = _log_sum(2 * log_v) / 2
@@ -179,10 +165,8 @@ class Potential:
     def inverse_mirror_map(self, phi: ArrayLike) -> np.ndarray:
         r"""Return ``log_x``, shape ``(..., n)``, from :math:`\Phi`; the gradient of the conjugate is its exponential.
 
-        Raises
-        ------
-        InvalidInput
-            No signal has this :math:`\Phi`: it is not negative (depth above 2), or E stays below what it asks for.
+        If no signal has this :math:`\Phi` (not negative above depth 2, or beyond the values of E), it raises
+        `InvalidInput`.
         """
         return self.from_log_mirror(self._log_v(phi))
 
@@ -234,25 +218,17 @@ class Potential:
         r"""Return :math:`D_F(z, X) \ge 0`, shape ``(...)``, from ``log_z`` and ``log_x``.
 
         It is the sum of a nonnegative term in the directions (at depth 2, half of the Kullback-Leibler divergence
-        times the l1 norm of z) and one in the radii, an integral of a positive function: nothing cancels.
+        times the l1 norm of z) and one in the radii, an integral of a positive function. The rounding error is about
+        :math:`(1 + |\log X|)\, 2 \cdot 10^{-16} / d` of the result, where d is the largest difference of the given
+        logarithms. At depths other than 2 the result carries the factor :math:`e^{(L-2) E(r_0)}`.
 
         Parameters
         ----------
         log_z, log_x
-            Logarithms of the entries, shapes ``(..., n)`` that broadcast; z may have zeros, X must not be 0.
+            Logarithms of the entries, shapes ``(..., n)`` that broadcast; z may have zeros. X = 0, NaN and +inf raise
+            `InvalidInput`.
         sign
             Signs of the products z_n X_n, for depth 1, broadcasting; elsewhere signals are nonnegative.
-
-        Raises
-        ------
-        InvalidInput
-            NaN, +inf, X = 0.
-
-        Notes
-        -----
-        The rounding error is about :math:`(1 + |\log X|)\, 2 \cdot 10^{-16} / d` of the result, where d is the
-        largest difference of the logarithms of z and X: that of the given logarithms themselves. At depths other than
-        2 the result carries the factor :math:`e^{(L-2) E(r_0)}` of the reference radius.
         """
         with np.errstate(over="ignore"):
             return np.asarray(np.exp(self.log_bregman(log_z, log_x, sign)))

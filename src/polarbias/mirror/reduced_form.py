@@ -139,11 +139,7 @@ def reduced_forms(
 ) -> tuple[tuple[int, ...], Iterator[tuple[tuple[int, ...], LinearProblem, ReducedForm]]]:
     """Return the batch shape of the runs and an iterator over (index, problem, form), one for each run.
 
-    Raises
-    ------
-    InvalidInput
-        A network that is not `HadamardPower`, `HadamardDifference` or `WeightNormalization` around one of these;
-        shapes that do not fit; a start that the network does not allow.
+    Other networks, shapes that do not fit and starts that the network does not allow raise `InvalidInput`.
     """
     theta, batch_shape = check_parameters(problem, network, theta0, np.dtype(np.float64))
     plain = not isinstance(network, WeightNormalization)
@@ -154,12 +150,8 @@ def reduced_forms(
             f" {network!r}: only these flows are mirror flows (polar coordinates of each half have two time scales)."
         )
     if plain:
-        r, direction, law, time_scale = (
-            network.radius(theta),
-            network.factor(theta),
-            PowerRatio(1.0, 2),
-            np.ones(batch_shape),
-        )
+        r, direction, law = network.radius(theta), network.factor(theta), PowerRatio(1.0, 2)
+        time_scale = np.ones(batch_shape)
     else:
         r, direction, law = theta.r, theta.u, network.ratio
         time_scale = _spread(network.direction_rate, batch_shape) / norm(theta.u) ** 2
@@ -175,21 +167,18 @@ def reduced_forms(
         for at in np.ndindex(batch_shape):
             one = problem[at[:problem_ndim]] if problem_ndim else problem
             own = tree_map(lambda leaf, at=at: leaf[at], laws)
-            yield (
-                at,
-                one,
-                ReducedForm(
-                    depth=inner.degree,
-                    law=own,
-                    time_scale=float(time_scale[at]),
-                    r0=float(np.abs(r)[at]),
-                    direction=np.abs(direction[at]),
-                    log_u0=log_u[at],
-                    sign=sign[at],
-                    signed=isinstance(inner, HadamardDifference),
-                    plain=plain,
-                ),
+            form = ReducedForm(
+                depth=inner.degree,
+                law=own,
+                time_scale=float(time_scale[at]),
+                r0=float(np.abs(r)[at]),
+                direction=np.abs(direction[at]),
+                log_u0=log_u[at],
+                sign=sign[at],
+                signed=isinstance(inner, HadamardDifference),
+                plain=plain,
             )
+            yield at, one, form
 
     return batch_shape, configurations()
 

@@ -1,7 +1,5 @@
 r"""State of a flow in polar form at one value of its mirror variable.
 
-`polarbias.mirror.map` gives radius and direction; here are the signal and its residual, and moves from state to state.
-
 >>> import polarbias as pb
 >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
 >>> network = pb.WeightNormalization(pb.HadamardPower(2), ratio=1.0)
@@ -43,14 +41,10 @@ class MirrorState:
         above, :math:`(u e^{E - E(r_0)})^{2 - L} / (2 - L)` has.
     map
         Mirror map at this state; its entries are NaN where the move left the domain.
-    E
-        E of the radius; below E(0) where the signal is 0.
-    s
-        Square of the radius; 0 where E is at or below E(0).
-    log_x
-        Logarithm of the signal (of both halves of a signed one), shape ``(n,)``.
-    x
-        Signal, shape ``(N,)``.
+    E, s
+        E of the radius and its square; E is below E(0), and s is 0, where the signal is 0.
+    log_x, x
+        Logarithm of the signal (of both halves of a signed one), shape ``(n,)``, and the signal, shape ``(N,)``.
     residual
         ``A x - b``, shape ``(M,)``.
     """

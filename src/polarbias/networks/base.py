@@ -198,12 +198,8 @@ class FactorNetwork(Network):
             Norm r0 > 0 of the factor, scalar or shape ``(...)``.
         direction
             Direction u0, shape ``(..., n)``, broadcast against ``scale``; n is the length of the signal, or twice
-            that for a difference. Positive entries at depth 2 and above, nonzero ones at depth 1.
-
-        Raises
-        ------
-        InvalidInput
-            A scale that is not positive, a direction with entries that the depth does not allow.
+            that for a difference. Positive entries at depth 2 and above, nonzero ones at depth 1; others raise
+            `InvalidInput`.
         """
         r, unit = self._start(scale, direction)
         return self.from_factor(r[..., None] * unit)

@@ -61,13 +61,7 @@ class Configuration:
     seed: int = 0
 
     def network(self) -> FactorNetwork:
-        """Return the network.
-
-        Raises
-        ------
-        InvalidInput
-            An unknown algorithm or law, ``wn-separate`` without signed signals, a ratio or depth out of range.
-        """
+        """Return the network; raise `InvalidInput` for names or numbers that specify none."""
         if self.algorithm not in ALGORITHMS:
             raise InvalidInput(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {self.algorithm!r}.")
         plain = HadamardDifference(self.depth) if self.signed else HadamardPower(self.depth)
@@ -81,13 +75,7 @@ class Configuration:
         return Difference(WeightNormalization(HadamardPower(self.depth), law))
 
     def theta0(self, n: int) -> Any:
-        """Return the start for signals of n entries.
-
-        Raises
-        ------
-        InvalidInput
-            Scales or directions that are not positive, or that do not fit together.
-        """
+        """Return the start for signals of n entries; raise `InvalidInput` if scale and direction give none."""
         direction = self.direction
         if isinstance(direction, str):
             direction = start_direction(direction, n * (1 + self.signed), self.seed)

@@ -14,7 +14,7 @@ from polarbias.runtime.pytree import static_field
 
 
 class HadamardPower(FactorNetwork):
-    r"""Diagonal linear network of depth L without weight normalization.
+    r"""Diagonal linear network of depth L without weight normalization (eqs. 6, 9, 10 of arXiv:2305.05448v1).
 
     .. math:: X = x^{\odot L}, \qquad x' = -\nabla_x \tfrac{1}{2L} \lVert A x^{\odot L} - b \rVert^2 .
 
@@ -22,15 +22,6 @@ class HadamardPower(FactorNetwork):
     ----------
     depth
         L, an integer of at least 1. At depth 1 this is linear regression.
-
-    Raises
-    ------
-    InvalidInput
-        A depth that is not a positive integer.
-
-    References
-    ----------
-    arXiv:2305.05448v1, equations (6), (9), (10) and (23).
 
     Examples
     --------
@@ -110,7 +101,7 @@ class HadamardPower(FactorNetwork):
 
 
 class Difference(FactorNetwork):
-    r"""Difference of two copies of a network, for signals with both signs.
+    r"""Difference of two copies of a network, for signals with both signs (eq. 22 of arXiv:2305.05448v1).
 
     The parameters are ``Pair(plus, minus)``, each half with the parameters of ``half``. Around a weight-normalized
     network each half has polar coordinates of its own:
@@ -120,10 +111,6 @@ class Difference(FactorNetwork):
     ----------
     half
         The network of each half.
-
-    References
-    ----------
-    arXiv:2305.05448v1, equation (22).
     """
 
     half: FactorNetwork
@@ -232,10 +219,6 @@ class HadamardDifference(Difference):
     ----------
     depth
         L, an integer of at least 1.
-
-    References
-    ----------
-    arXiv:2305.05448v1, equation (22).
 
     Examples
     --------

@@ -31,12 +31,8 @@ class ConstantRatio(RatioLaw):
     Parameters
     ----------
     eta
-        Learning-rate ratio, positive; a scalar or an array that broadcasts over configurations.
-
-    Raises
-    ------
-    InvalidInput
-        ``eta`` is not positive, not finite, or not real.
+        Learning-rate ratio, a positive number or an array of them that broadcasts over configurations; others raise
+        `InvalidInput`.
 
     Examples
     --------
@@ -83,35 +79,21 @@ class ConstantRatio(RatioLaw):
         """Return log(r0 / r) + (r^2 - r0^2) / (2 eta), with the difference of squares first: it cancels less."""
         return float(np.log(r0) - np.log(r) + (r - r0) * (r + r0) * time_scale / (2 * self.eta))
 
-    def magnifying_radii(self, limit_radius: float, time_scale: float = 1.0) -> tuple[tuple[float, float], ...]:
-        """Return the interval between the limit's radius and the other root."""
-        return _radii_of_power(self, limit_radius, time_scale)
-
-    def coefficient_slope(self, r: float) -> float:
-        """Return -r^2 / (2 eta^2)."""
-        return float(-self.E(r) / self.eta)
-
 
 class PowerRatio(RatioLaw):
     r"""Power law :math:`f = c\, r^k`; k = 2, c = 1 is the schedule of Theorem 2.3 (arXiv:2305.05448v1).
 
     .. math:: E = \frac{r^{2-k}}{c (2 - k)} \quad (k \ne 2), \qquad E = \frac{\log r}{c} \quad (k = 2).
 
+    E takes the values [0, inf) for k < 2, all real numbers for k = 2, and (-inf, 0] for k > 2.
+
     Parameters
     ----------
     c
-        Factor, positive; a scalar or an array that broadcasts over configurations.
+        Factor, a positive number or an array of them that broadcasts over configurations; others raise
+        `InvalidInput`.
     k
         Exponent, any real number; static, so one law has one exponent.
-
-    Raises
-    ------
-    InvalidInput
-        ``c`` is not positive, not finite or not real; ``k`` is not one finite real number.
-
-    Notes
-    -----
-    E takes the values [0, inf) for k < 2, all real numbers for k = 2, and (-inf, 0] for k > 2.
 
     Examples
     --------
@@ -171,14 +153,6 @@ class PowerRatio(RatioLaw):
 
         return float(xlogy(time_scale / float(self.c) - 1, r / r0))
 
-    def magnifying_radii(self, limit_radius: float, time_scale: float = 1.0) -> tuple[tuple[float, float], ...]:
-        """Return the interval between the limit's radius and the other root, for k > 2 its complement."""
-        return _radii_of_power(self, limit_radius, time_scale)
-
-    def coefficient_slope(self, r: float) -> float:
-        """Return -E(r) / c."""
-        return float(-self.E(r) / self.c)
-
 
 def _wright_omega(xp: Any, z: Any) -> Any:
     r"""Return :math:`\omega(z)`, the root of :math:`\omega + \log \omega = z`, for every real z.
@@ -202,21 +176,14 @@ class HarmonicRatio(RatioLaw):
     .. math:: E = \log r + \frac{r^2}{2 \eta}, \qquad \rho = e^{(r_\infty^2 - r_0^2) / (2 \eta)}.
 
     The magnification is at least 1 exactly where the radius grows, and r never reaches 0 because
-    E(0) = -inf (open question 4 of arXiv:2305.05448v1).
+    E(0) = -inf (open question 4 of arXiv:2305.05448v1). The inverse of E is :math:`r^2 = \eta\, \omega(2 E - \log
+    \eta)` with the Wright omega function.
 
     Parameters
     ----------
     eta
-        Ratio at large radii, positive; a scalar or an array that broadcasts over configurations.
-
-    Raises
-    ------
-    InvalidInput
-        ``eta`` is not positive, not finite, or not real.
-
-    Notes
-    -----
-    The inverse is :math:`r^2 = \eta\, \omega(2 E - \log \eta)` with the Wright omega function.
+        Ratio at large radii, a positive number or an array of them that broadcasts over configurations; others raise
+        `InvalidInput`.
 
     Examples
     --------
@@ -295,45 +262,9 @@ def _omega(z: Any) -> Any:
         return np.where(np.less(z, -40.0), np.exp(np.minimum(z, 0.0)), wrightomega(np.maximum(z, -40.0)))[()]
 
 
-def _radii_of_power(law: ConstantRatio | PowerRatio, r: float, time_scale: float) -> tuple[tuple[float, float], ...]:
-    """Return the intervals of start radii with rho >= 1 for f = c r^k / time_scale."""
-    parameter, k = law.power
-    if np.ndim(parameter):
-        raise InvalidInput(f"law must have one set of parameters, got {law!r}.")
-    c, power = float(parameter) / time_scale, 2 - k
-    if power == 0:
-        return ((0.0, np.inf),) if c == 1 else (((0.0, r),) if c < 1 else ((r, np.inf),))
-    low, high = sorted((r, _other_root(r, power, c)))
-    return ((low, high),) if power > 0 else ((0.0, low), (high, np.inf))
-
-
-def _other_root(r: float, power: float, c: float) -> float:
-    """Return the other radius at which r^power / c - power log r has the value it has at r."""
-    from scipy.special import lambertw
-
-    with np.errstate(over="ignore"):
-        y = float(np.exp(power * np.log(r) - np.log(c)))
-    if y > 700:  # y e^-y underflows; the small root z of z e^-z = y e^-y is y e^-y itself, to the last bit
-        with np.errstate(over="ignore", under="ignore"):
-            return float(np.exp(np.log(r) - y / power))
-    argument = -y * np.exp(-y)
-    if argument == 0:  # y underflows, and the other root overflows
-        return np.inf if power > 0 else 0.0
-    z = -float(np.real(lambertw(max(argument, -np.exp(-1.0)), -1 if y < 1 else 0)))
-    with np.errstate(over="ignore", under="ignore"):
-        return float(np.float64(c * z) ** (1 / power)) if np.isfinite(z) else r
-
-
 def as_ratio(value: Any) -> RatioLaw:
-    """Return a law unchanged, and a number or an array of numbers as `ConstantRatio`.
+    """Return a law unchanged, and a positive number or an array of them as `ConstantRatio`.
 
-    Raises
-    ------
-    InvalidInput
-        Not a law, and not positive, finite, real numbers.
-
-    Examples
-    --------
     >>> as_ratio(0.1)
     ConstantRatio(eta=0.1)
     """
@@ -353,11 +284,9 @@ def make_law(law: str, coefficient: Any) -> RatioLaw:
     >>> make_law("power:2", 1.0)
     PowerRatio(c=1.0, k=2.0)
     """
+    if law in ("constant", "harmonic"):
+        return (ConstantRatio if law == "constant" else HarmonicRatio)(coefficient)
     name, _, exponent = law.partition(":")
-    if name == "constant" and not exponent:
-        return ConstantRatio(coefficient)
-    if name == "harmonic" and not exponent:
-        return HarmonicRatio(coefficient)
     try:
         if name == "power":
             return PowerRatio(coefficient, float(exponent))

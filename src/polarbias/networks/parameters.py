@@ -18,13 +18,6 @@ from polarbias.runtime.pytree import is_jax_array, tree_map
 Evaluate = Callable[[Callable[[Any], Any], Any], Any]
 
 
-def _check_kinds(problem: object, network: object) -> None:
-    """Raise `InvalidInput` unless the arguments are a problem and a network."""
-    require_problem(problem)
-    if not isinstance(network, Network):
-        raise InvalidInput(f"network must be an instance of a Network such as HadamardPower(2), got {network!r}.")
-
-
 def working_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     """Return the dtype, or raise `InvalidInput` unless it is float64 or float32."""
     try:
@@ -63,8 +56,19 @@ def _call(function: Callable[[Any], Any], theta: Any) -> np.ndarray:
         return np.asarray(function(theta))
 
 
-def _batch_shape(problem: LinearProblem, network: Network, theta: Any, evaluate: Evaluate) -> tuple[int, ...]:
-    """Return the batch shape of the runs."""
+def check_parameters(
+    problem: LinearProblem, network: Network, theta: Any, dtype: np.dtype[Any], evaluate: Evaluate = _call
+) -> tuple[Any, tuple[int, ...]]:
+    """Return theta with NumPy leaves of ``dtype`` and the batch shape of its runs.
+
+    ``evaluate(network.signal, theta)`` has the shape and dtype of the signal: a call by default, `jax.eval_shape` for
+    engines that trace the network. If problem, network and theta do not fit together, `InvalidInput` is raised.
+    """
+    require_problem(problem)
+    if not isinstance(network, Network):
+        raise InvalidInput(f"network must be an instance of a Network such as HadamardPower(2), got {network!r}.")
+    theta = _as_parameters(theta, dtype)
+    network.validate(theta)
     try:
         signal = evaluate(network.signal, theta)
     except (TypeError, ValueError, IndexError, AttributeError) as reason:
@@ -83,23 +87,4 @@ def _batch_shape(problem: LinearProblem, network: Network, theta: Any, evaluate:
         raise InvalidInput(
             f"theta0 has batch shape {shape[:-1]}; it must begin with the problems' batch shape {problem.batch_shape}."
         )
-    return shape[:-1]
-
-
-def check_parameters(
-    problem: LinearProblem, network: Network, theta: Any, dtype: np.dtype[Any], evaluate: Evaluate = _call
-) -> tuple[Any, tuple[int, ...]]:
-    """Return theta with NumPy leaves of ``dtype`` and the batch shape of its runs.
-
-    ``evaluate(network.signal, theta)`` has the shape and dtype of the signal: a call by default, `jax.eval_shape` for
-    engines that trace the network.
-
-    Raises
-    ------
-    InvalidInput
-        Problem, network and theta do not fit together.
-    """
-    _check_kinds(problem, network)
-    theta = _as_parameters(theta, dtype)
-    network.validate(theta)
-    return theta, _batch_shape(problem, network, theta, evaluate)
+    return theta, shape[:-1]

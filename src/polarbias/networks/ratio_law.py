@@ -5,14 +5,7 @@ The limit depends on the law through an antiderivative only,
 
 .. math:: E'(r) = \frac{r}{f(r)},
 
-because :math:`\log u + E(r)` (depth 2) moves along the rows of A only. The magnification factor of a limit with
-radius :math:`r_\infty` is :math:`\rho = (r_0 / r_\infty)\, e^{E(r_\infty) - E(r_0)}` (eq. 17 of arXiv:2305.05448v1
-for the constant law).
-
->>> import polarbias as pb
->>> law = pb.ConstantRatio(0.1)
->>> float(law.f(3.0)), round(float(law.E(1.0)), 12)
-(0.1, 5.0)
+because :math:`\log u + E(r)` (depth 2) moves along the rows of A only.
 """
 
 from __future__ import annotations
@@ -44,15 +37,12 @@ class RatioLaw(PyTree):
     ``(C,)`` or ``(T, C)`` for a batch of configurations. On NumPy input every method computes in float64 with
     NumPy; on an array or tracer of JAX it uses JAX and keeps the dtype of that array.
 
-    Notes
-    -----
     ``E(0)`` and ``E(numpy.inf)`` are the limits there, infinite where E has no bound. ``E_inverse`` of a value
     outside the range of E is NaN, with NumPy's warning for invalid values.
 
     Examples
     --------
-    A law defines three functions. ``self.cast(r)`` returns the array library of ``r``, the law with parameters in
-    that library and dtype, and ``r``:
+    A law defines three functions:
 
     >>> import numpy as np
     >>> import polarbias as pb
@@ -114,10 +104,20 @@ class RatioLaw(PyTree):
 
     def magnifying_radii(self, limit_radius: float, time_scale: float = 1.0) -> tuple[tuple[float, float], ...]:
         r"""Return the intervals of start radii with :math:`\rho \ge 1`, or raise `InvalidInput` if unknown."""
-        raise InvalidInput(f"the magnifying radii are not known for {self!r} at time_scale {time_scale!r}.")
+        if self.power is None:
+            raise InvalidInput(f"the magnifying radii are not known for {self!r} at time_scale {time_scale!r}.")
+        if np.ndim(self.power[0]):
+            raise InvalidInput(f"law must have one set of parameters, got {self!r}.")
+        c, power = float(self.power[0]) / time_scale, 2 - self.power[1]
+        if power == 0:
+            return ((0.0, np.inf),) if c == 1 else ((0.0, limit_radius),) if c < 1 else ((limit_radius, np.inf),)
+        low, high = sorted((limit_radius, _other_root(limit_radius, power, c)))
+        return ((low, high),) if power > 0 else ((0.0, low), (high, np.inf))
 
     def coefficient_slope(self, r: float) -> float:
         """Return the derivative of E(r) in the coefficient of the law."""
+        if self.power is not None:
+            return float(-self.E(r) / self.power[0])
         coefficients = tree_leaves(self)
         if len(coefficients) != 1:
             raise InvalidInput(f"the law must have one coefficient to differentiate by, got {self!r}.")
@@ -130,12 +130,8 @@ class RatioLaw(PyTree):
     def cast(self, value: ArrayLike) -> tuple[Any, Self, Any]:
         """Return ``(xp, law, value)``: the array library of ``value``, law and value as its arrays.
 
-        The library is `jax.numpy` if ``value`` or a parameter is a JAX array or tracer, `numpy` otherwise.
-
-        Raises
-        ------
-        InvalidInput
-            Not an array of real numbers.
+        The library is `jax.numpy` if ``value`` or a parameter is a JAX array or tracer, `numpy` otherwise. A value that
+        is no array of real numbers raises `InvalidInput`.
         """
         xp = array_namespace(value, *tree_leaves(self))
         # Unlike `real_array`, this allows infinite radii and converts float32 to float64 in NumPy.
@@ -145,3 +141,20 @@ class RatioLaw(PyTree):
             raise InvalidInput(f"a ratio law takes real numbers, got dtype {array.dtype}.")
         dtype = np.float64 if xp is np else array.dtype if floating else xp.result_type(float)
         return xp, tree_map(lambda leaf: xp.asarray(leaf, dtype), self), array.astype(dtype)
+
+
+def _other_root(r: float, power: float, c: float) -> float:
+    """Return the other radius at which r^power / c - power log r has the value it has at r."""
+    from scipy.special import lambertw
+
+    with np.errstate(over="ignore"):
+        y = float(np.exp(power * np.log(r) - np.log(c)))
+    if y > 700:  # y e^-y underflows; the small root z of z e^-z = y e^-y is y e^-y itself, to the last bit
+        with np.errstate(over="ignore", under="ignore"):
+            return float(np.exp(np.log(r) - y / power))
+    argument = -y * np.exp(-y)
+    if argument == 0:  # y underflows, and the other root overflows
+        return np.inf if power > 0 else 0.0
+    z = -float(np.real(lambertw(max(argument, -np.exp(-1.0)), -1 if y < 1 else 0)))
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.float64(c * z) ** (1 / power)) if np.isfinite(z) else r

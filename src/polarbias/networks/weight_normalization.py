@@ -22,6 +22,9 @@ class WeightNormalization(FactorNetwork):
 
     .. math:: r' = -\eta_r \nabla_r \mathcal L, \qquad u' = -\eta_u \nabla_u \mathcal L .
 
+    These are equations (1) and (11)-(13) of arXiv:2305.05448v1. A ratio or rate that is not positive and an inner
+    network without a factor raise `InvalidInput`.
+
     Parameters
     ----------
     inner
@@ -35,15 +38,6 @@ class WeightNormalization(FactorNetwork):
     renormalize
         Rescale u to its former norm after every step. The flow keeps the norm (Lemma 3.2); descent lets it grow
         slightly, as in the paper, unless this is set.
-
-    Raises
-    ------
-    InvalidInput
-        A ratio or rate that is not positive, an inner network without a factor.
-
-    References
-    ----------
-    arXiv:2305.05448v1, equations (1), (11)-(13), (24) and (25).
 
     Examples
     --------
@@ -140,23 +134,18 @@ class WeightNormalization(FactorNetwork):
 
     def pullback(self, theta: Polar, cotangent: Array) -> Polar:
         """Return the gradients (24) and (25)."""
-        unit, g = self._pulled(theta, cotangent)
-        return self._polar(theta, unit, g, (unit * g).sum(-1))
+        return self.pullback_given(theta, cotangent, None)
 
     def pullback_given(self, theta: Polar, cotangent: Array, product: Array) -> Polar:
         """Return the gradients with Euler's theorem <x, grad_x> = L <X, cotangent> in place of a sum over n."""
-        if not (self.inner.homogeneous and self.positive):  # at depth 1 r may be 0
-            return self.pullback(theta, cotangent)
-        unit, g = self._pulled(theta, cotangent)
-        return self._polar(theta, unit, g, self.degree * product / theta.r)
-
-    def _pulled(self, theta: Polar, cotangent: Array) -> tuple[Array, Array]:
-        """Return the unit direction and the gradient in the factor."""
-        unit = theta.u / norm(theta.u)[..., None]
-        return unit, self.inner.pullback_of(theta.r[..., None] * unit, cotangent)
-
-    def _polar(self, theta: Polar, unit: Array, g: Array, radial: Array) -> Polar:
-        return Polar(radial, (theta.r / norm(theta.u))[..., None] * (g - unit * radial[..., None]))
+        length = norm(theta.u)
+        unit = theta.u / length[..., None]
+        g = self.inner.pullback_of(theta.r[..., None] * unit, cotangent)
+        if product is not None and self.inner.homogeneous and self.positive:  # at depth 1 r may be 0
+            radial = self.degree * product / theta.r
+        else:
+            radial = (unit * g).sum(-1)
+        return Polar(radial, (theta.r / length)[..., None] * (g - unit * radial[..., None]))
 
     def of_runs(self, select: Callable[[Array], Array]) -> Self:
         """Return the network with the ratios and direction rates of a part of the batch."""

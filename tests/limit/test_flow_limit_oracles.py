@@ -30,8 +30,8 @@ def limit(case):
     return pb.flow_limit(*case.library())
 
 
-def random_case(seed, depths, options):
-    return random_problem(np.random.default_rng([seed, *depths]), depths=depths, **options)
+def random_case(seed, *depths, sizes):
+    return random_problem(np.random.default_rng([seed, *depths]), depths=depths, laws=LAWS, sizes=sizes)
 
 
 def assert_limit(case):
@@ -94,16 +94,16 @@ def test_the_optimality_oracle_sees_a_moved_entry_and_a_wrong_radius():
     assert kkt_mpmath(other, end.log_x).stationarity > 1e-6
 
 
-@pytest.mark.parametrize("depths", [(1,), (2,), (3,), (4,), (6,)], ids=str)
-def test_limits_are_where_the_integrated_flow_ends(depths):
-    verdicts = [assert_limit(random_case(seed, depths, {"laws": LAWS})) for seed in range(12)]
-    assert verdicts.count("converged") >= 4
+@pytest.mark.parametrize(("depth", "cases"), [(1, 12), (2, 12), (3, 8), (4, 8), (6, 5)])
+def test_limits_are_where_the_integrated_flow_ends(depth, cases):
+    verdicts = [assert_limit(random_case(seed, depth, sizes=8)) for seed in range(cases)]
+    assert verdicts.count("converged") >= cases // 3
 
 
 @pytest.mark.parametrize("k", [0.5, 1.0])
 @pytest.mark.parametrize("depth", [2, 4])
 def test_power_laws_below_the_square(depth, k):
-    for seed in range(6):
+    for seed in range(4):
         rng = np.random.default_rng([seed, depth])
         case = random_problem(rng, depths=(depth,), laws=("power",), sizes=8)
         assert_limit(Case(case.A, case.b, depth, Law("power", case.law.c, k), case.r0, case.u0))
@@ -115,7 +115,7 @@ LOST = pytest.mark.xfail(strict=True, reason="depth 6, f = 0.003 r^2: the curve 
 @FULL
 @pytest.mark.parametrize("seed", [pytest.param(seed, marks=LOST if seed == 233 else ()) for seed in range(300)])
 def test_limits_are_where_the_integrated_flow_ends_at_length(seed):
-    assert_limit(random_case(seed, (1, 2, 3, 4, 6), {"laws": LAWS}))
+    assert_limit(random_case(seed, 1, 2, 3, 4, 6, sizes=20))
 
 
 @pytest.mark.parametrize(("depth", "seed"), [(2, 5), (2, 6), (3, 1), (4, 2), (6, 3)])

@@ -9,7 +9,7 @@ from oracles_mpmath import plain_limit_mpmath
 from polarbias.limit.optimal_face import OptimalFace
 
 
-def problem_of(kind, seed, m=5, n=20):
+def problem_of(kind, seed, m=4, n=14):
     """Return an integer problem whose minimal l1 solutions fill a face more often than not."""
     rng = np.random.default_rng([seed, len(kind)])
     if kind == "signs":

@@ -9,19 +9,42 @@ end, because at depth 1 the radius can cross zero.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import linalg
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
 from polarbias.errors import InvalidInput
-from polarbias.linalg.normal_equations import OPTIONS, InfeasibleSystem
+from polarbias.linalg import normal_equations
+from polarbias.linalg.normal_equations import InfeasibleSystem
 from polarbias.mirror.reduced_form import ReducedForm
 from polarbias.problems.linear import LinearProblem
 from polarbias.solution import CollapseStatus
 
-LARGEST_LOG = 695.0
-"""Bound of the logarithm of delta in the search for the root."""
+
+@dataclass(frozen=True)
+class Options:
+    """Constants of the limit at depth 1."""
+
+    largest_log: float = 695.0
+    """Bound of the logarithm of delta in the search for the root: e^695 and e^-695 are floats."""
+
+    least_rest: float = 1e-14
+    """Norm of the part of u0 off the rows of A below which it is rounding."""
+
+    loss_margin: float = 1e-8
+    """Relative fall of the squared loss below that of X = 0 after which r cannot return to 0."""
+
+    vanished_threshold: float = 1e-9
+    """Share of r0 below which r counts as 0 under laws with f(0) = 0."""
+
+    rtol: float = 1e-10
+    """Relative tolerance of the integration, which decides a sign only: `loss_margin` is 100 times as large."""
+
+
+OPTIONS = Options()
 
 
 def linear_limit(problem: LinearProblem, form: ReducedForm) -> tuple[np.ndarray, float, CollapseStatus]:
@@ -43,14 +66,14 @@ def linear_limit(problem: LinearProblem, form: ReducedForm) -> tuple[np.ndarray,
     kept = values > max(A.shape) * np.finfo(float).eps * values[0]
     left, values, right = left[:, kept], values[kept], right[kept]
     outside = b - left @ (left.T @ b)
-    if np.linalg.norm(outside) > OPTIONS.range_tol * np.linalg.norm(b):
+    if np.linalg.norm(outside) > normal_equations.OPTIONS.range_tol * np.linalg.norm(b):
         raise InfeasibleSystem(outside)
     least = right.T @ (left.T @ b / values)
     u0 = form.sign * np.exp(form.log_u0)
     off = u0 - right.T @ (right @ u0)
     off -= right.T @ (right @ off)
     a, size = float(least @ least), float(np.linalg.norm(off))
-    if size < 1e-14:  # the start lies in the rows of A up to rounding
+    if size < OPTIONS.least_rest:  # the start lies in the rows of A
         return least, float(np.sqrt(a)), CollapseStatus.LOSS
     S, log_share = _square(form, a, 2 * np.log(size))
     known = _sign_known(form, a, b, A, u0, 2 * np.log(size))
@@ -84,9 +107,9 @@ def _square(form: ReducedForm, a: float, log_size: float) -> tuple[float, float]
     # S rises with delta from 0, where the share off the rows is all.
     high = 2 * float(form.E(a)) - log_k - low
     top = np.log(max(2 * high, 1.0)) + 1.0
-    while excess(top) < 0 and top < LARGEST_LOG:
+    while excess(top) < 0 and top < OPTIONS.largest_log:
         top += 1.0
-    root = brentq(excess, -LARGEST_LOG, top, xtol=1e-15, rtol=4 * np.finfo(float).eps, maxiter=500)
+    root = brentq(excess, -OPTIONS.largest_log, top, xtol=1e-15, rtol=4 * np.finfo(float).eps, maxiter=500)
     delta = low + float(np.exp(root))
     return S(delta), -delta
 
@@ -126,17 +149,25 @@ def _integrated_sign(
 
     def settled(_: float, state: np.ndarray) -> float:
         misfit = values * state[0] * state[1:-1] - target
-        return float(misfit @ misfit) - (1 - 1e-8) * float(target @ target)
+        return float(misfit @ misfit) - (1 - OPTIONS.loss_margin) * float(target @ target)
 
     def vanishes(_: float, state: np.ndarray) -> float:
-        return float(state[0]) - 1e-9 * form.r0
+        return float(state[0]) - OPTIONS.vanished_threshold * form.r0
 
     settled.terminal = True  # type: ignore[attr-defined]
     # Where f(0) = 0 the radius cannot cross zero, and X = 0 is a resting point.
     vanishes.terminal = float(form.f(0.0)) == 0  # type: ignore[attr-defined]
     unit = 1 / (values[0] ** 2 * max(form.r0**2, float(form.f(form.r0**2))))
     start = np.concatenate([[form.r0], right @ u0, [size]])
-    found = solve_ivp(rhs, (0.0, 1e9 * unit), start, method="LSODA", events=(settled, vanishes), rtol=1e-10, atol=1e-13)
+    found = solve_ivp(
+        rhs,
+        (0.0, 1e9 * unit),
+        start,
+        method="LSODA",
+        events=(settled, vanishes),
+        rtol=OPTIONS.rtol,
+        atol=1e-3 * OPTIONS.rtol,
+    )
     if found.status != 1:
         return 1.0, CollapseStatus.UNDECIDED
     if not found.t_events[0].size:

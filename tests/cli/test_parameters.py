@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("no_logging_set_up")
         ("run", "--law", ["quadratic", "power:x"], "constant, harmonic or power:K"),
         ("run", "--depth", ["0", "1001"], "give an integer from 1 to 1000"),
         ("run", "--m", ["0", "1.5", "9" * 12], "give an integer from 1 to 1000000000"),
-        ("run", "--s", ["0"], "give an integer of at least 1"),
+        ("run", "--s", ["0"], "give an integer from 1 to 1000000000"),
         ("run", "--seed", ["-1", "9" * 60], f"give an integer from 0 to {parameters.MOST_SEED}"),
         ("verify", "--max-steps", ["0", "x", "1e6"], "give an integer from 1 to 1000000000000000"),
         ("run", "--truth", ["dense"], "'gaussian', 'sparse', 'signed'"),

@@ -2,9 +2,12 @@
 
 from polarbias.cli.cite import cite
 from polarbias.cli.explore import explore
-from polarbias.cli.figures import pack, plot, report, reproduce
 from polarbias.cli.group import main
 from polarbias.cli.limit import limit
+from polarbias.cli.pack import pack
+from polarbias.cli.plot import plot
+from polarbias.cli.report import report
+from polarbias.cli.reproduce import reproduce
 from polarbias.cli.run import run
 from polarbias.cli.solve import solve
 from polarbias.cli.sweep import sweep

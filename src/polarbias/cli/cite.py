@@ -1,25 +1,19 @@
 """``polarbias cite``: references for polarbias and for a results folder."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Literal
 
 import click
 
 from polarbias.cli.group import after_interruption
-from polarbias.cli.output import JSON, check_output, output_file, print_json
+from polarbias.cli.output import JSON, check_output, output_file, print_result
 from polarbias.cli.parameters import EXISTING_FOLDER
 
 
 @click.command(epilog="Example: polarbias cite results/quick --output references.bib")
 @click.argument("folder", required=False, type=EXISTING_FOLDER)
 @click.option(
-    "--style",
-    type=click.Choice(["bibtex", "text"]),
-    default="bibtex",
-    show_default=True,
-    help="BibTeX entries, or one line per entry.",
+    "--style", type=click.Choice(["bibtex", "text"]), default="bibtex", help="BibTeX entries, or one line per entry."
 )
 @output_file("Store the entries instead of printing them.")
 @JSON
@@ -37,8 +31,5 @@ def cite(folder: Path | None, style: Literal["bibtex", "text"], output: Path | N
     text = citation(*([] if folder is None else [folder]), style=style)
     if output is not None:
         atomic_write(output, lambda path: path.write_text(f"{text}\n", encoding="utf-8"))
-    if as_json:
-        entries = text.split("\n\n" if style == "bibtex" else "\n")
-        print_json({"style": style, "entries": entries, "output": output})
-    else:
-        click.echo(text if output is None else f"stored in {output}")
+    record = {"style": style, "entries": text.split("\n\n" if style == "bibtex" else "\n"), "output": output}
+    print_result(record, text if output is None else f"stored in {output}", as_json)

@@ -1,7 +1,5 @@
 """Matrices and vectors from files: .npy, .npz, .mat, .mtx and .csv; FILE:NAME chooses an array in a file."""
 
-from __future__ import annotations
-
 import csv
 import math
 import os
@@ -21,18 +19,10 @@ SPARSE_ENTRY, SPARSE_DIMENSION = 24, 512
 
 
 def load_matrix(given: str) -> Any:
-    """Return the matrix in a file, dense or sparse as stored, shape ``(M, N)``.
+    """Return the matrix in ``FILE`` or ``FILE:NAME``, dense or sparse as stored, shape ``(M, N)``.
 
-    Parameters
-    ----------
-    given
-        ``FILE`` or ``FILE:NAME``. Without a name, the only array of an .npz or .mat file is taken, or the one named A.
-
-    Raises
-    ------
-    InvalidInput
-        The file is missing or cannot be read, lacks the name, or holds anything but a real, finite matrix that fits
-        into memory.
+    Without a name, the only array of an .npz or .mat file is taken, or the one named A. Raise `InvalidInput` for a file
+    that holds anything but a real, finite matrix that fits into memory.
     """
     value = _load(given, "A")
     if value.ndim != 2 or 0 in value.shape:
@@ -43,19 +33,7 @@ def load_matrix(given: str) -> Any:
 def load_vector(given: str, name: str, infinite: bool = False) -> np.ndarray:
     """Return the vector in a file, dense, shape ``(K,)``, from an array with at most one axis longer than 1.
 
-    Parameters
-    ----------
-    given
-        As for `load_matrix`.
-    name
-        Preferred array if the file has several and ``given`` names none.
-    infinite
-        Allow infinite entries.
-
-    Raises
-    ------
-    InvalidInput
-        As for `load_matrix`, for vectors.
+    As `load_matrix`, with ``name`` instead of A; ``infinite`` allows infinite entries.
     """
     value = _load(given, name)
     if hasattr(value, "toarray"):
@@ -88,7 +66,7 @@ def _load(given: str, preferred: str) -> Any:
         value = _read(Path(path), suffix, name, preferred)
         if hasattr(value, "tocsr"):
             check_indices(value)
-            require_memory(SPARSE_ENTRY * value.nnz + SPARSE_DIMENSION * sum(value.shape), path)
+            _require_sparse_memory(value.nnz, value.shape, path)
     except InvalidInput:
         raise
     except NotImplementedError as newer:  # SciPy's exception for the HDF5 format of version 7.3
@@ -102,6 +80,10 @@ def _load(given: str, preferred: str) -> Any:
     return value
 
 
+def _require_sparse_memory(entries: int, shape: tuple[int, ...], path: str) -> None:
+    require_memory(SPARSE_ENTRY * entries + SPARSE_DIMENSION * sum(shape), path)
+
+
 def _read(path: Path, suffix: str, name: str, preferred: str) -> Any:
     if suffix == ".npy":
         return np.load(path, allow_pickle=False)
@@ -111,28 +93,24 @@ def _read(path: Path, suffix: str, name: str, preferred: str) -> Any:
         from scipy.io import mminfo, mmread
 
         rows, columns, entries, layout, *_ = mminfo(path)
-        sparse = SPARSE_ENTRY * entries + SPARSE_DIMENSION * (rows + columns)
-        require_memory(sparse if layout == "coordinate" else 8 * rows * columns, str(path))
-        return mmread(path, spmatrix=False)
-    return (_npz if suffix == ".npz" else _mat)(path, name, preferred)
+        if layout == "coordinate":
+            _require_sparse_memory(entries, (rows, columns), str(path))
+        else:
+            require_memory(8 * rows * columns, str(path))
+        return mmread(path)
+    if suffix == ".mat":
+        from scipy.io import loadmat
 
-
-def _npz(path: Path, name: str, preferred: str) -> Any:
+        content = {key: value for key, value in loadmat(path).items() if not key.startswith("__")}
+        return content[_member(path, list(content), name, preferred)]
     with zipfile.ZipFile(path) as archive:
         require_memory(sum(entry.file_size for entry in archive.infolist()), str(path))
-    with np.load(path, allow_pickle=False) as content:
-        if "format" in content.files and not name:
+    with np.load(path, allow_pickle=False) as arrays:
+        if "format" in arrays.files and not name:
             from scipy.sparse import load_npz
 
             return load_npz(path)
-        return content[_member(path, content.files, name, preferred)]
-
-
-def _mat(path: Path, name: str, preferred: str) -> Any:
-    from scipy.io import loadmat
-
-    content = {key: value for key, value in loadmat(path).items() if not key.startswith("__")}
-    return content[_member(path, list(content), name, preferred)]
+        return arrays[_member(path, arrays.files, name, preferred)]
 
 
 def _member(path: Path, names: list[str], name: str, preferred: str) -> str:
@@ -147,26 +125,22 @@ def _member(path: Path, names: list[str], name: str, preferred: str) -> str:
 
 def _csv(path: Path) -> np.ndarray:
     with path.open(newline="", encoding="utf-8-sig") as file:
-        numbered = [(number, row) for number, row in enumerate(csv.reader(file), start=1) if row]
-    if not numbered:
+        rows = {number: row for number, row in enumerate(csv.reader(file), start=1) if row}
+    if not rows:
         raise InvalidInput(f"{path} is empty.")
-    first, width = numbered[0][0], len(numbered[0][1])
-    rows = []
-    for number, row in numbered:
-        if len(row) != width:
-            raise InvalidInput(f"{path}: line {number} has {len(row)} entries, line {first} has {width}.")
-        rows.append([_number(path, number, column, text) for column, text in enumerate(row, start=1)])
-    return np.array(rows)
-
-
-def _number(path: Path, line: int, column: int, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError as reason:
-        raise InvalidInput(
-            f"{path}: {text!r} in line {line}, column {column} is not a number; give rows of numbers with commas"
-            " between them, without a header."
-        ) from reason
+    first = min(rows)
+    for number, row in rows.items():
+        if len(row) != len(rows[first]):
+            raise InvalidInput(f"{path}: line {number} has {len(row)} entries, line {first} has {len(rows[first])}.")
+        for column, text in enumerate(row):
+            try:
+                float(text)
+            except ValueError as reason:
+                raise InvalidInput(
+                    f"{path}: {text!r} in line {number}, column {column + 1} is not a number; give rows of numbers with"
+                    " commas between them, without a header."
+                ) from reason
+    return np.array(list(rows.values()), dtype=float)
 
 
 def _checked(value: Any, given: str, infinite: bool = False) -> Any:

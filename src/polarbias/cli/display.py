@@ -1,28 +1,19 @@
-"""Plain-text tables and progress displays."""
-
-from __future__ import annotations
+"""Results as plain text."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
-
-def progress_observer() -> Any:
-    """Return the function that makes progress displays for this terminal."""
-    from rich.console import Console
-
-    from polarbias.experiments.engine import progress
-
-    console = Console(stderr=True)
-    return lambda tasks: progress.terminal_observer(console, tasks)
+from polarbias.cli.output import print_json
 
 
-def show_values(rows: Sequence[tuple[str, str]]) -> None:
+def show_values(values: Mapping[str, str]) -> None:
     """Print names and values in two columns."""
-    width = max(len(name) for name, _ in rows)
-    for name, value in rows:
+    width = max(map(len, values))
+    for name, value in values.items():
         click.echo(f"{name:{width}}   {value}")
 
 
@@ -39,9 +30,9 @@ def show_table(head: Sequence[str], rows: Sequence[Sequence[str]], widths: Seque
             click.echo("  ".join(f"{line:{width}}" for line, width in zip(lines, columns, strict=True)).rstrip())
 
 
-def totals_line(totals: Any) -> str:
-    """Return the numbers of tasks and steps computed in one line."""
-    return (
+def show_totals(totals: Any) -> None:
+    """Print the numbers of tasks and steps computed."""
+    click.echo(
         f"tasks computed: {totals.computed}, found: {totals.found}; "
         f"run-steps computed: {totals.run_steps:,} in {totals.seconds:.0f} s"
     )
@@ -52,8 +43,25 @@ def totals_record(totals: Any) -> dict[str, Any]:
     return {name: getattr(totals, name) for name in ("computed", "found", "run_steps", "seconds")}
 
 
-def resumption(force: bool, cluster: str | None = None) -> str:
-    """Return the end of the message after Ctrl-C for commands that store finished tasks and, locally, checkpoints."""
-    kept = "finished tasks and checkpoints" if cluster is None else "finished tasks"
-    command = "the same command without --force" if force else "the same command"
-    return f"; {kept} are kept, {command} resumes"
+def show_reproduction(outcome: Any, tables: Path, drawn: Path, as_json: bool) -> None:
+    """Print the verdicts, the work done, and the folders of tables and figures."""
+    names = ("number", "statement", "source", "measured")
+    findings = [
+        {name: getattr(one, name) for name in names} | {"verdict": str(one.verdict)} for one in outcome.findings
+    ]
+    totals, files = outcome.totals, outcome.files
+    if as_json:
+        work = {} if totals is None else {"tasks": totals_record(totals)}
+        print_json({"statements": findings, **work, "files": files, "tables": tables, "output": drawn})
+        return
+    if findings:
+        click.echo("The paper's statements\n")
+        rows = [[str(value) for value in finding.values()] for finding in findings]
+        show_table(("#", *names[1:], "verdict"), rows, (2, 34, 11, 50, 14))
+        click.echo()
+    if totals is not None:
+        show_totals(totals)
+    made = files[0].name if len(files) == 1 else "figures, overview.png, statements.md, report.html"
+    click.echo(f"{made} and the tables are in {tables}" if drawn == tables else f"{made} are in {drawn}")
+    if files[-1].name == "report.html":
+        click.echo(f"open {files[-1]} in a browser")

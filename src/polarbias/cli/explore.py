@@ -1,25 +1,19 @@
 """``polarbias explore``: the explorer in a browser."""
 
-from __future__ import annotations
-
 import ipaddress
 import webbrowser
 
 import click
 
 from polarbias.cli.group import after_interruption, fail
-from polarbias.cli.parameters import Integer, bad_parameter
+from polarbias.cli.parameters import bad_parameter, integer
+from polarbias.runtime.extras import require
 
 
 @click.command(epilog="Example: polarbias explore --port 5010 --no-browser")
-@click.option(
-    "--address",
-    default="127.0.0.1",
-    show_default=True,
-    help="Address to listen on; only this machine reaches the default.",
-)
-@click.option("--port", type=Integer(0, 65535), default=5006, show_default=True, help="Port; 0 takes a free one.")
-@click.option("--browser/--no-browser", default=True, show_default=True, help="Open the page in a browser.")
+@click.option("--address", default="127.0.0.1", help="Address to listen on; only this machine reaches the default.")
+@click.option("--port", type=integer(0, 65535), default=5006, help="Port; 0 takes a free one.")
+@click.option("--browser/--no-browser", default=True, help="Open the page in a browser.")
 @click.option("--origin", multiple=True, metavar="HOST:PORT", help="Another name of the server in browsers.")
 def explore(*, address: str, port: int, browser: bool, origin: tuple[str, ...]) -> None:
     """Explore exact limits, trajectories and bounds with sliders, in a browser.
@@ -33,6 +27,8 @@ def explore(*, address: str, port: int, browser: bool, origin: tuple[str, ...]) 
     except ValueError as reason:
         message = f"{address!r} is not an address; give 127.0.0.1 or another address of this machine."
         raise bad_parameter("--address", message) from reason
+    for module in ("panel", "bokeh", "pandas"):
+        require(module, "explore", "polarbias explore")
     from polarbias.explorer.server import serve
 
     if not loopback:

@@ -1,7 +1,5 @@
 """The command group: exit codes, one line per error, and the message after an interruption."""
 
-from __future__ import annotations
-
 import errno
 import logging
 import os
@@ -15,18 +13,6 @@ from polarbias import __version__
 from polarbias.errors import InvalidInput, PolarbiasError, StoreMismatch
 
 EXIT_FAILED, EXIT_WRONG_INPUT, EXIT_INFEASIBLE, EXIT_LIMIT, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
-
-EXTRAS = {
-    "jax": "descent",
-    "pandas": "paper",
-    "pyarrow": "paper",
-    "matplotlib": "paper",
-    "rich": "paper",
-    "panel": "explore",
-    "bokeh": "explore",
-    "distributed": "dask",
-}
-"""Modules of optional dependencies, with the extras that install them."""
 
 _INTERRUPTED = "polarbias.interrupted"
 """Key of the context's ``meta`` that holds the end of the message after Ctrl-C."""
@@ -70,9 +56,6 @@ class _Group(click.Group):
         except MemoryError:
             fail("the problem does not fit into the memory of this machine.")
         except Exception as error:
-            module = (getattr(error, "name", None) or "").partition(".")[0]
-            if isinstance(error, ModuleNotFoundError) and module in EXTRAS:
-                fail(f"{ctx.invoked_subcommand} needs {module}: pip install 'polarbias[{EXTRAS[module]}]'")
             _log.debug("unexpected error", exc_info=error)
             fail(
                 f"unexpected error, {type(error).__name__}: {_one_line(str(error))}"
@@ -80,7 +63,10 @@ class _Group(click.Group):
             )
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True}
+
+
+@click.group(cls=_Group, context_settings=_CONTEXT)
 @click.version_option(__version__, prog_name="polarbias")
 def main() -> None:
     """Gradient descent on weight-normalized diagonal linear networks: runs, exact limits and minimal l1 norms.

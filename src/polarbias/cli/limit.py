@@ -1,7 +1,5 @@
 """``polarbias limit``: the limit of the gradient flow of one configuration."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from time import perf_counter
@@ -19,11 +17,7 @@ from polarbias.cli.parameters import Number
 @click.command(epilog="Example: polarbias limit --truth sparse --ratio 0.01 --output limit.npz")
 @configuration_options
 @click.option(
-    "--threshold",
-    type=Number(low=0),
-    default=1e-6,
-    show_default=True,
-    help="Count the entries above this fraction of the largest.",
+    "--threshold", type=Number(low=0), default=1e-6, help="Count the entries above this fraction of the largest."
 )
 @output_file("Store the result: all of it (.npz), X (.npy), or X and log X as columns (.csv).")
 @JSON
@@ -82,36 +76,32 @@ def _record(problem: Any, found: Any, threshold: float, seconds: float) -> dict[
 
 
 def _show(description: str, record: dict[str, Any], norm: str) -> None:
-    def number(value: float) -> str:
-        return "not known" if math.isnan(value) else f"{value:.6g}"
-
+    gap, log10_rho = (
+        "not known" if math.isnan(record[name]) else f"{record[name]:.6g}" for name in ("gap", "log10_rho")
+    )
     show_values(
-        [
-            ("problem", description),
-            ("status", f"{record['status']}: {record['message']}"),
-            ("collapse", record["collapse"]),
-            ("||X||_1", f"{record['l1']:.12g}"),
-            (f"gap{norm}", "none for X = 0" if record["status"] == "collapsed" else number(record["gap"])),
-            ("relative residual", f"{record['relative_residual']:.2e}"),
-            ("r", f"{record['r']:.12g}"),
-            ("log10 rho", number(record["log10_rho"])),
-            (
-                f"entries above {record['threshold']:g} max |X|",
-                f"{record['entries_above_threshold']} of {record['n']}",
-            ),
-            ("factorizations", str(record["steps"])),
-            ("time", f"{record['seconds']:.3f} s"),
-        ]
+        {
+            "problem": description,
+            "status": f"{record['status']}: {record['message']}",
+            "collapse": record["collapse"],
+            "||X||_1": f"{record['l1']:.12g}",
+            f"gap{norm}": "none for X = 0" if record["status"] == "collapsed" else gap,
+            "relative residual": f"{record['relative_residual']:.2e}",
+            "r": f"{record['r']:.12g}",
+            "log10 rho": log10_rho,
+            f"entries above {record['threshold']:g} max |X|": f"{record['entries_above_threshold']} of {record['n']}",
+            "factorizations": str(record["steps"]),
+            "time": f"{record['seconds']:.3f} s",
+        }
     )
 
 
 def _content(found: Any) -> tuple[dict[str, Any], list[str]]:
     """Return all arrays by name, and the names of those with an entry per unknown."""
-    arrays = {name: getattr(found, name) for name in ("log_x", "dual", "mirror_dual", "gap", "r", "log_rho")}
-    arrays |= {name: getattr(found, name) for name in ("residual", "loss", "status", "collapse_status", "steps")}
-    columns = ["x", "log_x"]
+    arrays = {"x": found.x, "log_x": found.log_x}
     if found.log_x.size > found.x.size:
-        arrays["log_x_plus"], arrays["log_x_minus"] = found.log_x.reshape(2, -1)
-        del arrays["log_x"]
-        columns = ["x", "log_x_plus", "log_x_minus"]
-    return {"x": found.x, **arrays}, columns
+        plus, minus = arrays.pop("log_x").reshape(2, -1)
+        arrays |= {"log_x_plus": plus, "log_x_minus": minus}
+    columns = list(arrays)
+    names = ("dual", "mirror_dual", "gap", "r", "log_rho", "residual", "loss", "status", "collapse_status", "steps")
+    return arrays | {name: getattr(found, name) for name in names}, columns

@@ -1,12 +1,9 @@
 """Results as files (``--output``) and as JSON (``--json``)."""
 
-from __future__ import annotations
-
 import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +27,14 @@ def output_file(text: str) -> Callable[[Any], Any]:
 def output_folder(text: str, **settings: Any) -> Callable[[Any], Any]:
     """Return the option for a results folder."""
     return click.option("-o", "--output", type=Folder(), metavar="DIR", help=text, **settings)
+
+
+def print_result(record: Mapping[str, Any], text: str, as_json: bool) -> None:
+    """Print a result as one JSON object or as text."""
+    if as_json:
+        print_json(record)
+    else:
+        click.echo(text)
 
 
 def print_json(record: Mapping[str, Any]) -> None:
@@ -69,16 +74,10 @@ def store(output: Path, arrays: dict[str, Any], columns: list[str]) -> None:
 
     from polarbias.runtime.atomic_file import atomic_write
 
+    table: dict[str, Any] = {"fmt": "%.17g", "delimiter": ",", "header": ",".join(columns), "comments": ""}
     writers: dict[str, Callable[[Path], None]] = {
         ".npz": lambda path: np.savez(path, **arrays),
         ".npy": lambda path: np.save(path, arrays[columns[0]], allow_pickle=False),
-        ".csv": partial(
-            np.savetxt,
-            X=np.column_stack([arrays[name] for name in columns]),
-            fmt="%.17g",
-            delimiter=",",
-            header=",".join(columns),
-            comments="",
-        ),
+        ".csv": lambda path: np.savetxt(path, np.column_stack([arrays[name] for name in columns]), **table),
     }
     atomic_write(output, writers[output.suffix.lower()])

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from polarbias.cli.configuration import configuration_options, describe, read_configuration
-from polarbias.cli.display import progress_observer, resumption, show_table
-from polarbias.cli.group import EXIT_FAILED, EXIT_INFEASIBLE, after_interruption, fail
+from polarbias.cli.display import show_table
+from polarbias.cli.execution import DEVICE, FORCE, execution, require_paper
+from polarbias.cli.group import EXIT_FAILED, EXIT_INFEASIBLE, fail
 from polarbias.cli.output import JSON, output_folder, print_json
-from polarbias.cli.parameters import DEVICE, FORCE, MAX_STEPS, Number, require_paper
+from polarbias.cli.parameters import MAX_STEPS, Number
 
 if TYPE_CHECKING:
     from polarbias.experiments.engine.spec import Profile, Task
@@ -26,44 +27,31 @@ ROWS = 12
 @configuration_options
 @click.option(
     "--step",
-    type=Number(("armijo", "stable")),
+    type=Number(words=("armijo", "stable")),
     default="armijo",
-    show_default=True,
     metavar="armijo|stable|NUMBER > 0",
     help="Line search, a computed constant step, or a given constant step.",
 )
-@click.option("--max-steps", type=MAX_STEPS, default=100_000, show_default=True, help="Largest number of steps.")
-@click.option("--tol", type=Number(low=0), default=1e-12, show_default=True, help="Loss at which to stop.")
-@output_folder("Results folder.", default=Path("results/run"), show_default=True)
+@click.option("--max-steps", type=MAX_STEPS, default=100_000, help="Largest number of steps.")
+@click.option("--tol", type=Number(low=0), default=1e-12, help="Loss at which to stop.")
+@output_folder("Results folder.", default=Path("results/run"))
 @DEVICE
 @FORCE
 @JSON
-def run(
-    *,
-    step: str,
-    max_steps: int,
-    tol: float,
-    output: Path,
-    device: str,
-    force: bool,
-    as_json: bool,
-    **options: Any,
-) -> None:
+def run(*, output: Path, device: str, force: bool, as_json: bool, **options: Any) -> None:
     """Run gradient descent on one configuration; print and store its trajectory.
 
     The problem is random, or comes from files (--matrix and --rhs). The exit code is 1 for a run that ends as unstable,
     diverged, collapsed, or line search failed with a loss not below --tol; it is 0 for a run that stops at --max-steps.
     """
-    after_interruption(resumption(force))
     require_paper()
     problem, configuration = read_configuration(options)
-    from polarbias.descent.device import use_device
     from polarbias.experiments.grids.single import run_single
     from polarbias.solution import Status
 
-    task, profile = _task(problem, configuration, options, step, max_steps, tol)
-    with use_device(device):
-        totals, runs, trajectories, figure = run_single(task, profile, output, progress_observer(), force)
+    task, profile = _task(problem, configuration, options)
+    with execution(force, device) as arguments:
+        totals, runs, trajectories, figure = run_single(task, profile, output, arguments["observe"], force)
     end = runs.iloc[0]
     status = Status[end["status"].upper()]
     if as_json:
@@ -76,14 +64,12 @@ def run(
         click.echo(f"run-steps computed: {totals.run_steps:,}; tables and {figure.name} are in {output}")
     if status is Status.INFEASIBLE:
         fail(f"{status.message}.", EXIT_INFEASIBLE)
-    short = status is Status.LINE_SEARCH_FAILED and not end["loss"] < tol
+    short = status is Status.LINE_SEARCH_FAILED and not end["loss"] < options["tol"]
     if short or status in (Status.UNSTABLE, Status.DIVERGED, Status.COLLAPSED):
         fail(f"the run failed: {status.message}.", EXIT_FAILED)
 
 
-def _task(
-    problem: LinearProblem, configuration: Configuration, options: dict[str, Any], step: str, max_steps: int, tol: float
-) -> tuple[Task, Profile]:
+def _task(problem: LinearProblem, configuration: Configuration, options: dict[str, Any]) -> tuple[Task, Profile]:
     """Return the task of one run, and the profile with its sizes and limits."""
     from polarbias.experiments.engine.spec import Instance, Profile, RunConfiguration, Task
     from polarbias.problems.linear import LinearProblem
@@ -104,18 +90,16 @@ def _task(
         algorithm=configuration.algorithm,
         truth=truth,
         runs=(RunConfiguration(configuration.scale, ratio, 0),),
-        step=step,
+        step=options["step"],
         centred=options["center_rows"],
         depth=configuration.depth,
         law=law,
         direction=direction,
         instance=instance,
     )
-    sizes = {"m": problem.m, "n": problem.n, "s": options["s"], "ratio": ratio, "scale": configuration.scale}
-    profile = Profile(
-        "run", 1, 1, (configuration.scale,), (ratio,), max_steps, seed=configuration.seed, tol=tol, **sizes
-    )
-    return task, profile
+    scale, limits = configuration.scale, {name: options[name] for name in ("max_steps", "tol", "seed", "s")}
+    sizes = {"m": problem.m, "n": problem.n, "ratio": ratio, "scale": scale}
+    return task, Profile("run", 1, 1, (scale,), (ratio,), **limits, **sizes)
 
 
 def _show_trajectory(end: Any, trajectories: Any) -> None:

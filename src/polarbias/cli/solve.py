@@ -1,7 +1,5 @@
 """``polarbias solve``: minimal l1 norms of problems from files."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from time import perf_counter
@@ -10,14 +8,7 @@ from typing import Any
 import click
 
 from polarbias.cli.display import show_values
-from polarbias.cli.group import (
-    EXIT_FAILED,
-    EXIT_INFEASIBLE,
-    EXIT_INTERRUPTED,
-    EXIT_LIMIT,
-    after_interruption,
-    fail,
-)
+from polarbias.cli.group import EXIT_FAILED, EXIT_INFEASIBLE, EXIT_INTERRUPTED, EXIT_LIMIT, after_interruption, fail
 from polarbias.cli.output import JSON, check_output, output_file, print_json, store
 from polarbias.cli.parameters import Number
 
@@ -35,29 +26,22 @@ EXITS = {
 @click.argument("matrix")
 @click.argument("rhs")
 @click.option("--nonnegative", is_flag=True, help="Require x >= 0.")
-@click.option("--sigma", type=Number(low=0), default=0.0, show_default=True, help="Largest ||A x - b||.")
+@click.option("--sigma", type=Number(low=0), default=0.0, help="Largest ||A x - b||.")
 @click.option("--weights", metavar="FILE", help="Weights w of |x|, from 0 to infinity.  [default: 1]")
-@click.option(
-    "--tol",
-    type=Number(),
-    default=1e-9,
-    show_default=True,
-    help="Largest relative gap, residual and dual infeasibility.",
-)
+@click.option("--tol", type=Number(), default=1e-9, help="Largest relative gap, residual and dual infeasibility.")
 @click.option("--max-time", type=Number(), help="Time limit in seconds.")
 @output_file("Store x (.npy), x as text (.csv), or x, dual and certificate (.npz).")
 @JSON
-def solve(  # noqa: PLR0913 -- one parameter per option
+def solve(
     *,
     matrix: str,
     rhs: str,
-    nonnegative: bool,
     sigma: float,
+    nonnegative: bool,
     weights: str | None,
-    tol: float,
-    max_time: float | None,
     output: Path | None,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Compute x of minimal l1 norm with A x = b, or ||A x - b|| <= sigma, and a dual vector that certifies it.
 
@@ -72,64 +56,45 @@ def solve(  # noqa: PLR0913 -- one parameter per option
 
     A, b = load_matrix(matrix), load_vector(rhs, "b")
     w = None if weights is None else load_vector(weights, "w", infinite=True)
+    terminal = sys.stderr.isatty()
     started = perf_counter()
     found = basis_pursuit(
-        A, b, sigma, nonnegative=nonnegative, weights=w, tol=tol, max_time=max_time, callback=_progress()
+        A, b, sigma, nonnegative=nonnegative, weights=w, callback=_show_state if terminal else None, **options
     )
     seconds = perf_counter() - started
-    if sys.stderr.isatty():
+    if terminal:
         click.echo(err=True)
     status, (m, n) = found.status.name.lower(), A.shape
+    names = ("value", "gap", "residual", "dual_infeasibility", "steps")
+    numbers = {name: getattr(found, name) for name in names}
     if output is not None:
-        names = ["x", "dual", "value", "gap", "residual", "dual_infeasibility", "status", "steps"]
-        names += ["farkas"] * (found.farkas is not None)
-        store(output, {name: getattr(found, name) for name in names}, ["x"])
+        farkas = {} if found.farkas is None else {"farkas": found.farkas}
+        store(output, {"x": found.x, "dual": found.dual, "status": found.status, **numbers, **farkas}, ["x"])
     if as_json:
-        print_json(
-            {
-                "status": status,
-                "message": found.message,
-                "m": m,
-                "n": n,
-                "sigma": sigma,
-                "nonnegative": nonnegative,
-                "value": found.value,
-                "nonzeros": found.support.size,
-                "gap": found.gap,
-                "residual": found.residual,
-                "dual_infeasibility": found.dual_infeasibility,
-                "steps": found.steps,
-                "seconds": seconds,
-                "output": output,
-            }
-        )
+        problem = {"m": m, "n": n, "sigma": sigma, "nonnegative": nonnegative}
+        result = {"status": status, "message": found.message, "nonzeros": found.support.size, **numbers}
+        print_json({**problem, **result, "seconds": seconds, "output": output})
     else:
         text = f"{m} x {n}" + (f", sigma {sigma:g}" if sigma else "") + (", x >= 0" if nonnegative else "")
         show_values(
-            [
-                ("problem", text),
-                ("status", f"{status.replace('_', ' ')}: {found.message}"),
-                ("l1 norm" if w is None else "weighted l1 norm", f"{found.value:.12g}"),
-                ("nonzero entries", f"{found.support.size} of {n}"),
-                ("gap", f"{found.gap:.2e}"),
-                ("residual" + (" above sigma" if sigma else ""), f"{found.residual:.2e}"),
-                ("dual infeasibility", f"{found.dual_infeasibility:.2e}"),
-                ("factorizations", str(found.steps)),
-                ("time", f"{seconds:.3f} s"),
-                *([] if output is None else [("stored in", str(output))]),
-            ]
+            {
+                "problem": text,
+                "status": f"{status.replace('_', ' ')}: {found.message}",
+                "l1 norm" if w is None else "weighted l1 norm": f"{found.value:.12g}",
+                "nonzero entries": f"{found.support.size} of {n}",
+                "gap": f"{found.gap:.2e}",
+                "residual" + (" above sigma" if sigma else ""): f"{found.residual:.2e}",
+                "dual infeasibility": f"{found.dual_infeasibility:.2e}",
+                "factorizations": str(found.steps),
+                "time": f"{seconds:.3f} s",
+                **({} if output is None else {"stored in": str(output)}),
+            }
         )
     if EXITS[status]:
         fail(f"{found.message}.", EXITS[status])
 
 
-def _progress() -> Any:
-    """Return a callback that rewrites one line of a terminal, or None without a terminal."""
-    if not sys.stderr.isatty():
-        return None
-
-    def show_line(state: Any) -> None:
-        line = f"{state.steps} factorizations, {state.seconds:.1f} s: {state.active} active, gap {state.gap:.1e}"
-        click.echo(f"\r{line}, residual {state.residual:.1e}\033[K", nl=False, err=True)
-
-    return show_line
+def _show_state(state: Any) -> None:
+    """Rewrite one line of the terminal."""
+    line = f"{state.steps} factorizations, {state.seconds:.1f} s: {state.active} active, gap {state.gap:.1e}"
+    click.echo(f"\r{line}, residual {state.residual:.1e}\033[K", nl=False, err=True)

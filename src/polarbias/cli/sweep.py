@@ -1,7 +1,5 @@
 """``polarbias sweep``: grids from TOML files."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import asdict
 from pathlib import Path
@@ -9,10 +7,9 @@ from typing import Any
 
 import click
 
-from polarbias.cli.display import progress_observer, resumption, show_table, totals_line, totals_record
-from polarbias.cli.group import after_interruption
+from polarbias.cli.display import show_table, show_totals, totals_record
+from polarbias.cli.execution import CLUSTER, DEVICE, FORCE, execution, require_paper
 from polarbias.cli.output import JSON, output_folder, print_json
-from polarbias.cli.parameters import CLUSTER, DEVICE, FORCE, backend, require_paper
 
 MAX_ROWS = 60
 """Rows of the summary that are printed as text."""
@@ -28,28 +25,22 @@ _HEADS = {"eps1": "median eps1", "eps2": "median eps2", "step_rule": "step"}
 @DEVICE
 @FORCE
 @JSON
-def sweep(
-    *, spec: Path, output: Path, dry_run: bool, cluster: str | None, device: str, force: bool, as_json: bool
-) -> None:
+def sweep(*, spec: Path, output: Path, dry_run: bool, as_json: bool, **options: Any) -> None:
     """Compute and store a parameter grid, described by the TOML file SPEC.
 
     Keys with lists are the axes of the grid: truth, m, n, s, center_rows, depth, algorithm, law, ratio, scale,
     direction, step. Others are trials, max_steps, tol, seed. docs/sweep.md explains them. Finished tasks are kept:
     after an interruption the same command resumes.
     """
-    after_interruption(resumption(force, cluster))
     require_paper()
     from polarbias import experiments
-    from polarbias.descent.device import use_device
 
     grid = experiments.read_grid(spec)
     if dry_run:
         _show_plan(grid, as_json)
         return
-    with use_device(device if cluster is None else "cpu"):
-        totals, summary = experiments.sweep(
-            grid, output, observe=progress_observer(), force=force, backend=backend(cluster, device)
-        )
+    with execution(**options) as arguments:
+        totals, summary = experiments.sweep(grid, output, **arguments)
     if as_json:
         print_json({"tasks": totals_record(totals), "summary": summary.to_dict("records"), "output": output})
         return
@@ -58,7 +49,7 @@ def sweep(
     show_table(head, [[_text(value) for value in row] for row in shown.itertuples(index=False)])
     if len(summary) > MAX_ROWS:
         click.echo(f"and {len(summary) - MAX_ROWS} more rows")
-    click.echo(totals_line(totals))
+    show_totals(totals)
     click.echo(f"the tables are in {output}")
 
 

@@ -1,7 +1,5 @@
 """``polarbias verify``: the paper's statements, checked on one solution."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import click
@@ -18,11 +16,10 @@ from polarbias.cli.parameters import MAX_STEPS, Number
     "--solution",
     type=click.Choice(["limit", "flow", "descent"]),
     default="flow",
-    show_default=True,
     help="Solution to check: the exact limit, the integrated flow, or gradient descent with Armijo steps.",
 )
-@click.option("--tol", type=Number(), default=1e-12, show_default=True, help="Loss at which flow and descent stop.")
-@click.option("--max-steps", type=MAX_STEPS, default=100_000, show_default=True, help="Largest number of steps.")
+@click.option("--tol", type=Number(), default=1e-12, help="Loss at which flow and descent stop.")
+@click.option("--max-steps", type=MAX_STEPS, default=100_000, help="Largest number of steps.")
 @JSON
 def verify(*, solution: str, tol: float, max_steps: int, as_json: bool, **options: Any) -> None:
     """Check every statement of the paper, and its corrected form, on one solution.

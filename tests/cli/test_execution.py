@@ -1,0 +1,33 @@
+"""Interruptions, clusters, and extras of the commands that compute tasks."""
+
+import pytest
+
+from commands import call
+from polarbias.experiments.engine import cluster, compute, runner
+
+pytestmark = pytest.mark.usefixtures("no_logging_set_up")
+
+
+@pytest.mark.parametrize("command", ["run", "reproduce"])
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_the_message_after_an_interruption(command, force, tmp_path, tiny, monkeypatch):
+    def interrupted(*args):
+        raise runner.Interrupted
+
+    monkeypatch.setattr(compute, "compute_runs", interrupted)
+    message = call(command, *force, "--output", tmp_path / "out", code=130).stderr
+    words = "the same command without --force resumes" if force else "the same command resumes"
+    assert message == f"polarbias: interrupted; finished tasks and checkpoints are kept, {words}.\n"
+    assert not list(tmp_path.glob("out/runs/*"))
+
+
+def test_clusters(monkeypatch):
+    def interrupted(address, device):
+        assert (address, device) == ("local:2", "cpu")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cluster, "DaskBackend", interrupted)
+    message = call("reproduce", "--dask", "local:2", code=130).stderr
+    assert message == "polarbias: interrupted; finished tasks are kept, the same command resumes.\n"
+    for wrong in ("locally", "local:0", "tcp://host"):
+        assert f"'{wrong}' is not allowed; give local, local:N" in call("reproduce", "--dask", wrong, code=2).stderr

@@ -1,0 +1,17 @@
+"""``polarbias report``: text and JSON; tests/experiments/paper/test_report.py reads the page."""
+
+import pytest
+
+from commands import call, call_json
+
+pytestmark = pytest.mark.usefixtures("no_logging_set_up")
+
+
+def test_text_and_json(reproduction, tmp_path, no_drawings, monkeypatch):
+    page, written = tmp_path / "page.html", []
+    monkeypatch.setattr(
+        "polarbias.experiments.paper.reproduction.write_report", lambda path, *_: written.append(path) or path
+    )
+    assert call("report", reproduction, "--output", page).stdout == f"the report is {page}\n"
+    assert call_json("report", reproduction) == {"output": str(reproduction / "report.html")}
+    assert written == [page, reproduction / "report.html"]

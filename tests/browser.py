@@ -22,7 +22,11 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--disable-quic",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # no look-up of a name leaves this machine
 )
+
+PATIENCE = 600_000
+"""Milliseconds: a limit for defects, far above the time of any step on a busy machine."""
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None and not REQUIRED, reason="no Chromium on this machine")
 
@@ -42,7 +46,7 @@ def explorer(*options):
         raise AssertionError(f"the explorer did not start: {''.join(seen)}")
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate()
 
 
 @contextmanager
@@ -51,20 +55,18 @@ def chromium():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=PATIENCE)
         try:
             yield browser
         finally:
             browser.close()
 
 
-def refuse_foreign_requests(context, url):
-    """Abort requests to other hosts at once, without a look-up of their names; return the list of their URLs."""
-    refused, own = [], urlsplit(url).netloc
+def refuse_foreign_requests(context, url, refused):
+    """Abort requests to other hosts at once, without a look-up of their names; add their URLs to ``refused``."""
 
     def handle(route):
         refused.append(route.request.url)
         route.abort()
 
-    context.route(lambda address: urlsplit(address).netloc not in ("", own), handle)
-    return refused
+    context.route(lambda address: urlsplit(address).netloc not in ("", urlsplit(url).netloc), handle)

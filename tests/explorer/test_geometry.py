@@ -29,7 +29,7 @@ def test_solutions_in_a_box():
     ("settings", "faces", "edges"),
     [
         (PLANE, 1, 1),
-        (replace(PLANE, signed=True), 1, 4),
+        (replace(PLANE, signed=True), 4, 4),
         (SPACE, 1, 3),
         (replace(SPACE, signed=True), 8, 12),
     ],

@@ -1,21 +1,16 @@
 """Background work: the latest request, exceptions, two threads."""
 
 import threading
+from types import SimpleNamespace
 
-import pytest
+from polarbias.explorer.jobs import QUICK, SLOW, Latest
 
-from polarbias.explorer.jobs import Latest
-
-
-class Document:
-    """Runs callbacks at once, in the thread that adds them."""
-
-    def add_next_tick_callback(self, function):
-        function()
+# Runs callbacks at once, in the thread that adds them.
+DOCUMENT = SimpleNamespace(add_next_tick_callback=lambda function: function())
 
 
 def test_the_latest_request_replaces_earlier_ones():
-    jobs, release, results, ended = Latest(Document(), slow=False), threading.Event(), [], threading.Event()
+    jobs, release, results, ended = Latest(DOCUMENT, QUICK), threading.Event(), [], threading.Event()
     seen = []
 
     def first(stopped):
@@ -29,19 +24,13 @@ def test_the_latest_request_replaces_earlier_ones():
     assert (seen, results) == ([True], [2])
 
 
-@pytest.mark.parametrize("slow", [False, True])
-def test_exceptions_are_results(slow):
-    results, ended = [], threading.Event()
-    Latest(Document(), slow=slow).submit(lambda stopped: 1 / 0, lambda result: (results.append(result), ended.set()))
-    assert ended.wait(60)
-    assert isinstance(results[0], ZeroDivisionError)
-
-
-def test_slow_work_does_not_delay_quick_work():
-    release, ended = threading.Event(), threading.Event()
-    slow = Latest(Document(), slow=True)
-    slow.submit(lambda stopped: release.wait(60), lambda result: None)
-    Latest(Document(), slow=False).submit(lambda stopped: None, lambda result: ended.set())
+def test_exceptions_are_results_and_slow_work_does_not_delay_quick_work():
+    release, results, ended = threading.Event(), [], threading.Event()
+    slow = Latest(DOCUMENT, SLOW)
+    slow.submit(lambda stopped: release.wait(60), results.append)
+    Latest(DOCUMENT, QUICK).submit(lambda stopped: 1 / 0, lambda result: (results.append(result), ended.set()))
     assert ended.wait(60)
     slow.stop()
     release.set()
+    [error] = results
+    assert isinstance(error, ZeroDivisionError)

@@ -17,7 +17,7 @@ SIGNED = replace(SMALL, truth="signed", signed=True, depth=3, law="power", power
 SPACE = replace(SMALL, A="1 2 0.5", b="2", u0="1 1 2", law="harmonic", truth="gaussian", r0=0.5)
 
 
-@pytest.mark.parametrize("view", scripts.FUNCTIONS)
+@pytest.mark.parametrize("view", scripts.VIEWS)
 @pytest.mark.parametrize(
     "settings",
     [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import polarbias as pb
-from polarbias.explorer.settings import MAX_ENTRIES, Settings
+from polarbias.explorer.settings import Settings
 
 
 def test_the_address_holds_the_values_that_differ_from_the_defaults():
@@ -20,6 +20,14 @@ def test_the_address_holds_the_values_that_differ_from_the_defaults():
     assert all(Settings.from_query({field.name: "?"})[1] for field in fields(Settings))
 
 
+def test_keys_keep_what_results_depend_on():
+    settings = Settings(truth="signed", m=9, r0=2.0, depth=3, A="1 3", azimuth=3)
+    assert settings.key("limits") == Settings(truth="signed", m=9, r0=2.0, depth=3)
+    assert settings.key("map") == Settings(truth="signed", m=9, depth=3)
+    assert settings.key("problem") == Settings(truth="signed", m=9)
+    assert settings.key("plane") == Settings(r0=2.0, depth=3, A="1 3")
+
+
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
@@ -29,7 +37,7 @@ def test_the_address_holds_the_values_that_differ_from_the_defaults():
         ({"truth": "<script>"}, "truth must be one of gaussian, sparse, signed"),
         ({"colour": "red"}, "'colour' is not a setting; there are truth, m"),
         ({"s": "200", "n": "100"}, "s = 200 nonzero entries do not fit into N = 100. All defaults are used."),
-        ({"m": "500", "n": "5000"}, f"more than {MAX_ENTRIES:,}"),
+        ({"m": "500", "n": "5000"}, "M N = 2,500,000 is more than 500,000"),
         ({"A": "1 x"}, "A must be rows of numbers up to 1e6"),
         ({"A": "1 2 3 4"}, "A must be 1 x 2, 1 x 3 or 2 x 3, got 1 x 4"),
         ({"b": "1; 2"}, "b must have 1 entries"),

@@ -1,17 +1,13 @@
 """Lines of the figure in two or three dimensions: solution set, l1 ball, trajectories."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import combinations, pairwise, product
 
 import numpy as np
 from scipy.linalg import null_space
 
+from polarbias.explorer.options import OPTIONS
 from polarbias.explorer.results import ALGORITHMS, Plane
-
-MARGIN = 1.25
-"""Half the width of the figure, in units of the largest coordinate."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +37,16 @@ def scene(plane: Plane, signed: bool, azimuth: float, elevation: float) -> Scene
     n = A.shape[1]
     flat = np.eye(2) if n == 2 else projection(azimuth, elevation)
     radius = float(plane.minimum.value)
-    columns = [f"x{k + 1}" for k in range(n)]
-    paths = {}
-    for name in ALGORITHMS:
-        paths[name] = plane.table.loc[plane.table["algorithm"] == name, columns].to_numpy()
+    columns, algorithm = [f"x{k + 1}" for k in range(n)], plane.table["algorithm"]
+    paths = {name: plane.table.loc[algorithm == name, columns].to_numpy() for name in ALGORITHMS}
     points = {"start": paths["plain"][0], "minimal_l1": plane.minimum.x, "plain": plane.plain, "wn": plane.wn}
     everything = np.concatenate([*paths.values(), *(point[None] for point in points.values())])
-    half = MARGIN * max(float(np.abs(everything).max()), radius)
+    half = OPTIONS.margin * max(float(np.abs(everything).max()), radius)
     low = -half if signed else 0.0
     faces, edges = _ball(n, radius, signed)
     lines = [np.stack([np.zeros(n) if low == 0 else -half * unit, half * unit]) for unit in np.eye(n)]
-    title = f"{n} dimensions, minimal l1 norm {radius:.4g}"
     return Scene(
-        title,
+        f"{n} dimensions, minimal l1 norm {radius:.4g}",
         [line @ flat.T for line in lines],
         [face @ flat.T for face in faces],
         [edge @ flat.T for edge in edges],
@@ -70,12 +63,8 @@ def _ball(n: int, radius: float, signed: bool) -> tuple[list[np.ndarray], list[n
     edges = {
         tuple(sorted((tuple(corner[i]), tuple(corner[j])))) for corner in corners for i, j in combinations(range(n), 2)
     }
-    if n == 2:
-        outline = [np.diag([radius, radius])[0], np.diag([radius, radius])[1]]
-        outline += [-outline[0], -outline[1]] if signed else [np.zeros(2)]
-        faces = [np.array(outline)]
-    else:
-        faces = corners
+    # In two dimensions the faces are the ball's triangles with a corner at 0.
+    faces = corners if n == 3 else [np.vstack([corner, np.zeros(2)]) for corner in corners]
     return faces, [np.array(edge) for edge in sorted(edges)]
 
 

@@ -1,39 +1,38 @@
 """Page of one visitor: settings on the left, views as tabs, the state in the address."""
 
-from __future__ import annotations
-
 import html
 import io
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import numpy as np
 import pandas as pd
 import panel as pn
 from bokeh.models import CustomJSTickFormatter
+from panel.io.resources import LOCAL_DIST
 
 from polarbias.errors import InvalidInput, PolarbiasError
 from polarbias.explorer import results, scripts
-from polarbias.explorer.figures import BoundsFigure, LimitsFigure, MapFigure, PlaneFigure, TrajectoryFigure
+from polarbias.explorer.figures import WIDE, BoundsFigure, LimitsFigure, MapFigure, PlaneFigure, TrajectoryFigure
 from polarbias.explorer.geometry import scene
-from polarbias.explorer.jobs import Latest
-from polarbias.explorer.settings import DECADES, LAWS, TRUTHS, Settings
-from polarbias.networks.configuration import DIRECTIONS
+from polarbias.explorer.jobs import QUICK, SLOW, Latest
+from polarbias.explorer.options import OPTIONS
+from polarbias.explorer.settings import CHOICES, RANGES, Settings
 
 _log = logging.getLogger(__name__)
 
-TABS = ("limits", "trajectory", "map", "bounds", "plane")
-TITLES = ("Limits", "Trajectory", "Map of (r0, eta)", "Bounds", "Two or three dimensions")
-_ANGLES = ("azimuth", "elevation")
-_DELAY = 12
-"""Milliseconds during which movements of a slider are collected into one update."""
-
-_MAX_SECONDS = 30.0
-"""Time limit of a flow."""
+TABS = {
+    "limits": "Limits",
+    "trajectory": "Trajectory",
+    "map": "Map of (r0, eta)",
+    "bounds": "Bounds",
+    "plane": "Two or three dimensions",
+}
 
 _ADDRESS = "history.replaceState(null, '', window.location.pathname + '?' + cb_obj.value);"
 _HEADER = (
@@ -51,10 +50,45 @@ view.export('png', true).to_blob().then((blob) => {
   URL.revokeObjectURL(link.href);
 });
 """
+_TABLE = (
+    "<style>.pb {border-collapse:collapse} .pb td, .pb th {padding:3px 10px;text-align:left;font-size:13px}</style>"
+)
+_WARNING = "background:#fff3cd;border-left:4px solid #d39e00;padding:4px 10px;margin:2px 0"
+_VERDICTS = {"holds": "#1b7f3b", "violated": "#b00020", "hypothesis not met": "#777777", "undecided": "#777777"}
 
 
-_View = tuple[pd.DataFrame, Callable[[], list[str]]]
-"""Table of a slow view, and a function that draws it and returns messages."""
+class View(NamedTuple):
+    """Contents of a tab: table, arguments of the figure's ``show``, HTML below it, messages above it."""
+
+    table: pd.DataFrame
+    shown: tuple[Any, ...]
+    text: str
+    messages: list[str]
+
+
+def compute(tab: str, settings: Settings, stopped: Callable[[], bool]) -> View:
+    """Return the contents of a tab; ``stopped`` ends flows early."""
+    if tab == "plane":
+        plane = results.plane(settings)
+        return View(plane.table, (scene(plane, settings.signed, settings.azimuth, settings.elevation),), "", [])
+    if tab == "limits":
+        found = results.limits(settings)
+        text = _html(found.summary(), float_format=lambda value: f"{value:.4g}", na_rep="")
+        return View(found.table, (found.table,), text, found.warnings())
+    if tab == "trajectory":
+        end = monotonic() + OPTIONS.max_seconds
+        table, messages = results.trajectories(settings, lambda _: stopped() or monotonic() > end)
+        return View(table, (table,), "", messages)
+    if tab == "map":
+        table = results.limit_map(settings)
+        missing = int((table["status"] != "converged").sum())
+        messages = [f"Grey: {missing} of {len(table)} flows collapse or are undecided."] if missing else []
+        return View(table, (table,), "", messages)
+    table, rows = results.bounds(settings), results.statements(settings)
+    formatters: dict[str, Any] = dict.fromkeys(rows.columns, html.escape)
+    formatters["verdict"] = lambda verdict: f'<b style="color:{_VERDICTS[verdict]}">{verdict}</b>'
+    text = _html(rows, formatters=formatters, escape=False)
+    return View(table, (table, *results.magnified(settings)), text, [])
 
 
 class Page:
@@ -62,15 +96,17 @@ class Page:
 
     def __init__(self) -> None:
         query = {key: values[0].decode() for key, values in (pn.state.session_args or {}).items() if values}
-        tab = query.pop("tab", TABS[0])
+        tab = query.pop("tab", "limits")
         self._settings, self._refused = Settings.from_query(query)
         if tab not in TABS:
             self._refused.append(f"tab must be one of {', '.join(TABS)}, got {tab!r}.")
-            tab = TABS[0]
-        document = pn.state.curdoc
-        self._quick, self._slow = Latest(document, slow=False), Latest(document, slow=True)
-        self._document, self._pending = document, False
-        self._shown: dict[str, tuple[Settings, pd.DataFrame]] = {}
+            tab = "limits"
+        self._document: Any = pn.state.curdoc
+        # Without this variable, which Panel sets when it sends the page, models load styles from another server.
+        self._document.template_variables["dist_url"] = LOCAL_DIST
+        self._pending = False
+        self._quick, self._slow = Latest(self._document, QUICK), Latest(self._document, SLOW)
+        self._shown: dict[str, tuple[Settings, View]] = {}
         self._widgets = _widgets(self._settings)
         self._figures: dict[str, Any] = {
             "limits": LimitsFigure(),
@@ -79,16 +115,12 @@ class Page:
             "bounds": BoundsFigure(),
             "plane": PlaneFigure(),
         }
-        self._tables = {name: pn.pane.HTML(sizing_mode="stretch_width") for name in ("limits", "bounds")}
-        self._notice = pn.pane.HTML(sizing_mode="stretch_width")
+        # Outside the tabs: Panel gives panes of hidden tabs styles from another server when they change.
+        self._notice, self._text = pn.pane.HTML(**WIDE), pn.pane.HTML(**WIDE)
         self._address = pn.widgets.TextInput(visible=False)
         self._address.jscallback(value=_ADDRESS)
-        self._tabs = pn.Tabs(
-            *((title, self._view(name)) for name, title in zip(TABS, TITLES, strict=True)),
-            active=TABS.index(tab),
-            dynamic=True,
-            sizing_mode="stretch_width",
-        )
+        views = [(title, self._view(name)) for name, title in TABS.items()]
+        self._tabs = pn.Tabs(*views, active=list(TABS).index(tab), dynamic=True, **WIDE)
         for widget in self._widgets.values():
             widget.param.watch(self._schedule, "value")
         self._tabs.param.watch(self._schedule, "active")
@@ -111,59 +143,57 @@ class Page:
             width=330,
             styles={"background": "#f6f7f9", "padding": "6px 12px", "border-radius": "6px"},
         )
-        main = pn.Column(self._notice, self._tabs, sizing_mode="stretch_width", min_width=600)
+        main = pn.Column(self._notice, self._tabs, self._text, min_width=600, **WIDE)
         # No template: those of Panel load fonts from another server.
-        return pn.Column(
-            pn.pane.HTML(_HEADER, sizing_mode="stretch_width", margin=0),
-            pn.Row(sidebar, main, sizing_mode="stretch_width"),
-            sizing_mode="stretch_width",
-        )
+        return pn.Column(pn.pane.HTML(_HEADER, margin=0, **WIDE), pn.Row(sidebar, main, **WIDE), **WIDE)
 
     def _view(self, name: str) -> Any:
         layout = self._figures[name].layout
-        png = pn.widgets.Button(name="PNG", width=90)
+        png = pn.widgets.Button(label="PNG", width=90)
         png.js_on_click(args={"layout": layout, "name": f"polarbias-{name}.png"}, code=_PNG)
-        files: tuple[tuple[str, str, Callable[[], str]], ...] = (
-            ("Data", "csv", lambda: self._data(name)),
-            ("Python", "py", lambda: scripts.script(name, self._shown.get(name, (self._settings,))[0])),
-        )
-        exports = [png] + [
+        exports = [
             pn.widgets.FileDownload(
                 label=label,
                 filename=f"polarbias-{name}.{ending}",
-                callback=lambda text=text: io.StringIO(text()),
-                button_type="default",
+                callback=lambda text=text: io.StringIO(text(name)),
                 width=90,
             )
-            for label, ending, text in files
+            for label, ending, text in (("Data", "csv", self._data), ("Python", "py", self._script))
         ]
-        parts: list[Any] = [pn.Row(*exports)]
-        if name == "plane":
-            parts.append(pn.Row(*(self._widgets[key] for key in ("A", "b", "u0", *_ANGLES))))
-        parts.append(pn.pane.Bokeh(layout, sizing_mode="stretch_width"))
-        if name in self._tables:
-            parts.append(self._tables[name])
-        return pn.Column(*parts, sizing_mode="stretch_width")
+        inputs = [pn.Row(*(self._widgets[key] for key in ("A", "b", "u0", "azimuth", "elevation")))]
+        figure = pn.pane.Bokeh(layout, **WIDE)
+        return pn.Column(pn.Row(png, *exports), *inputs * (name == "plane"), figure, **WIDE)
+
+    def _data(self, name: str) -> str:
+        """Return the table of a view as CSV."""
+        if name not in self._shown:
+            return "no data yet\n"
+        return str(self._shown[name][1].table.to_csv(index=False, float_format="%.17g"))
+
+    def _script(self, name: str) -> str:
+        return scripts.script(name, self._shown[name][0] if name in self._shown else self._settings)
 
     @property
     def _tab(self) -> str:
-        return TABS[self._tabs.active]
+        active: int = self._tabs.active
+        return list(TABS)[active]
 
     def _leave(self, _: Any) -> None:
         self._quick.stop()
         self._slow.stop()
 
     def _schedule(self, *_: Any) -> None:
-        """Schedule one update for all changes within `_DELAY`."""
+        """Schedule one update for all changes within the delay."""
         if not self._pending:
             self._pending = True
-            self._document.add_timeout_callback(self._update, _DELAY)
+            self._document.add_timeout_callback(self._update, OPTIONS.delay)
 
     def _move(self, r0: float, ratio: float) -> None:
         """Set r0 and the ratio to the point of a click on the map."""
+        step = OPTIONS.slider_step
         for name, value in (("r0", r0), ("ratio", ratio)):
-            decade = np.log10(max(value, 1e-300)).clip(*DECADES)
-            self._widgets[name].value = float(round(decade / 0.02) * 0.02)
+            decade = np.log10(max(value, 1e-300)).clip(*OPTIONS.decades)
+            self._widgets[name].value = float(round(decade / step) * step)
 
     def _read_widgets(self) -> Settings:
         values = {name: widget.value for name, widget in self._widgets.items()}
@@ -184,167 +214,94 @@ class Page:
         except InvalidInput as reason:
             self._notify([f"{reason} The figures show the last valid input."])
             return
+        for name in ("azimuth", "elevation"):
+            self._widgets[name].visible = settings.plane_arrays()[0].shape[1] == 3
         self._figures["map"].point(settings.r0, settings.ratio)
         self._figures["bounds"].point(settings.r0)
-        query = {**settings.query(), **({} if self._tab == TABS[0] else {"tab": self._tab})}
-        self._address.value = urlencode(query)
+        tab = self._tab
+        self._text.object = self._shown[tab][1].text if tab in self._shown else ""
+        self._address.value = urlencode({**settings.query(), **({} if tab == "limits" else {"tab": tab})})
         self._slow.stop()
-        if self._tab == "plane":
-            self._quick.submit(lambda _: results.plane(settings), self._show_plane)
-        else:
-            self._quick.submit(lambda _: results.limits(settings), self._show_limits)
+        first = "plane" if tab == "plane" else "limits"
 
-    def _show_limits(self, found: Any) -> None:
-        if not self._succeeded(found):
+        def done(view: Any) -> None:
+            self._draw(first, settings, view)
+            if tab != first and not isinstance(view, Exception):
+                self._show_slow(tab, settings, view.messages)
+
+        self._quick.submit(partial(compute, first, settings), done)
+
+    def _show_slow(self, tab: str, settings: Settings, warnings: list[str]) -> None:
+        """Compute a view unless the figure shows it already."""
+        key = "map" if tab == "map" else "limits"
+        if tab in self._shown and self._shown[tab][0].key(key) == settings.key(key):
+            self._notify([*warnings, *self._shown[tab][1].messages])
             return
-        self._figures["limits"].show(found.table)
-        self._tables["limits"].object = _summary(found.summary())
-        settings, tab = self._settings, self._tab
-        self._shown["limits"] = settings, found.table
-        if tab == "limits" or (tab in self._shown and _needed(tab, self._shown[tab][0]) == _needed(tab, settings)):
-            self._notify(found.warnings())
+        self._notify(warnings, "computing ...")
+        work = partial(compute, tab, settings)
+        self._slow.submit(work, lambda view: self._draw(tab, settings, view, *warnings))
+
+    def _draw(self, name: str, settings: Settings, view: View | Exception, *warnings: str) -> None:
+        """Draw a view with its messages, or show the message of an exception."""
+        if isinstance(view, Exception):
+            if not isinstance(view, PolarbiasError):
+                _log.error("a view failed", exc_info=view)
+            self._notify([f"{view} The figures show the last valid input."])
             return
-        self._notify(found.warnings(), "computing ...")
-        work = {"trajectory": self._trajectory, "map": self._map, "bounds": self._bounds}[tab]
-
-        def done(result: Any) -> None:
-            if self._succeeded(result):
-                self._shown[tab] = settings, result[0]
-                self._notify([*found.warnings(), *result[1]()])
-
-        self._slow.submit(lambda stopped: work(settings, stopped), done)
-
-    def _trajectory(self, settings: Settings, stopped: Callable[[], bool]) -> _View:
-        end = monotonic() + _MAX_SECONDS
-        table, ends = results.trajectories(settings, lambda _: stopped() or monotonic() > end)
-
-        def show() -> list[str]:
-            self._figures["trajectory"].show(table)
-            return [f"{one}." for one in ends]
-
-        return table, show
-
-    def _map(self, settings: Settings, _: Callable[[], bool]) -> _View:
-        table = results.limit_map(settings)
-
-        def show() -> list[str]:
-            self._figures["map"].show(table)
-            missing = int((table["status"] != "converged").sum())
-            return [f"Grey: {missing} of {len(table)} flows collapse or are undecided."] if missing else []
-
-        return table, show
-
-    def _bounds(self, settings: Settings, stopped: Callable[[], bool]) -> _View:
-        table = results.bounds(settings)
-        radius, magnified = results.magnified(settings)
-        rows = None if stopped() else results.statements(settings)
-
-        def show() -> list[str]:
-            self._figures["bounds"].show(table, radius, magnified)
-            self._tables["bounds"].object = _statements(rows)
-            return []
-
-        return table, show
-
-    def _show_plane(self, found: Any) -> None:
-        if self._succeeded(found):
-            settings = self._settings
-            self._figures["plane"].show(scene(found, settings.signed, settings.azimuth, settings.elevation))
-            self._shown["plane"] = self._settings, found.table
-            for name in _ANGLES:
-                self._widgets[name].visible = found.problem.n == 3
-            self._notify([])
-
-    def _data(self, name: str) -> str:
-        """Return the table of a view as CSV."""
-        if name not in self._shown:
-            return "no data yet\n"
-        return str(self._shown[name][1].to_csv(index=False, float_format="%.17g"))
-
-    def _succeeded(self, result: Any) -> bool:
-        """Return True for a result; show the message of an exception."""
-        if not isinstance(result, Exception):
-            return True
-        if not isinstance(result, PolarbiasError):
-            _log.error("a view failed", exc_info=result)
-        self._notify([f"{result} The figures show the last valid input."])
-        return False
+        self._figures[name].show(*view.shown)
+        self._shown[name] = settings, view
+        if name == self._tab:
+            self._text.object = view.text
+        self._notify([*warnings, *view.messages])
 
     def _notify(self, sentences: list[str], busy: str = "") -> None:
         warnings = [*self._refused, *sentences]
         self._refused = self._refused if busy else []
-        style = "background:#fff3cd;border-left:4px solid #d39e00;padding:4px 10px;margin:2px 0"
-        lines = [f'<div style="{style}" class="warning">{html.escape(one)}</div>' for one in warnings]
+        lines = [f'<div style="{_WARNING}" class="warning">{html.escape(one)}</div>' for one in warnings]
         if busy:
             lines.append(f'<div style="padding:4px 10px;color:#555" class="busy">{busy}</div>')
         self._notice.object = "".join(lines)
 
 
-def _needed(tab: str, settings: Settings) -> Settings:
-    """Return the settings that the view of a tab depends on."""
-    return settings.of_map() if tab == "map" else settings
+def _html(table: pd.DataFrame, **options: Any) -> str:
+    return _TABLE + str(table.to_html(index=False, border=0, classes="pb", **options))
 
 
 def _widgets(settings: Settings) -> dict[str, Any]:
     """Return an input for each setting, with its value."""
     power_of_ten = CustomJSTickFormatter(code="return Number(Math.pow(10, tick).toPrecision(3)).toString()")
-    scale = {"start": DECADES[0], "end": DECADES[1], "step": 0.02, "format": power_of_ten}
-    small = {"width": 140}
-    return {
-        "r0": pn.widgets.FloatSlider(name="norm r0 of the start", value=float(np.log10(settings.r0)), **scale),
-        "ratio": pn.widgets.FloatSlider(name="learning-rate ratio eta", value=float(np.log10(settings.ratio)), **scale),
-        "start": pn.widgets.Select(name="direction of the start", options=list(DIRECTIONS), value=settings.start),
-        "depth": pn.widgets.IntSlider(name="depth L", start=2, end=6, value=settings.depth),
-        "signed": pn.widgets.Checkbox(name="signed signals u^L - v^L", value=settings.signed),
-        "law": pn.widgets.Select(name="ratio law", options=list(LAWS), value=settings.law),
-        "power": pn.widgets.FloatSlider(
-            name="power K of eta r^K", start=-2.0, end=4.0, step=0.25, value=settings.power
-        ),
-        "truth": pn.widgets.Select(name="true signal", options=list(TRUTHS), value=settings.truth),
-        "m": pn.widgets.IntInput(name="equations M", value=settings.m, **small),
-        "n": pn.widgets.IntInput(name="unknowns N", value=settings.n, **small),
-        "s": pn.widgets.IntInput(name="nonzeros s", value=settings.s, **small),
-        "seed": pn.widgets.IntInput(name="seed", value=settings.seed, **small),
-        "A": pn.widgets.TextInput(name="A, rows separated by ;", value=settings.A, width=170),
-        "b": pn.widgets.TextInput(name="b", value=settings.b, width=90),
-        "u0": pn.widgets.TextInput(name="direction u0", value=settings.u0, width=120),
-        "azimuth": pn.widgets.IntSlider(
-            name="azimuth, degrees", start=-180, end=180, value=settings.azimuth, width=200, visible=False
-        ),
-        "elevation": pn.widgets.IntSlider(
-            name="elevation, degrees", start=-90, end=90, value=settings.elevation, width=200, visible=False
-        ),
+
+    low, high = OPTIONS.decades
+    decades = {"start": low, "end": high, "step": OPTIONS.slider_step, "format": power_of_ten}
+    number, choice, text = pn.widgets.IntInput, pn.widgets.Select, pn.widgets.TextInput
+    integers, reals = pn.widgets.IntSlider, pn.widgets.FloatSlider
+    kinds: dict[str, tuple[Any, str, dict[str, Any]]] = {
+        "r0": (reals, "norm r0 of the start", decades),
+        "ratio": (reals, "learning-rate ratio eta", decades),
+        "start": (choice, "direction of the start", {}),
+        "depth": (integers, "depth L", {}),
+        "signed": (pn.widgets.Checkbox, "signed signals u^L - v^L", {}),
+        "law": (choice, "ratio law", {}),
+        "power": (reals, "power K of eta r^K", {"step": 0.25}),
+        "truth": (choice, "true signal", {}),
+        "m": (number, "equations M", {"width": 140}),
+        "n": (number, "unknowns N", {"width": 140}),
+        "s": (number, "nonzeros s", {"width": 140}),
+        "seed": (number, "seed", {"width": 140}),
+        "A": (text, "A, rows separated by ;", {"width": 170}),
+        "b": (text, "b", {"width": 90}),
+        "u0": (text, "direction u0", {"width": 120}),
+        "azimuth": (integers, "azimuth, degrees", {"width": 200, "visible": False}),
+        "elevation": (integers, "elevation, degrees", {"width": 200, "visible": False}),
     }
-
-
-_TABLE = (
-    "<style>.pb {border-collapse:collapse} .pb td, .pb th {padding:3px 10px;text-align:left;font-size:13px}</style>"
-)
-_VERDICTS = {"holds": "#1b7f3b", "violated": "#b00020", "hypothesis not met": "#777777", "undecided": "#777777"}
-
-
-def _summary(table: pd.DataFrame) -> str:
-    heads = {
-        "signal": "signal",
-        "l1": "||X||_1",
-        "excess": "above the minimum",
-        "error": "||X - truth||_1",
-        "entries": "entries above 1e-6 max",
-        "residual": "relative residual",
-        "r": "r",
-        "log10_rho": "log10 rho",
-        "state": "state",
-        "collapse": "collapse",
-    }
-    shown = table.rename(columns=heads)
-    return _TABLE + str(
-        shown.to_html(index=False, float_format=lambda value: f"{value:.4g}", na_rep="", border=0, classes="pb")
-    )
-
-
-def _statements(table: pd.DataFrame) -> str:
-    shown = table.assign(
-        verdict=[f'<b style="color:{_VERDICTS[one]}">{one}</b>' for one in table["verdict"]],
-        **{name: [html.escape(text) for text in table[name]] for name in table.columns if name != "verdict"},
-    )
-    return _TABLE + str(shown.to_html(index=False, border=0, classes="pb", escape=False))
+    made = {}
+    for name, (kind, label, options) in kinds.items():
+        value = getattr(settings, name)
+        if kind is choice:
+            options = {"options": list(CHOICES[name])}
+        elif options is decades:
+            value = float(np.log10(value))
+        elif kind in (integers, reals):
+            options = dict(zip(("start", "end"), RANGES[name][1:], strict=True)) | options
+        made[name] = kind(label=label, value=value, **options)
+    return made

@@ -1,7 +1,5 @@
 """Plain figures of the views' tables; the exported scripts contain the source of these functions."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import matplotlib.pyplot as plt

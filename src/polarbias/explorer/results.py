@@ -1,28 +1,38 @@
 """Results of the views, cached by the settings that they depend on."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, wraps
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from polarbias.errors import InvalidInput
 from polarbias.explorer import views
+from polarbias.explorer.options import OPTIONS
 from polarbias.explorer.settings import GRID, Settings
 from polarbias.problems.ensembles import gaussian_problem
 from polarbias.problems.linear import LinearProblem
 from polarbias.recovery.basis_pursuit import basis_pursuit
 from polarbias.recovery.result import Pursuit, PursuitStatus
 from polarbias.solution import CollapseStatus, Solution, Status
+from polarbias.theory import magnifying_radii
+from polarbias.theory.verify import verify
 
 ALGORITHMS = ("plain", "wn")
 
-THRESHOLD = 1e-6
-"""Fraction of the largest entry above which entries are counted."""
+T = TypeVar("T")
+
+
+def _cached(result: str) -> Callable[[Callable[[Settings], T]], Callable[[Settings], T]]:
+    """Return a decorator that caches a function by `Settings.key`."""
+
+    def decorate(compute: Callable[[Settings], T]) -> Callable[[Settings], T]:
+        cached = lru_cache(OPTIONS.cached)(compute)
+        return wraps(compute)(lambda settings: cached(settings.key(result)))
+
+    return decorate
 
 
 @dataclass(frozen=True)
@@ -37,26 +47,24 @@ class Limits:
 
     def summary(self) -> pd.DataFrame:
         """Return norms, errors and states of the three signals, one row per signal."""
-        truth, norm_b = self.problem.x_true, float(np.linalg.norm(self.problem.b)) or 1.0
-        rows = []
+        norm_b, rows = float(np.linalg.norm(self.problem.b)) or 1.0, []
         for name, found in (("minimal_l1", self.minimum), ("plain", self.plain), ("wn", self.wn)):
             size = np.abs(found.x)
-            row = {
-                "signal": name,
-                "l1": size.sum(),
-                "excess": size.sum() - float(self.minimum.value),
-                "error": np.nan if truth is None else np.abs(found.x - truth).sum(),
-                "entries": int((size > THRESHOLD * size.max()).sum()),
-                "residual": np.linalg.norm(self.problem.apply(found.x) - self.problem.b) / norm_b,
-                "r": np.nan,
-                "log10_rho": np.nan,
-                "state": found.message,
-                "collapse": "",
-            }
-            if isinstance(found, Solution):
-                row |= {"r": _number(found.r), "log10_rho": round(_number(found.log_rho) / np.log(10), 6)}
-                row["collapse"] = CollapseStatus(int(_number(found.collapse_status))).message
-            rows.append(row)
+            limit: Any = found if isinstance(found, Solution) else None
+            rows.append(
+                {
+                    "signal": name,
+                    "||X||_1": size.sum(),
+                    "above the minimum": size.sum() - float(self.minimum.value),
+                    "||X - truth||_1": np.abs(found.x - self.problem.x_true).sum(),
+                    f"entries above {OPTIONS.threshold:g} max": int((size > OPTIONS.threshold * size.max()).sum()),
+                    "relative residual": np.linalg.norm(self.problem.apply(found.x) - self.problem.b) / norm_b,
+                    "r": float(limit.r) if limit else np.nan,
+                    "log10 rho": round(float(limit.log_rho) / np.log(10), 6) if limit else np.nan,
+                    "state": found.message,
+                    "collapse": CollapseStatus(int(limit.collapse_status)).message if limit else "",
+                }
+            )
         return pd.DataFrame(rows)
 
     def warnings(self) -> list[str]:
@@ -74,59 +82,49 @@ class Limits:
         return found
 
 
-def _number(value: Any) -> float:
-    return float(value)
+@dataclass(frozen=True)
+class Plane:
+    """A problem in two or three dimensions: table of both flows, limits, and the minimal l1 solution."""
+
+    problem: LinearProblem
+    minimum: Pursuit
+    table: pd.DataFrame
+    plain: np.ndarray
+    wn: np.ndarray
 
 
-def _require_feasible(limits: dict[str, Solution]) -> None:
+def _both_limits(problem: LinearProblem, configuration: Any) -> dict[str, Solution]:
+    limits: dict[str, Solution] = views.both_limits(problem, configuration)
     if any(limit.status == Status.INFEASIBLE for limit in limits.values()):
         raise InvalidInput("No signal of this kind solves A X = b: change b, or tick 'signed signals'.")
+    return limits
 
 
-@lru_cache(maxsize=16)
-def _instance(settings: Settings) -> tuple[LinearProblem, Pursuit]:
+@_cached("problem")
+def instance(settings: Settings) -> tuple[LinearProblem, Pursuit]:
+    """Return the random problem and its minimal l1 solution."""
     problem = gaussian_problem(**settings.problem_arguments())
     return problem, basis_pursuit(problem.A, problem.b, nonnegative=not settings.signed)
 
 
-def instance(settings: Settings) -> tuple[LinearProblem, Pursuit]:
-    """Return the random problem and its minimal l1 solution."""
-    return _instance(settings.of_problem())
-
-
-@lru_cache(maxsize=64)
-def _limits(settings: Settings) -> Limits:
-    problem, minimum = instance(settings)
-    found = views.both_limits(problem, settings.configuration())
-    _require_feasible(found)
-    return Limits(problem, minimum, views.limits_table(problem, minimum, found), **found)
-
-
+@_cached("limits")
 def limits(settings: Settings) -> Limits:
-    """Return the limits of both flows.
-
-    Raises
-    ------
-    InvalidInput
-        No signal of the network's kind solves A X = b.
-    """
-    return _limits(settings.of_limits())
+    """Return the limits of both flows, or raise `InvalidInput` if no signal of the network's kind solves A X = b."""
+    problem, minimum = instance(settings)
+    found = _both_limits(problem, settings.configuration())
+    return Limits(problem, minimum, views.limits_table(problem, minimum, found), **found)
 
 
 def trajectories(settings: Settings, stop: Callable[[Any], bool]) -> tuple[pd.DataFrame, list[str]]:
     """Return both flows as a table, and messages of flows that did not converge; ``stop`` ends them early."""
     flows, table = views.trajectory_table(*instance(settings), settings.configuration(), stop)
-    return table, [f"{name}: {flow.message}" for name, flow in flows.items() if flow.status != Status.CONVERGED]
+    return table, [f"{name}: {flow.message}." for name, flow in flows.items() if flow.status != Status.CONVERGED]
 
 
-@lru_cache(maxsize=16)
-def _limit_map(settings: Settings) -> pd.DataFrame:
-    return views.map_table(*instance(settings), settings.configuration(), GRID)
-
-
+@_cached("map")
 def limit_map(settings: Settings) -> pd.DataFrame:
     """Return the limits with weight normalization over the plane of r0 and ratio."""
-    return _limit_map(settings.of_map())
+    return views.map_table(*instance(settings), settings.configuration(), GRID)
 
 
 def bounds(settings: Settings) -> pd.DataFrame:
@@ -136,20 +134,14 @@ def bounds(settings: Settings) -> pd.DataFrame:
 
 def magnified(settings: Settings) -> tuple[float, tuple[tuple[float, float], ...]]:
     """Return the radius of the limit with weight normalization, and the r0 with rho >= 1 for limits of this radius."""
-    from polarbias.theory import magnifying_radii
-
-    limit = limits(settings).wn
-    radius = _number(limit.r)
-    if limit.status != Status.CONVERGED:
-        return radius, ()
+    limit: Any = limits(settings).wn
     network: Any = settings.configuration().network()
-    return radius, magnifying_radii(network.ratio, radius)
+    solved = limit.status == Status.CONVERGED
+    return float(limit.r), magnifying_radii(network.ratio, float(limit.r)) if solved else ()
 
 
 def statements(settings: Settings) -> pd.DataFrame:
     """Return the paper's statements about the limit with weight normalization, in the paper's order."""
-    from polarbias.theory.verify import verify
-
     problem, _ = instance(settings)
     configuration = settings.configuration()
     rows = verify(problem, configuration.network(), configuration.theta0(problem.n), limits(settings).wn)
@@ -165,34 +157,12 @@ def statements(settings: Settings) -> pd.DataFrame:
     )
 
 
-@dataclass(frozen=True)
-class Plane:
-    """A problem in two or three dimensions: table of both flows, limits, and the minimal l1 solution."""
-
-    problem: LinearProblem
-    minimum: Pursuit
-    table: pd.DataFrame
-    plain: np.ndarray
-    wn: np.ndarray
-
-
-@lru_cache(maxsize=64)
-def _plane(settings: Settings) -> Plane:
+@_cached("plane")
+def plane(settings: Settings) -> Plane:
+    """Return both flows of the problem in two or three dimensions, or raise `InvalidInput` as `limits`."""
     A, b, _ = settings.plane_arrays()
     problem, minimum = LinearProblem(A, b), basis_pursuit(A, b, nonnegative=not settings.signed)
     configuration = settings.plane_configuration()
-    found = views.both_limits(problem, configuration)
-    _require_feasible(found)
+    found = _both_limits(problem, configuration)
     table = views.plane_table(problem, minimum, configuration)
     return Plane(problem, minimum, table, **{name: limit.x for name, limit in found.items()})
-
-
-def plane(settings: Settings) -> Plane:
-    """Return both flows of the problem in two or three dimensions.
-
-    Raises
-    ------
-    InvalidInput
-        See `Settings.plane_arrays`; or no signal of the network's kind solves A X = b.
-    """
-    return _plane(settings.of_plane())

@@ -1,28 +1,23 @@
 """Python scripts that repeat a view: its settings, and the source of the functions that computed it."""
 
-from __future__ import annotations
-
 import ast
 from importlib import resources
 
 from polarbias.explorer.settings import GRID, Settings
 
-FUNCTIONS = {
-    "limits": ("both_flows", "both_limits", "limits_table"),
-    "trajectory": ("both_flows", "sample_times", "integrate_flow", "trajectory_table"),
-    "map": ("map_table",),
-    "bounds": ("both_flows", "bounds_table"),
-    "plane": ("both_flows", "sample_times", "integrate_flow", "plane_table"),
-}
-"""Functions of `polarbias.explorer.views` that compute the table of each view."""
+_FLOWS = ("both_flows", "sample_times", "integrate_flow")
 
-_CALLS = {
-    "limits": "table = limits_table(problem, minimum, both_limits(problem, configuration))",
-    "trajectory": "_, table = trajectory_table(problem, minimum, configuration)",
-    "map": "table = map_table(problem, minimum, configuration, grid)",
-    "bounds": "table = bounds_table(problem, configuration, grid)",
-    "plane": "table = plane_table(problem, minimum, configuration)",
+VIEWS = {
+    "limits": (
+        ("both_flows", "both_limits", "limits_table"),
+        "table = limits_table(problem, minimum, both_limits(problem, configuration))",
+    ),
+    "trajectory": ((*_FLOWS, "trajectory_table"), "_, table = trajectory_table(problem, minimum, configuration)"),
+    "map": (("map_table",), "table = map_table(problem, minimum, configuration, grid)"),
+    "bounds": (("both_flows", "bounds_table"), "table = bounds_table(problem, configuration, grid)"),
+    "plane": ((*_FLOWS, "plane_table"), "table = plane_table(problem, minimum, configuration)"),
 }
+"""Functions of `polarbias.explorer.views` that compute the table of each view, and their call."""
 
 
 def script(view: str, settings: Settings) -> str:
@@ -33,16 +28,17 @@ def script(view: str, settings: Settings) -> str:
     else:
         arguments = ", ".join(f"{name}={value!r}" for name, value in settings.problem_arguments().items())
         problem, configuration = f"gaussian_problem({arguments})", settings.configuration()
-    grid = f"grid = np.geomspace({float(GRID[0])!r}, {float(GRID[-1])!r}, {len(GRID)})\n"
-    imports, functions = _source("views.py", FUNCTIONS[view])
+    names, call = VIEWS[view]
+    grid = f"grid = np.geomspace({float(GRID[0])!r}, {float(GRID[-1])!r}, {len(GRID)})\n" if "grid" in call else ""
+    imports, functions = _source("views.py", names)
     more, plot = _source("plots.py", (f"plot_{view}",))
     return (
         "\n".join(dict.fromkeys([*imports, *more])) + "\n\n"
         f"problem = pb.{problem}\n"
         f"configuration = {configuration!r}\n"
         f"minimum = pb.basis_pursuit(problem.A, problem.b, nonnegative={not settings.signed})\n"
-        f"{grid if 'grid' in _CALLS[view] else ''}\n\n{functions}\n\n{plot}\n\n"
-        f"{_CALLS[view]}\n"
+        f"{grid}\n\n{functions}\n\n{plot}\n\n"
+        f"{call}\n"
         f"plot_{view}(table).savefig('polarbias-{view}.png', dpi=150)\n"
     )
 

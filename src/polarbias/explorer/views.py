@@ -4,8 +4,6 @@ The exported scripts contain the source of these functions, which therefore use 
 the names imported here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any

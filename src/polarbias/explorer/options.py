@@ -11,7 +11,7 @@ class Options:
     """Powers of ten between which r0 and the ratio vary, those of r0 in the paper."""
 
     points: int = 17
-    """Values of r0 and of the ratio on the map, four per decade: 289 limits take 4 s of processor time at 150 x 1000."""
+    """Values of r0 and of the ratio on the map, four per decade: 289 limits take 4 s at 150 x 1000."""
 
     slider_step: float = 0.02
     """Step of the sliders of r0 and the ratio in powers of ten: 200 steps of 5%, about one per pixel."""
@@ -20,7 +20,7 @@ class Options:
     """Entries of A; the limits of larger matrices do not follow a moving slider."""
 
     min_start: float = 1e-6
-    """Smallest entry of the start in two or three dimensions, relative to the largest; the message names six decades."""
+    """Smallest entry of the start in two or three dimensions, relative to the largest; the message names it."""
 
     threshold: float = 1e-6
     """Fraction of the largest entry above which the entries of a signal are counted, as in `polarbias limit`."""

@@ -1,12 +1,10 @@
-"""Ratio laws that a user writes, and the defaults of the base class."""
+"""Ratio laws that a user writes, the defaults of the base class, and radii that magnify."""
 
 import numpy as np
 import pytest
 
 import polarbias as pb
 from optional_jax import jnp
-from polarbias.networks.laws import as_ratio
-from polarbias.networks.ratio_law import RatioLaw
 
 
 class CubicRatio(pb.RatioLaw):
@@ -27,13 +25,14 @@ class CubicRatio(pb.RatioLaw):
         return -1 / (law.a * E)
 
 
+LAW, REFERENCE = CubicRatio(0.7), pb.PowerRatio(0.7, 3)
+
+
 def test_a_users_law():
-    law, reference = CubicRatio(0.7), pb.PowerRatio(0.7, 3)
     for r in (0.5, np.array([0.5, 2.0]), jnp.array([0.5, 2.0])):
-        np.testing.assert_allclose(law.E(r), reference.E(r), rtol=1e-6)
-        assert law.f(r).dtype == reference.f(r).dtype
-    assert as_ratio(law) is law
-    assert repr(law) == "CubicRatio(a=0.7)"
+        np.testing.assert_allclose(LAW.E(r), REFERENCE.E(r), rtol=1e-6)
+        assert LAW.f(r).dtype == REFERENCE.f(r).dtype
+    assert repr(LAW) == "CubicRatio(a=0.7)"
 
 
 def test_a_law_without_its_functions_is_refused():
@@ -44,21 +43,14 @@ def test_a_law_without_its_functions_is_refused():
         Unfinished()
 
 
-def test_defaults_agree_with_the_closed_forms_of_the_same_law():
-    law, reference = CubicRatio(0.7), pb.PowerRatio(0.7, 3)
-    assert law.power is None
-    for time_scale in (1.0, 1.7):
-        assert law.of_square(time_scale).E(4.0) == pytest.approx(reference.of_square(time_scale).E(4.0), rel=1e-14)
-        assert law.of_square(time_scale).f(4.0) == pytest.approx(reference.of_square(time_scale).f(4.0), rel=1e-14)
-        assert law.of_square(time_scale).E_inverse(-0.5) == pytest.approx(
-            reference.of_square(time_scale).E_inverse(-0.5), rel=1e-14
-        )
-        assert law.log_magnification(0.5, 2.0, time_scale) == pytest.approx(
-            reference.log_magnification(0.5, 2.0, time_scale), rel=1e-14
-        )
-    assert law.coefficient_slope(1.3) == pytest.approx(reference.coefficient_slope(1.3), rel=1e-14)
-    with pytest.raises(pb.InvalidInput, match="not known for CubicRatio"):
-        law.magnifying_radii(1.0)
+@pytest.mark.parametrize("time_scale", [1.0, 1.7])
+def test_defaults_agree_with_the_closed_forms_of_the_same_law(time_scale):
+    values = []
+    for law in (LAW, REFERENCE):
+        of_square = law.of_square(time_scale)
+        values.append([of_square.E(4.0), of_square.f(4.0), of_square.E_inverse(-0.5)])
+        values[-1] += [law.log_magnification(0.5, 2.0, time_scale), law.coefficient_slope(1.3)]
+    np.testing.assert_allclose(*values, rtol=1e-14)
 
 
 def test_a_subclass_with_another_law_loses_the_closed_forms():
@@ -82,7 +74,7 @@ def test_a_subclass_with_another_law_loses_the_closed_forms():
 
 
 def test_a_law_of_two_coefficients_has_no_slope():
-    class Sum(RatioLaw):
+    class Sum(pb.RatioLaw):
         a: float
         b: float
 
@@ -93,3 +85,54 @@ def test_a_law_of_two_coefficients_has_no_slope():
 
     with pytest.raises(pb.InvalidInput, match="one coefficient"):
         Sum(1.0, 2.0).coefficient_slope(1.0)
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        *map(pb.ConstantRatio, (0.01, 0.5, 3.9, 4.1, 80.0)),
+        *(pb.PowerRatio(c, 2) for c in (0.5, 2.0)),
+        *(pb.PowerRatio(c, k) for c in (0.3, 4.0) for k in (1.0, -1.0, 3.0, 4.5)),
+        pb.HarmonicRatio(0.4),
+    ],
+    ids=repr,
+)
+def test_radii_that_magnify_are_exactly_those(law):
+    r = 2.0
+    intervals = law.magnifying_radii(r)
+    r0 = np.concatenate([r * np.geomspace(1e-3, 1e3, 2001), [0.999999 * r, 1.000001 * r]])
+    r0 = r0[np.abs(r0 / r - 1) > 1e-9]
+    ends = np.array([end for pair in intervals for end in pair if 0 < end < np.inf])
+    assert any(np.abs(ends / r - 1) < 1e-12)
+    for end in ends[(ends > 1e-3) & (np.abs(ends / r - 1) > 1e-3)]:
+        assert law.E(end) - np.log(end) == pytest.approx(law.E(r) - np.log(r), rel=1e-9)
+        r0 = np.append(r0, end * np.array([1 - 1e-7, 1 + 1e-7]))
+    gain = np.log(r0 / r) + law.E(r) - law.E(r0)
+    inside = np.any([(low <= r0) & (r0 <= high) for low, high in intervals], axis=0)
+    np.testing.assert_array_equal(gain >= 0, inside)
+    assert inside.any()
+    assert not inside.all()
+
+
+def test_radii_beyond_the_range_of_exponentials():
+    """The small root is r e^(-y/2), y = r^2 / eta, where e^(-y) underflows; the two forms meet at y = 700."""
+    for y in (699.0, 701.0, 1300.0):
+        ((low, high),) = pb.ConstantRatio(1 / y).magnifying_radii(1.0)
+        assert high == 1.0
+        assert np.log(low) == pytest.approx(-y / 2, rel=1e-12)
+    assert pb.ConstantRatio(1e-9).magnifying_radii(1.0) == ((0.0, 1.0),)
+    ((low, high),) = pb.ConstantRatio(1.0).magnifying_radii(1e-150)
+    assert low == 1e-150
+    assert -(high**2) / 2 + np.log(high) == pytest.approx(np.log(1e-150), rel=1e-12)
+    assert pb.PowerRatio(1.0, 2).magnifying_radii(3.0) == ((0.0, np.inf),)
+    ((low, high),) = pb.ConstantRatio(4.0).magnifying_radii(2.0)
+    assert low == pytest.approx(high, rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("law", "time_scale", "message"),
+    [(pb.ConstantRatio([1.0, 2.0]), 1.0, "one set"), (pb.HarmonicRatio(1.0), 2.0, "not known"), (LAW, 1.0, "CubicRat")],
+)
+def test_unknown_radii(law, time_scale, message):
+    with pytest.raises(pb.InvalidInput, match=message):
+        law.magnifying_radii(1.0, time_scale)

@@ -9,27 +9,21 @@ from polarbias.networks.hadamard import is_power
 N = 5
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("depth", [1, 3])
 def test_differences_move_like_powers_on_the_signed_problem(depth):
     pytest.importorskip("jax")
     rng = np.random.default_rng(4)
     problem = pb.LinearProblem(rng.standard_normal((3, N)), rng.standard_normal(3))
     x = np.abs(rng.standard_normal((2, 2 * N))) + 0.2
-    doubled = pb.HadamardPower(depth)
-    joint = pb.vector_field(problem, pb.HadamardDifference(depth), pb.HadamardDifference(depth).from_factor(x))
-    plain = pb.vector_field(problem.signed(), doubled, pb.Factor(x))
+    difference, power = pb.HadamardDifference(depth), pb.HadamardPower(depth)
+    joint = pb.vector_field(problem, difference, difference.from_factor(x))
+    plain = pb.vector_field(problem.signed(), power, pb.Factor(x))
     np.testing.assert_allclose(np.concatenate([joint.plus.x, joint.minus.x], -1), plain.x, rtol=1e-12)
-    polar_joint = pb.WeightNormalization(pb.HadamardDifference(depth), 0.3)
-    polar_plain = pb.WeightNormalization(doubled, 0.3)
-    start = polar_joint.init(1.5, x)
-    for mine, theirs in zip(
-        pb.vector_field(problem, polar_joint, start), pb.vector_field(problem.signed(), polar_plain, start), strict=True
-    ):
-        np.testing.assert_allclose(mine, theirs, rtol=1e-11, atol=1e-14)
-
-
-def test_numpy_integers_are_depths():
-    assert pb.HadamardPower(np.int64(3)).degree == 3
+    joint, plain = (pb.WeightNormalization(inner, 0.3) for inner in (difference, power))
+    start = joint.init(1.5, x)
+    ours, theirs = pb.vector_field(problem, joint, start), pb.vector_field(problem.signed(), plain, start)
+    np.testing.assert_allclose(ours.r, theirs.r, rtol=1e-11)
+    np.testing.assert_allclose(ours.u, theirs.u, rtol=1e-11, atol=1e-14)
 
 
 @pytest.mark.parametrize("depth", [0, -1, 2.0, 2.5, True, "2", None])
@@ -39,9 +33,11 @@ def test_depth_is_an_integer_of_at_least_one(depth):
             network(depth)
 
 
-def test_depth_one_refuses_zero_entries():
+def test_refused_starts():
     with pytest.raises(pb.InvalidInput, match="no zero entry"):
         pb.HadamardPower(1).init(1.0, [1.0, 0.0])
+    with pytest.raises(pb.InvalidInput, match=r"2 N entries .* got 5, an odd number"):
+        pb.HadamardDifference(2).init(1.0, np.ones(5))
 
 
 def test_positive_entries_do_not_underflow():

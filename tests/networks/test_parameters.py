@@ -67,11 +67,9 @@ class Integers(pb.Network):
     ],
 )
 def test_refused_by_every_method(network, theta, advice):
-    for method in (pb.vector_field, pb.gradient_descent, pb.ConstantStep.stable):
+    for call in (pb.vector_field, pb.gradient_descent, pb.ConstantStep.stable, check_parameters):
         with pytest.raises(pb.InvalidInput, match=advice):
-            method(PROBLEM, network, theta)
-    with pytest.raises(pb.InvalidInput, match=advice):
-        check_parameters(PROBLEM, network, theta, DOUBLE)
+            call(PROBLEM, network, theta, *([DOUBLE] if call is check_parameters else []))
 
 
 def test_working_precision():

@@ -81,7 +81,7 @@ def converged_cases():
     found = []
     for depth in (2, 3, 4, 6):
         for law in (None, *LAWS):
-            for _ in range(4):
+            for _ in range(2):
                 m = rng.integers(1, 5)
                 n = rng.integers(m + 1, 9)
                 A = rng.standard_normal((m, n))
@@ -92,7 +92,7 @@ def converged_cases():
                 case = make(A, np.abs(rng.standard_normal(n)), depth, law and (law, c), r0, u0)
                 if case.path.residual_norm[-1] < 1e-10 * np.linalg.norm(case.problem.b):
                     found.append(case)
-    assert len(found) > 70
+    assert len(found) > 34
     return tuple(found)
 
 

@@ -50,7 +50,7 @@ def polar_flow(A, b, depth, law, start, until, signed=False, rate=1.0):
 
 
 @pytest.mark.parametrize("law", [None, *LAWS])
-@pytest.mark.parametrize("depth", [2, 3, 6])
+@pytest.mark.parametrize("depth", [2, 3])
 def test_the_invariant_is_kept_to_the_limit(data, depth, law):
     A, b, u0 = data
     path = flow(A, b, depth, law and (law, 0.6), 0.8, u0)
@@ -69,23 +69,20 @@ def test_the_invariant_is_kept_to_the_limit(data, depth, law):
 
 @pytest.mark.parametrize("law", [None, *LAWS])
 def test_depth_1(data, law):
-    """Factors of any sign; r itself may cross 0."""
+    """Factors of any sign."""
     A, b, u0 = data
-    signs = np.array([1, -1, 1, 1, -1])
-    thetas = polar_flow(A, b, 1, law and (law, 0.6), (law and 0.8, 2 * signs * u0), until=4.0)
-    drift = theory.drift(pb.LinearProblem(A, b), network_of(1, law and (law, 0.6)), thetas)
-    assert drift.max() < 1e-9
+    start = (law and 0.8, 2 * np.array([1, -1, 1, 1, -1]) * u0)
+    thetas = polar_flow(A, b, 1, law and (law, 0.6), start, until=4.0)
+    assert theory.drift(pb.LinearProblem(A, b), network_of(1, law and (law, 0.6)), thetas).max() < 1e-9
 
 
 def test_depth_1_with_a_radius_that_crosses_zero():
     """A = [1, 0], b = -1, a uniform direction, r0 = 1, eta = 2 ends at r = -1.26."""
-    A, b, u0 = np.array([[1.0, 0.0]]), np.array([-1.0]), np.sqrt([0.5, 0.5])
-    thetas = polar_flow(A, b, 1, ("constant", 2.0), (1.0, u0), until=20.0)
+    A, b = np.array([[1.0, 0.0]]), np.array([-1.0])
+    thetas = polar_flow(A, b, 1, ("constant", 2.0), (1.0, np.sqrt([0.5, 0.5])), until=20.0)
     assert thetas.r[-1] == pytest.approx(-1.26, abs=0.01)
-    problem, network = pb.LinearProblem(A, b), network_of(1, ("constant", 2.0))
-    assert theory.drift(problem, network, pb.Polar(thetas.r[:1], thetas.u[:1])).tolist() == [0.0]
-    end = theory.drift(problem, network, thetas)
-    assert end.max() < 1e-9
+    drift = theory.drift(pb.LinearProblem(A, b), network_of(1, ("constant", 2.0)), thetas)
+    assert (drift[0], drift.max() < 1e-9) == (0, True)
     assert not theory.signs_kept(thetas).all()
 
 
@@ -100,11 +97,11 @@ def test_signed_networks_keep_the_joint_invariant(data, depth, law):
     thetas = pb.Pair(pb.Factor(x.x[:, :N]), pb.Factor(x.x[:, N:])) if law is None else x
     problem = pb.LinearProblem(A, -b)
     assert theory.drift(problem, network, thetas).max() < 1e-9
-    first = pb.Pair(pb.Factor(x.x[0, :N]), pb.Factor(x.x[0, N:])) if law is None else pb.Polar(x.r[0], x.u[0])
-    log = np.log(x.x[0]) if law is None else np.log(x.u[0] / np.linalg.norm(x.u[0]))
-    if law is not None:
-        time_scale = 1 / np.linalg.norm(x.u[0]) ** 2
-        log = log + time_scale * LAWS[law](0.6)[1](x.r[0])
+    if law is None:
+        first, log = pb.Pair(pb.Factor(x.x[0, :N]), pb.Factor(x.x[0, N:])), np.log(x.x[0])
+    else:
+        first, length = pb.Polar(x.r[0], x.u[0]), np.linalg.norm(x.u[0])
+        log = np.log(x.u[0] / length) + LAWS[law](0.6)[1](x.r[0]) / length**2
     naive = off_rows(np.hstack([A, -A])) @ (log if depth == 2 else np.exp(-log))
     got = theory.invariant(problem, network, first)
     np.testing.assert_allclose(got.value * np.exp(got.log_scale), naive, rtol=1e-11, atol=1e-13)
@@ -194,13 +191,6 @@ def test_batches_are_their_chains_one_by_one(data):
         assert first.log_scale[t, c] == pytest.approx(single.log_scale)
 
 
-def test_norm_of_large_and_small_directions():
-    problem, network = pb.LinearProblem([[1.0, 1.0]], [1.0]), network_of(2, ("constant", 1.0))
-    for size in (1e-200, 1e200):
-        theta = pb.Polar(1.0, [3 * size, 4 * size])
-        assert theory.direction_norm(problem, network, theta) == pytest.approx(5 * size, rel=1e-14)
-
-
 def test_signs():
     path = pb.Polar([1.0, 0.5, 1e-9, 0.0, -0.1], [[1.0, 2.0]] * 5)
     assert theory.signs_kept(path).tolist() == [True, True, True, False, False]
@@ -226,17 +216,6 @@ def test_bad_trajectories(network, thetas, message):
         theory.drift(pb.LinearProblem([[1.0, 1.0]], [1.0]), network, thetas)
 
 
-def test_networks_without_an_invariant():
-    problem = pb.LinearProblem([[1.0, 1.0]], [1.0])
-    network = pb.Difference(pb.WeightNormalization(pb.HadamardPower(2), 1.0))
-    theta = network.init(1.0, [1.0, 1.0, 1.0, 1.0])
-    with pytest.raises(InvalidInput, match="invariants are known for"):
-        theory.invariant(problem, network, theta)
-    for check in (theory.direction_norm, theory.norm_drift):
-        with pytest.raises(InvalidInput, match="direction u"):
-            check(problem, pb.HadamardPower(2), pb.Factor([[1.0, 1.0]]))
-
-
 @pytest.mark.parametrize("depth", [2, 3])
 @pytest.mark.parametrize("law", [None, pb.ConstantRatio(0.5), pb.HarmonicRatio(2.0)])
 def test_the_drift_of_a_flow_is_that_of_its_parameters(depth, law):
@@ -260,12 +239,17 @@ def test_the_drift_of_a_flow_whose_entries_underflow():
     assert theory.flow_drift(problem, network, path, t).max() < 1e-9
 
 
-def test_the_drift_of_flows_is_for_one_chain_of_depth_two_or_more():
+def test_refused_networks_and_batches():
     problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
-    network = pb.HadamardPower(2)
-    batch = pb.gradient_flow(problem, network, network.init(np.array([0.5, 1.0]), [1.0, 1.0])).trajectory
-    with pytest.raises(InvalidInput, match="one run"):
-        theory.flow_drift(problem, network, batch, [0.0])
-    line = pb.HadamardPower(1)
-    with pytest.raises(InvalidInput, match="depth 2 or more"):
-        theory.flow_drift(problem, line, batch[0], [0.0])
+    power, line = pb.HadamardPower(2), pb.HadamardPower(1)
+    other = pb.Difference(pb.WeightNormalization(power, 1.0))
+    batch = pb.gradient_flow(problem, power, power.init(np.array([0.5, 1.0]), [1.0, 1.0])).trajectory
+    for function, arguments, message in (
+        (theory.invariant, (other, other.init(1.0, np.ones(4))), "invariants are known for"),
+        (theory.direction_norm, (power, pb.Factor([1.0, 1.0])), "direction u"),
+        (theory.norm_drift, (power, pb.Factor([[1.0, 1.0]])), "direction u"),
+        (theory.flow_drift, (power, batch, [0.0]), "one run"),
+        (theory.flow_drift, (line, batch[0], [0.0]), "depth 2 or more"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            function(problem, *arguments)

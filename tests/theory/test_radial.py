@@ -16,7 +16,7 @@ CONSTANT = network_of(2, ("constant", 1.0))
 def cases():
     """Depth 2 with a constant ratio, from small and large starts."""
     rng, cases = np.random.default_rng(20262), []
-    for _ in range(24):
+    for _ in range(12):
         m = rng.integers(1, 4)
         n = m + rng.integers(1, 5)
         A = rng.standard_normal((m, n))
@@ -45,8 +45,8 @@ def test_radial_bound_holds_for_starts_of_any_size(cases):
         start = np.linalg.norm(case.problem.residual(np.exp(case.path.log_x[0])))
         assert without.applies == (start < np.linalg.norm(case.problem.b))
         assert not without.applies or without.value == bound.value
-    assert len(factors) >= 15
-    assert large >= 5
+    assert len(factors) >= 7
+    assert large >= 2
     assert min(factors) < 1.5
 
 

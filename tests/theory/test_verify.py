@@ -21,7 +21,7 @@ def configurations(draw):
     )  # fmt: skip
 
 
-@settings(max_examples=10)
+@settings(max_examples=5)
 @given(configurations())
 def test_true_flows_and_limits_violate_nothing(run):
     limit = pb.flow_limit(*run)
@@ -55,9 +55,7 @@ def test_table():
     run, flow, limit = solved(WN2)
     table = verify(*run, flow)
     lines = str(table).splitlines()
-    assert [text.strip() for text in lines[0].split(" | ")] == [
-        "statement", "hypotheses", "predicted", "observed", "verdict",
-    ]  # fmt: skip
+    assert lines[0].split() == ["statement", "|", "hypotheses", "|", "predicted", "|", "observed", "|", "verdict"]
     assert len(lines) == len(table) + 2
     assert len({tuple(i for i in range(len(line)) if line[i : i + 3] == " | ")[:4] for line in lines[2:]}) == 1
     assert table[0] == table["(1), (9)"] == next(iter(table))
@@ -86,20 +84,6 @@ def test_bad_input():
     ]:
         with pytest.raises(pb.InvalidInput, match=message):
             verify(**valid | change)
-
-
-def test_no_extras_are_loaded():
-    from without_extras import without_extras
-
-    done = without_extras("""
-import polarbias as pb
-problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
-network = pb.WeightNormalization(pb.HadamardPower(2), 0.1)
-theta0 = network.init(0.5, [1.0, 1.0])
-for solution in (pb.flow_limit(problem, network, theta0), pb.gradient_flow(problem, network, theta0)):
-    assert pb.verify(problem, network, theta0, solution).counts["holds"] >= 20
-""")
-    assert done.returncode == 0, done.stderr
 
 
 def test_random_directions_have_any_norm():

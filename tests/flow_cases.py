@@ -79,7 +79,7 @@ def converged_cases():
     """Random problems, M 1 to 4, N up to 8, a third with zero row sums, some starts uniform; flows that converge."""
     rng = np.random.default_rng(20261)
     found = []
-    for depth in (2, 3, 4, 6):
+    for depth in (2, 3, 6):
         for law in (None, *LAWS):
             for _ in range(2):
                 m = rng.integers(1, 5)
@@ -92,7 +92,7 @@ def converged_cases():
                 case = make(A, np.abs(rng.standard_normal(n)), depth, law and (law, c), r0, u0)
                 if case.path.residual_norm[-1] < 1e-10 * np.linalg.norm(case.problem.b):
                     found.append(case)
-    assert len(found) > 34
+    assert len(found) > 25
     return tuple(found)
 
 

@@ -1,6 +1,5 @@
 """Mirror descent: its invariant, its guaranteed decrease, and that its limit is the flow's whatever the steps."""
 
-import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +8,7 @@ import scipy.sparse
 from scipy.optimize import minimize
 
 import polarbias as pb
+from polarbias.mirror import mirror_descent
 from polarbias.mirror.mirror_descent import _Steps
 from polarbias.mirror.reduced_form import reduced_forms
 from polarbias.mirror.state import MirrorState
@@ -41,8 +41,7 @@ def one_chain(problem, network, theta0):
     return form, MirrorState.start(one, form)
 
 
-@pytest.mark.parametrize("eta", [0.05, 0.5, 5.0])
-@pytest.mark.parametrize("r0", [0.1, 1.0, 3.0])
+@pytest.mark.parametrize(("r0", "eta"), [(0.1, 0.05), (1.0, 0.5), (3.0, 5.0), (0.1, 5.0)])
 def test_the_limit_minimises_the_dual_objective(eta, r0):
     problem, direction = random_problem(4)
     network = pb.WeightNormalization(pb.HadamardPower(2), eta)
@@ -58,21 +57,11 @@ def test_the_limit_minimises_the_dual_objective(eta, r0):
     np.testing.assert_allclose(run.x, s * np.exp(log_v) / np.exp(log_v).sum(), rtol=1e-10)
 
 
-CASES = [
-    (2, pb.ConstantRatio(0.4)),
-    (2, pb.HarmonicRatio(0.4)),
-    (2, pb.PowerRatio(0.7, 2)),
-    (2, pb.PowerRatio(0.5, 3)),
-    (3, pb.ConstantRatio(4.0)),
-    (4, pb.PowerRatio(2.0, 1)),
-    (6, pb.PowerRatio(1.0, 2)),
-    (2, None),
-    (3, None),
-]
-
-
 @pytest.mark.parametrize("signed", [False, True])
-@pytest.mark.parametrize(("depth", "law"), CASES)
+@pytest.mark.parametrize(
+    ("depth", "law"),
+    [(2, pb.ConstantRatio(0.4)), (2, pb.HarmonicRatio(0.4)), (4, pb.PowerRatio(2.0, 1)), (2, None), (3, None)],
+)
 def test_the_limit_is_that_of_the_flow(depth, law, signed):
     problem, direction = random_problem(7, signed)
     inner = (pb.HadamardDifference if signed else pb.HadamardPower)(depth)
@@ -94,44 +83,33 @@ def test_any_length_of_the_steps_gives_the_same_limit():
     network = pb.WeightNormalization(pb.HadamardPower(2), 0.5)
     theta0 = network.init(1.0, direction)
     limit = pb.mirror_descent(problem, network, theta0, tol=1e-20, max_steps=100_000).x
-    for step in (0.015, 0.03, 0.06):
+    for step in (0.03, 0.06):
         run = pb.mirror_descent(problem, network, theta0, step=step, tol=1e-20, max_steps=100_000)
         assert run.status == pb.Status.CONVERGED
         np.testing.assert_allclose(run.x, limit, atol=1e-8)
         assert run.stats["trials"] == run.steps
 
 
-@pytest.mark.parametrize("step", [None, 0.05])
-def test_the_invariant_is_exact(step):
+@pytest.mark.parametrize(("depth", "step"), [(2, None), (2, 0.05), (3, None)])
+def test_the_invariant_is_exact(depth, step):
     problem, direction = random_problem(13)
-    eta, r0 = 0.3, 1.2
-    network = pb.WeightNormalization(pb.HadamardPower(2), eta)
-    run = pb.mirror_descent(problem, network, network.init(r0, direction), step=step, max_steps=500, tol=0)
+    eta, r0 = (0.3, 2.0)[depth - 2], 1.2
+    network = pb.WeightNormalization(pb.HadamardPower(depth), eta)
+    run = pb.mirror_descent(problem, network, network.init(r0, direction), step=step, max_steps=300, tol=0)
     off = np.eye(N) - np.linalg.pinv(problem.A) @ problem.A
-    before = off @ (np.log(direction / np.linalg.norm(direction)) + r0**2 / (2 * eta))
-    after = off @ (np.log(run.theta.u) + run.theta.r**2 / (2 * eta))
-    np.testing.assert_allclose(after, before, atol=1e-12)
-
-
-def test_the_invariant_of_depth_three():
-    problem, direction = random_problem(13)
-    network = pb.WeightNormalization(pb.HadamardPower(3), 2.0)
-    run = pb.mirror_descent(problem, network, network.init(1.2, direction), max_steps=200, tol=0)
-    off = np.eye(N) - np.linalg.pinv(problem.A) @ problem.A
-    u0 = direction / np.linalg.norm(direction)
-    after = 1 / (run.theta.u * np.exp((run.theta.r**2 - 1.2**2) / 4.0))
-    np.testing.assert_allclose(off @ after, off @ (1 / u0), rtol=1e-11)
+    start, end = direction / np.linalg.norm(direction), run.theta.u * np.exp((run.theta.r**2 - r0**2) / (2 * eta))
+    before, after = (off @ (np.log(v) if depth == 2 else 1 / v) for v in (start, end))
+    np.testing.assert_allclose(after, before, rtol=1e-11, atol=1e-12)
 
 
 @pytest.mark.parametrize(("r0", "eta"), [(1.0, 0.1), (0.2, 20.0), (5.0, 1.0), (0.05, 0.5)])
-@pytest.mark.parametrize("seed", [3, 30])
-def test_the_guaranteed_decrease(r0, eta, seed):
-    problem, direction = random_problem(seed)
+def test_the_guaranteed_decrease(r0, eta):
+    problem, direction = random_problem(3)
     network = pb.WeightNormalization(pb.HadamardPower(2), eta)
     psi = objective(problem, direction / np.linalg.norm(direction), r0, eta)
     form, state = one_chain(problem, network, network.init(r0, direction))
     rule = _Steps(form)
-    for _ in range(200):
+    for _ in range(100):
         moved = rule.next(state)
         R = problem.A @ state.x - problem.b
         np.testing.assert_allclose(state.residual, R, atol=1e-12)
@@ -175,12 +153,12 @@ def test_batches_sparse_matrices_and_trajectories():
     problems = [random_problem(seed)[0] for seed in (1, 2)]
     direction = random_problem(1)[1]
     network = pb.WeightNormalization(pb.HadamardPower(2), np.array([0.3, 1.0]))
-    batch = pb.mirror_descent(pb.stack(problems), network, network.init(np.full((2, 2), 0.8), direction))
+    batch = pb.mirror_descent(pb.stack(problems), network, network.init(np.full((2, 2), 0.8), direction), tol=1e-9)
     assert batch.batch_shape == (2, 2)
     for i, j in np.ndindex(2, 2):
         ratio = pb.WeightNormalization(pb.HadamardPower(2), [0.3, 1.0][j])
         sparse = pb.LinearProblem(scipy.sparse.csr_array(problems[i].A), problems[i].b)
-        one = pb.mirror_descent(sparse, ratio, ratio.init(0.8, direction))
+        one = pb.mirror_descent(sparse, ratio, ratio.init(0.8, direction), tol=1e-9)
         assert one.steps == batch[i, j].steps
         np.testing.assert_allclose(batch[i, j].x, one.x, rtol=1e-9)
         path = batch.trajectory[i, j]
@@ -190,8 +168,8 @@ def test_batches_sparse_matrices_and_trajectories():
         assert (np.diff(path.step) > 0).all()
         np.testing.assert_allclose([path.loss[-1], path.r[-1]], [one.loss, one.r], rtol=1e-6)
         np.testing.assert_allclose(path.l1, path.r**2, rtol=1e-9)
-    assert len(pb.mirror_descent(problems[0], ratio, ratio.init(0.8, direction), tol=0).trajectory) < 1000
-    pickle.loads(pickle.dumps(batch))
+    long = pb.mirror_descent(problems[0], ratio, ratio.init(0.8, direction), tol=0, max_steps=3000)
+    assert len(long.trajectory) < 1000
 
 
 def test_ends(monkeypatch):
@@ -199,9 +177,8 @@ def test_ends(monkeypatch):
     network = pb.WeightNormalization(pb.HadamardPower(2), 0.5)
     theta0 = network.init(np.ones(2), direction)
     assert set(pb.mirror_descent(problem, network, theta0, max_steps=7).status) == {pb.Status.MAX_STEPS}
-    power = pb.PowerRatio(0.5, 3)
-    other = pb.WeightNormalization(pb.HadamardPower(2), power)
-    far = pb.mirror_descent(problem, other, theta0, step=1e6)
+    cubic = pb.WeightNormalization(pb.HadamardPower(2), pb.PowerRatio(0.5, 3))
+    far = pb.mirror_descent(problem, cubic, theta0, step=1e6)
     assert set(far.status) == {pb.Status.DIVERGED}
     assert np.isfinite(far.x).all()
     relative = pb.mirror_descent(problem, network, theta0, tol=0, rtol=1e-3)
@@ -209,27 +186,26 @@ def test_ends(monkeypatch):
     assert (relative.residual > 1e-4 * np.linalg.norm(problem.b)).all()
     zero = pb.mirror_descent(pb.LinearProblem(problem.A, np.zeros(M)), network, theta0, tol=1e-9)
     assert set(zero.status) == {pb.Status.CONVERGED}
-    import polarbias.mirror.mirror_descent as module
-
-    monkeypatch.setattr(module, "OPTIONS", replace(module.OPTIONS, seconds_per_call=0.0))
+    monkeypatch.setattr(mirror_descent, "OPTIONS", replace(mirror_descent.OPTIONS, seconds_per_call=0.0))
     run = pb.mirror_descent(problem, network, theta0, callback=lambda progress: progress.steps >= 5)
     assert list(run.status) == [pb.Status.INTERRUPTED] * 2
     assert list(run.steps) == [5, 0]
 
 
-@pytest.mark.parametrize("options", [{"step": 0.0}, {"step": "x"}, {"max_steps": 0}, {"tol": -1.0}, {"callback": 3}])
-def test_bad_options(options):
-    problem, direction = random_problem(2)
-    network = pb.WeightNormalization(pb.HadamardPower(2), 0.5)
-    with pytest.raises(pb.InvalidInput):
-        pb.mirror_descent(problem, network, network.init(1.0, direction), **options)
-
-
-def test_networks_without_a_mirror_variable():
-    problem, direction = random_problem(2, signed=True)
-    two = pb.Difference(pb.WeightNormalization(pb.HadamardPower(2), 0.5))
-    with pytest.raises(pb.InvalidInput, match="two time scales"):
-        pb.mirror_descent(problem, two, two.init(1.0, direction))
-    one = pb.HadamardPower(1)
-    with pytest.raises(pb.InvalidInput, match="depth 2"):
-        pb.mirror_descent(problem, one, one.init(1.0, direction[:N]))
+@pytest.mark.parametrize(
+    ("network", "options", "message"),
+    [
+        (pb.HadamardPower(2), {"step": 0.0}, "step must be"),
+        (pb.HadamardPower(2), {"step": "x"}, "step must be a positive number, ConstantStep or None"),
+        (pb.HadamardPower(2), {"max_steps": 0}, "max_steps"),
+        (pb.HadamardPower(2), {"tol": -1.0}, "tol"),
+        (pb.HadamardPower(2), {"callback": 3}, "callback"),
+        (pb.Difference(pb.WeightNormalization(pb.HadamardPower(2), 0.5)), {}, "two time scales"),
+        (pb.HadamardPower(1), {}, "depth 2"),
+    ],
+)
+def test_bad_input(network, options, message):
+    problem = random_problem(2)[0]
+    theta0 = network.init(1.0, np.ones(2 * N if network.signed and network.degree > 1 else N))
+    with pytest.raises(pb.InvalidInput, match=message):
+        pb.mirror_descent(problem, network, theta0, **options)

@@ -29,13 +29,13 @@ def test_kinds(flow):
 
 def test_quadrature_of_the_velocity_gives_the_change(flow):
     loss = flow.inner.loss
-    assert flow.trajectory.time[0] == 0
-    np.testing.assert_allclose(np.cumsum(flow.integral(np.ones_like(loss))), flow.trajectory.time[1:], rtol=1e-12)
+    assert flow.marks[0] == 0
+    np.testing.assert_allclose(np.cumsum(flow.integral(np.ones_like(loss))), flow.marks[1:], rtol=1e-12)
     fall = flow.integral(flow.potential.kappa(flow.inner.log_x) * 4 * loss).sum()
     z = np.log(np.maximum(flow.least.x, 1e-300))
     divergence = flow.potential.bregman(z, flow.trajectory.log_x[[0, -1]])
     assert fall == pytest.approx(divergence[0] - divergence[1], rel=1e-4)
-    assert loss.shape == ((flow.trajectory.time.size - 1) * OPTIONS.nodes,)
+    assert loss.shape == ((flow.marks.size - 1) * OPTIONS.nodes,)
 
 
 def test_invariant_drift(flow):

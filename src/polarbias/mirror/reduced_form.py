@@ -36,10 +36,8 @@ class ReducedForm:
 
     Attributes
     ----------
-    depth
-        L.
-    law
-        The network's ratio law; :math:`f = r^2` without weight normalization.
+    depth, law
+        L, and the network's ratio law, :math:`f = r^2` without weight normalization.
     time_scale
         :math:`\eta_u / \lVert u_0 \rVert^2` (Lemma 3.1 of arXiv:2305.05448v1): with a unit direction that moves at rate
         1, f is divided and E multiplied by it.
@@ -50,10 +48,8 @@ class ReducedForm:
     log_u0, sign
         Logarithm and sign of the entries of the unit direction, shape ``(n,)``; n = 2 N for a signed network. The
         signs are 1 at depth 2 and above.
-    signed
-        True if the entries are the halves of a signed signal of length n / 2.
-    plain
-        True for a network without weight normalization.
+    signed, plain
+        True for halves of a signed signal of length n / 2, and for a network without weight normalization.
     """
 
     depth: int
@@ -67,7 +63,7 @@ class ReducedForm:
     plain: bool
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the cached functions out of copies and pickles."""
+        # Copies and pickles do without the cached functions.
         return {name: value for name, value in self.__dict__.items() if name != "_radial"}
 
     @property
@@ -122,7 +118,6 @@ class ReducedForm:
 
     @cached_property
     def _radial(self) -> SquaredRadius:
-        """E, f and the inverse of E in terms of s = r^2."""
         return self.law.of_square(self.time_scale)
 
     def signal(self, log_x: np.ndarray) -> np.ndarray:

@@ -27,10 +27,8 @@ class Configuration:
 
     Attributes
     ----------
-    algorithm
-        One of `ALGORITHMS`.
-    depth
-        L.
+    algorithm, depth
+        One of `ALGORITHMS`, and L.
     signed
         True for signals u^L - v^L, False for x^L.
     law

@@ -101,8 +101,6 @@ def sharp_l1_bound(
     :math:`\beta_1^\gamma` times its weighted norm to the power 2/L; with
     :math:`(1 + \varepsilon)^{2/L} \le 1 + 2 \varepsilon / L` the inequality is linear in :math:`\varepsilon`.
 
-    Examples
-    --------
     >>> import polarbias as pb
     >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
     >>> network = pb.HadamardPower(3)
@@ -135,8 +133,6 @@ def uniform_l1_bound(
     Parameters, result and errors are those of `l1_bound`, with the minimal l1 norm without weights as ``minimum``. N
     counts both halves of a signed network.
 
-    Examples
-    --------
     >>> import polarbias as pb
     >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
     >>> network = pb.HadamardPower(2)
@@ -208,8 +204,6 @@ def excess(
     Parameters are those of `l1_bound`, and ``weighted=False`` for w = 1; for a signed network the norm is that of both
     halves together. Errors are those of `l1_bound`, and `InvalidInput` for an empty S+ or Q = 0.
 
-    Examples
-    --------
     >>> import polarbias as pb
     >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
     >>> network = pb.HadamardPower(2)

@@ -40,7 +40,7 @@ def _compare_fall(ev: Evidence, potential: Potential, rate: np.ndarray) -> Obser
     """Compare the fall of the divergence from a minimal l1 solution with the integral of its rate."""
     assert ev.least is not None
     log_z = log(np.maximum(halves(ev.least.x, ev.form), 0.0))
-    divergence = potential.bregman(log_z, ev.trajectory.log_x)
+    divergence = potential.bregman(log_z, ev.states[0])
     fall, predicted = divergence[0] - divergence[1:], np.cumsum(ev.integral(rate))
     # The accuracy of log X limits that of the divergence.
     scale = np.abs(predicted).max() + 1e3 * ev.accuracy * divergence.max()
@@ -64,7 +64,7 @@ def monotonicity(ev: Evidence, row: Draft) -> Observation:
     """Check (56) for every ratio law, and without weight normalization."""
     row.assume(depth_at_least(ev.form, 2), ev.reachable)
     row.need(ev.no_trajectory)
-    rate = ev.potential.kappa(ev.inner.log_x) * 2 * ev.form.depth * ev.inner.loss
+    rate = ev.potential.kappa(np.asarray(ev.inner.log_x)) * 2 * ev.form.depth * ev.inner.loss
     return _compare_fall(ev, ev.potential, rate)
 
 

@@ -10,8 +10,9 @@ from functools import partial
 
 import numpy as np
 
+from polarbias.flow.trajectory import FlowState
 from polarbias.networks import WeightNormalization
-from polarbias.theory.evidence import OPTIONS, Evidence, SampledTrajectory
+from polarbias.theory.evidence import OPTIONS, Evidence
 from polarbias.theory.rates import local_rate, loss_rate
 from polarbias.theory.statement import Hypothesis, square_law, weight_normalized
 from polarbias.theory.verdict import Draft, Observation, Statement, at_most, judges
@@ -22,15 +23,15 @@ EQUATIONS: list[Statement] = []
 statement = partial(judges, EQUATIONS)
 
 
-def _parameters(ev: Evidence, samples: SampledTrajectory) -> np.ndarray:
+def _parameters(ev: Evidence, samples: FlowState) -> np.ndarray:
     """Return the parameters as rows: (r, u), or x without weight normalization."""
     if isinstance(ev.network, WeightNormalization):
         return np.column_stack([samples.theta.r, samples.theta.u])
     return np.asarray(ev.network.factor(samples.theta))
 
 
-def _factor(ev: Evidence, samples: SampledTrajectory) -> np.ndarray:
-    return np.asarray(samples.sign * np.exp(ev.log_factor(samples)))
+def _factor(ev: Evidence, samples: FlowState) -> np.ndarray:
+    return np.asarray(ev.sign(samples) * np.exp(ev.log_factor(samples)))
 
 
 def _gradient(ev: Evidence, x: np.ndarray) -> np.ndarray:
@@ -67,7 +68,7 @@ def _compare_integral(ev: Evidence, states: np.ndarray, velocity: np.ndarray) ->
     if not ev.form.plain:
         radial = float(np.max(ev.network.ratio.f(np.abs(path.r))))
         fastest *= max(radial, ev.form.time_scale * float((path.r**2).max()))
-    allowed = OPTIONS.quadrature_factor * ev.accuracy + ev.accuracy / 100 * fastest * path.time[1:]
+    allowed = OPTIONS.quadrature_factor * ev.accuracy + ev.accuracy / 100 * fastest * ev.marks[1:]
     worst = int(np.argmax(relative / allowed))
     text = f"relative difference {relative[worst]:.3g}, {allowed[worst]:.3g} allowed"
     return text, bool((relative <= allowed).all())
@@ -95,8 +96,8 @@ def lemma_3_5(ev: Evidence, row: Draft) -> Observation:
     known = path.loss > (ev.accuracy * ev.size_b) ** 2
     known[0] = False
     row.need("" if known.any() else "the loss is below the accuracy of the trajectory from the start")
-    slope = -np.log(path.loss[known] / path.loss[0]) / path.time[known]
-    margin = slope + 1e-9 / path.time[known] - bound.value * (1 - OPTIONS.sampling_tol)
+    slope = -np.log(path.loss[known] / path.loss[0]) / ev.marks[known]
+    margin = slope + 1e-9 / ev.marks[known] - bound.value * (1 - OPTIONS.sampling_tol)
     return f"least decline {slope.min():.4g}", bool((margin >= 0).all())
 
 
@@ -130,7 +131,7 @@ def rest_condition(ev: Evidence, row: Draft) -> Observation:
     """Check (52) with its constant: ||theta'||^2 <= -b dL/dt, b the largest rate, integrated over intervals."""
     fall, moved, clear = _moves(ev, row)
     largest = _gradient_and_rates(ev)[1].max(-1).reshape(fall.size, -1).max(-1)
-    ratio = (moved**2 / (largest * np.diff(ev.trajectory.time)))[clear] / fall[clear]
+    ratio = (moved**2 / (largest * np.diff(ev.marks)))[clear] / fall[clear]
     worst = float(np.where(fall[clear] > 0, ratio, np.inf).max())
     return at_most("largest quotient", worst, 1 + OPTIONS.sampling_tol)
 
@@ -168,6 +169,6 @@ def local_convergence(ev: Evidence, row: Draft) -> Observation:
     row.need("" if usable.size > 1 else "no interval is near the limit and above the accuracy of the trajectory")
     first, last = usable[0], usable[-1]
     local = local_rate(ev.reached, ev.network, ev.theta0, ev.solution)
-    slope = float(np.log(size[first] / size[last]) / (path.time[last] - path.time[first]))
+    slope = float(np.log(size[first] / size[last]) / (ev.marks[last] - ev.marks[first]))
     low, high = local.rate * (1 - OPTIONS.local_tol), local.fastest * (1 + OPTIONS.local_tol)
     return f"{slope:.4g} in [{local.rate:.4g}, {local.fastest:.4g}]", bool(low <= slope <= high)

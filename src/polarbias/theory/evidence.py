@@ -15,6 +15,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from polarbias.errors import PolarbiasError
+from polarbias.flow.trajectory import FlowState
 from polarbias.limit.flow_limit import flow_limit
 from polarbias.mirror.potential import Potential
 from polarbias.mirror.reduced_form import ReducedForm
@@ -49,18 +50,6 @@ class Options:
 
 
 OPTIONS = Options()
-
-
-@dataclass(frozen=True)
-class SampledTrajectory:
-    """A trajectory at K times; the first axis of every array is time."""
-
-    time: np.ndarray
-    r: np.ndarray  # norm of the factor; at depth 1 with weight normalization, r itself
-    loss: np.ndarray
-    theta: Any
-    log_x: np.ndarray  # shape (K, n), of both halves for a signed network
-    sign: np.ndarray  # of the factor, shape (K, n)
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,50 +216,50 @@ class Evidence:
         """The potential of the run."""
         return Potential.from_form(self.form)
 
-    def sample(self, times: np.ndarray) -> SampledTrajectory:
-        """Return the trajectory at these times."""
-        states = self.solution.trajectory.evaluate(times)
-        sign = np.sign(np.asarray(self.network.factor(states.theta)))
-        r = states.theta.r if self.form.depth == 1 and isinstance(states.theta, Polar) else states.r
-        return SampledTrajectory(
-            times, np.asarray(r), np.asarray(states.loss), states.theta, np.asarray(states.log_x), sign
-        )
+    def sample(self, times: np.ndarray) -> FlowState:
+        """Return the trajectory at these times; at depth 1 with weight normalization r has its sign."""
+        states: FlowState = self.solution.trajectory.evaluate(times)
+        return states._replace(r=states.theta.r) if self.form.depth == 1 and not self.form.plain else states
+
+    def sign(self, states: FlowState) -> np.ndarray:
+        """Return the signs of the entries of the factor, shape ``(K, n)``."""
+        return np.asarray(np.sign(self.network.factor(states.theta)))
 
     @cached_property
-    def _marks(self) -> np.ndarray:
+    def marks(self) -> np.ndarray:
         """Ends of the intervals."""
         accepted = np.asarray(self.solution.trajectory.time, np.float64)
         count = min(max(OPTIONS.intervals, accepted.size // OPTIONS.longest), accepted.size - 1)
         return np.asarray(accepted[np.unique(np.linspace(0, accepted.size - 1, count + 1).round().astype(int))])
 
     @cached_property
-    def trajectory(self) -> SampledTrajectory:
+    def trajectory(self) -> FlowState:
         """The trajectory at the ends of the intervals."""
-        return self.sample(self._marks)
+        return self.sample(self.marks)
 
     @cached_property
-    def inner(self) -> SampledTrajectory:
+    def inner(self) -> FlowState:
         """The trajectory at the Gauss nodes, one interval after the other."""
         nodes = (1 + np.polynomial.legendre.leggauss(OPTIONS.nodes)[0]) / 2
-        return self.sample((self._marks[:-1, None] + np.diff(self._marks)[:, None] * nodes).ravel())
+        return self.sample((self.marks[:-1, None] + np.diff(self.marks)[:, None] * nodes).ravel())
 
     def integral(self, values: np.ndarray) -> np.ndarray:
         """Return the integral over each interval of a quantity with these values at the nodes."""
         weights = np.polynomial.legendre.leggauss(OPTIONS.nodes)[1] / 2
-        shaped = values.reshape(self._marks.size - 1, OPTIONS.nodes, -1)
-        found = np.einsum("knv,n->kv", shaped, weights) * np.diff(self._marks)[:, None]
-        return np.asarray(found.reshape((self._marks.size - 1, *values.shape[1:])))
+        shaped = values.reshape(self.marks.size - 1, OPTIONS.nodes, -1)
+        found = np.einsum("knv,n->kv", shaped, weights) * np.diff(self.marks)[:, None]
+        return np.asarray(found.reshape((self.marks.size - 1, *values.shape[1:])))
 
     @property
     def states(self) -> tuple[np.ndarray, np.ndarray]:
         """Log X and r along the trajectory of a flow, otherwise at the end alone."""
         if self.kind == "flow":
-            return self.trajectory.log_x, self.trajectory.r
+            return np.asarray(self.trajectory.log_x), self.trajectory.r
         return self.end.log_x[None], np.array([self.end.r])
 
-    def log_factor(self, samples: SampledTrajectory) -> np.ndarray:
+    def log_factor(self, states: FlowState) -> np.ndarray:
         """Return the logarithms of the entries of x, shape ``(K, n)``."""
-        return samples.log_x / self.form.depth
+        return np.asarray(states.log_x) / self.form.depth
 
     def log_v(self, log_x: np.ndarray, r: np.ndarray) -> np.ndarray:
         """Return log |u| + E(r) - E(r0), for X and r separately, shape ``(..., n)``; log |x| for the plain flow."""
@@ -288,7 +277,7 @@ class Evidence:
     def invariant_drift(self) -> float:
         """Return the largest drift of the invariant, along the trajectory or, without one, at the end."""
         if self.kind == "flow":
-            log_x, r, sign = self.trajectory.log_x, self.trajectory.r, self.trajectory.sign
+            (log_x, r), sign = self.states, self.sign(self.trajectory)
         else:
             log_x, r, sign = self.end.log_x[None], np.array([self.end_radius]), self.end_sign[None]
         first = self.log_v(self.form.log_start[None], np.array([self.form.r0]))

@@ -151,8 +151,6 @@ def direction_norm(problem: LinearProblem, network: Any, theta: Any) -> np.ndarr
 
     Parameters and errors are those of `invariant`, for `WeightNormalization`.
 
-    Examples
-    --------
     >>> import polarbias as pb
     >>> problem = pb.LinearProblem([[1.0, 1.0]], [1.0])
     >>> network = pb.WeightNormalization(pb.HadamardPower(2), 0.5)
@@ -168,8 +166,6 @@ def norm_drift(problem: LinearProblem, network: Any, thetas: Any) -> np.ndarray:
 
     Parameters and errors are those of `drift`, for `WeightNormalization`.
 
-    Examples
-    --------
     >>> import polarbias as pb
     >>> problem = pb.LinearProblem([[1.0, 1.0]], [1.0])
     >>> network = pb.WeightNormalization(pb.HadamardPower(2), 0.5)
@@ -187,8 +183,6 @@ def signs_kept(thetas: Any) -> np.ndarray:
     The flow keeps signs at depth 2 and above (Lemma 3.3 of arXiv:2305.05448v1); at depth 1, r and entries of x can
     cross 0. ``thetas`` is that of `drift`, for any network; an entry of 0 has no sign.
 
-    Examples
-    --------
     >>> import polarbias as pb
     >>> signs_kept(pb.Factor([[1.0, 2.0], [0.5, 1.0], [0.1, -0.1]]))
     array([ True,  True, False])

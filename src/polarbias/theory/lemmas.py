@@ -48,10 +48,10 @@ def consistency(ev: Evidence, row: Draft) -> Observation:
 
     differences = [between(np.asarray(solution.loss), (ev.residual * (ev.size_b or 1.0)) ** 2 / (2 * depth))]
     if ev.kind == "flow":
-        path, recorded = ev.trajectory, np.asarray(solution.trajectory.evaluate(ev.trajectory.time).x)
+        path, recorded = ev.trajectory, ev.trajectory.x
         log_r = logsumexp(2 * ev.log_factor(path), axis=-1) / 2
         differences.append(np.abs(np.expm1(log_r - np.log(np.abs(path.r)))).max())
-        X = path.sign**depth * np.exp(path.log_x)
+        X = ev.sign(path) ** depth * np.exp(ev.states[0])
         whole = X[:, : ev.problem.n] - X[:, ev.problem.n :] if ev.form.signed else X
         differences.append(np.abs(whole - recorded).max() / np.abs(X).max())
         differences.append(between(path.loss, ((ev.problem.apply(recorded) - ev.problem.b) ** 2).sum(-1) / (2 * depth)))
@@ -88,8 +88,7 @@ def lemma_3_2(ev: Evidence, row: Draft) -> Observation:
     row.need("the solution has no parameters" if ev.solution.theta is None else ev.no_direction)
     first = float(np.linalg.norm(ev.theta0.u))
     if ev.kind == "flow":
-        u = np.asarray(ev.solution.trajectory.evaluate(ev.trajectory.time).u)
-        change = np.abs(np.linalg.norm(u, axis=-1) / first - 1).max()
+        change = np.abs(np.linalg.norm(np.asarray(ev.trajectory.u), axis=-1) / first - 1).max()
         return at_most("largest relative change", change, ev.tolerance)
     growth = float(np.linalg.norm(ev.solution.theta.u)) / first - 1
     if ev.kind == "descent":
@@ -105,9 +104,9 @@ def lemma_3_3(ev: Evidence, row: Draft) -> Observation:
     row.assume(depth_at_least(ev.form, 2))
     path = ev.solution.trajectory
     if ev.kind == "flow":
-        samples = ev.trajectory
-        least = 0.0 if ev.form.signed else float(path.evaluate(samples.time).x.min())
-        kept = bool((samples.r > 0).all() and np.isfinite(samples.log_x).all() and (samples.sign >= 0).all())
+        (log_x, r), sign = ev.states, ev.sign(ev.trajectory)
+        least = 0.0 if ev.form.signed else float(ev.trajectory.x.min())
+        kept = bool((r > 0).all() and np.isfinite(log_x).all() and (sign >= 0).all())
     elif ev.kind == "descent":
         factor = np.asarray(ev.network.factor(ev.solution.theta))
         recorded = path is not None and path.x is not None and not ev.form.signed

@@ -28,6 +28,8 @@ from polarbias.theory.statement import Bound, Hypothesis, constant_ratio
 def log_magnification(problem: LinearProblem, network: Any, theta0: Any, limit: Solution | ArrayLike) -> float:
     r"""Return :math:`\log \rho` for any ratio law (eq. 17 of arXiv:2305.05448v1 for the constant one).
 
+    It is 0 without weight normalization, and -inf or inf for a limit of radius 0, depending on the law.
+
     Parameters
     ----------
     problem, network, theta0
@@ -35,11 +37,6 @@ def log_magnification(problem: LinearProblem, network: Any, theta0: Any, limit: 
     limit
         The limit as a `Solution`, as X of shape ``(N,)`` (both halves, shape ``(2 N,)``, for a signed network), or
         its radius, a positive number: that of the factor, :math:`r_\infty^2 = \sum_n |X_n|^{2/L}`.
-
-    Returns
-    -------
-    float
-        0 without weight normalization; -inf or inf for a limit of radius 0, depending on the law.
 
     Raises
     ------
@@ -70,8 +67,6 @@ def log_rho(form: ReducedForm, r: float) -> float:
 def magnification(problem: LinearProblem, network: Any, theta0: Any, limit: Solution | ArrayLike) -> float:
     r"""Return :math:`\rho`, or inf if it overflows, with the parameters and errors of `log_magnification`.
 
-    Examples
-    --------
     >>> import polarbias as pb
     >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
     >>> network = pb.WeightNormalization(pb.HadamardPower(2), pb.HarmonicRatio(0.5))
@@ -90,8 +85,6 @@ def magnification_bound(problem: LinearProblem, network: Any, theta0: Any, limit
     It has the radius of the factor for the norm of the signal printed in arXiv:2305.05448v1. Parameters and errors are
     those of `log_magnification`; the exact condition is `magnifying_radii`.
 
-    Examples
-    --------
     >>> import polarbias as pb
     >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
     >>> network = pb.WeightNormalization(pb.HadamardPower(2), 0.1)
@@ -121,7 +114,7 @@ def magnifying_radii(law: RatioLaw, limit_radius: float, time_scale: float = 1.0
 
     For :math:`f = c\, r^k` the same holds for :math:`r^{2-k}` and c in the places of :math:`r^2` and :math:`\eta`; for
     k > 2 the interval is the complement. For :math:`f = c\, r^2` it is one side of :math:`r_\infty`, and for the
-    harmonic law :math:`r_0 \le r_\infty`.
+    harmonic law :math:`r_0 \le r_\infty`. Ends of unbounded intervals are 0 and inf.
 
     Parameters
     ----------
@@ -131,11 +124,6 @@ def magnifying_radii(law: RatioLaw, limit_radius: float, time_scale: float = 1.0
         Radius of the factor at the limit, positive.
     time_scale
         ``direction_rate / ||u0||^2``, by which f is divided (Lemma 3.1).
-
-    Returns
-    -------
-    tuple of pairs
-        Lower and upper ends; 0 and inf mark unbounded intervals.
 
     Raises
     ------
@@ -173,8 +161,6 @@ def radius_bound(
 
     Parameters and errors are those of `l1_bound`, with Q (at depth 1 the minimal l2 norm) as ``minimum``.
 
-    Examples
-    --------
     >>> import polarbias as pb
     >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
     >>> network = pb.HadamardPower(2)

@@ -2,8 +2,8 @@ r"""Rates of convergence: a bound along a whole trajectory, and the exact rate n
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -130,7 +130,7 @@ def loss_rate(problem: LinearProblem, network: Any, thetas: Any, support: ArrayL
     5.76
     """
     points = along(problem, network, thetas)
-    form = reduced_form(problem, network, tree_map(operator.itemgetter(0), points))
+    form = reduced_form(problem, network, tree_map(itemgetter(0), points))
     least = np.abs(network.factor(points)).min(0)
     A = _matrix(problem, form, "loss_rate")
     if support is not None:

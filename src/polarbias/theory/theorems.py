@@ -56,7 +56,7 @@ def theorem_2_1_1(ev: Evidence, row: Draft) -> Observation:
         return text, solved
     known = path.loss > (ev.accuracy * ev.size_b) ** 2
     rate = bound.value * (1 - OPTIONS.sampling_tol)
-    above = np.log(path.loss[known] / path.loss[0]) + rate * path.time[known]
+    above = np.log(path.loss[known] / path.loss[0]) + rate * ev.marks[known]
     return f"{text}, (18) with c = {bound.value:.3g}", False if above.max() > 1e-9 else solved
 
 

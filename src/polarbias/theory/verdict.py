@@ -94,8 +94,6 @@ Judge = Callable[[Any, Draft], Observation]
 class Statement:
     """A statement with the function that observes it, which takes the evidence and the row.
 
-    Examples
-    --------
     >>> row = Statement("Lemma 3.4", "the loss does not rise", lambda evidence, row: ("largest rise 0", True))(None)
     >>> row.verdict.value, row.observed
     ('holds', 'largest rise 0')

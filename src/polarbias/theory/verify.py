@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -51,12 +51,7 @@ class Verification(Sequence[VerificationRow]):
     rows: tuple[VerificationRow, ...]
 
     def __len__(self) -> int:
-        """Return the number of rows."""
         return len(self.rows)
-
-    def __iter__(self) -> Iterator[VerificationRow]:
-        """Iterate over the rows."""
-        return iter(self.rows)
 
     @overload
     def __getitem__(self, index: int | str) -> VerificationRow: ...
@@ -67,10 +62,10 @@ class Verification(Sequence[VerificationRow]):
         if isinstance(index, slice):
             return Verification(self.rows[index])
         if isinstance(index, str):
-            for row in self.rows:
-                if row.statement == index:
-                    return row
-            raise KeyError(f"no statement {index!r}; there are: {', '.join(row.statement for row in self.rows)}.")
+            names = [row.statement for row in self.rows]
+            if index not in names:
+                raise KeyError(f"no statement {index!r}; there are: {', '.join(names)}.")
+            return self.rows[names.index(index)]
         return self.rows[index]
 
     @property
@@ -84,20 +79,15 @@ class Verification(Sequence[VerificationRow]):
         return tuple(row for row in self.rows if row.verdict is Verdict.VIOLATED)
 
     def __str__(self) -> str:
-        """Return the table."""
-        lines = [_HEADER]
+        lines: list[tuple[str, ...]] = [_HEADER]
         for row in self.rows:
             met = len(row.hypotheses) - len(row.unmet)
             unmet = "not: " + "; ".join(one.name for one in row.unmet)
             text = unmet if row.unmet else f"{met} met" if met else "none"
             lines.append((row.statement, text, row.predicted, row.observed, row.verdict.value))
         widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADER) - 1)]
-        rule = tuple("-" * width for width in [*widths, len(_HEADER[-1])])
-        table = [lines[0], rule, *lines[1:]]
-        return "\n".join(
-            " | ".join([*(text.ljust(width) for text, width in zip(line, widths, strict=False)), line[-1]])
-            for line in table
-        )
+        lines.insert(1, tuple("-" * width for width in [*widths, len(_HEADER[-1])]))
+        return "\n".join(" | ".join([*map(str.ljust, line, widths), line[-1]]) for line in lines)
 
 
 def verify(

@@ -323,7 +323,7 @@ class TestConstruction:
             (
                 pb.WeightNormalization(power, 0.1),
                 {"direction_norm": 0.0},
-                "direction_norm must be a finite number abov",
+                "direction_norm must be",
             ),
         ):
             with pytest.raises(pb.InvalidInput, match=message):

@@ -73,6 +73,8 @@ def mirror_descent(
     from a bound on the curvature, without trials; otherwise because :math:`\langle R_{k+1}, R_k \rangle` is at least
     :math:`\lVert R_k \rVert^2 / 2`, which by convexity implies it.
 
+    Another network, depth 1, shapes that do not fit and options outside their range raise `InvalidInput`.
+
     Parameters
     ----------
     problem
@@ -86,10 +88,8 @@ def mirror_descent(
         rule above.
     max_steps
         Steps after which a run ends.
-    tol
-        A run has converged when its loss is below this.
-    rtol
-        Alternative: converged when ``||A X - b|| < rtol ||b||``. The larger of the two bounds counts.
+    tol, rtol
+        A run has converged when its loss is below ``tol`` or when ``||A X - b|| < rtol ||b||``.
     callback
         Called about twice a second with a `MirrorProgress`; a true return value ends the run.
 
@@ -101,11 +101,6 @@ def mirror_descent(
         interrupted (callback or Ctrl-C; runs not begun stay at their start); ``stats["trials"]``, the number of points
         at which the residual was computed; and a ``trajectory`` of about 1,000 log-spaced records. A run may pass
         through X = 0 and come back, in contrast to the flow.
-
-    Raises
-    ------
-    InvalidInput
-        Another network, depth 1, shapes that do not fit, options outside their range.
 
     Examples
     --------

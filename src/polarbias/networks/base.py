@@ -97,7 +97,6 @@ class Network(PyTree):
 
     def rates(self, theta: Any) -> Any:
         """Return learning rates, 1 by default: a pytree prefix of theta with scalars or leaves of batch shape."""
-        del theta
         return 1.0
 
     def pullback(self, theta: Any, cotangent: Array) -> Any:
@@ -107,7 +106,6 @@ class Network(PyTree):
 
     def pullback_given(self, theta: Any, cotangent: Array, product: Array) -> Any:
         """Return ``pullback``, given the inner product of X and ``cotangent``, which can save a sum."""
-        del product
         return self.pullback(theta, cotangent)
 
     def of_runs(self, select: Callable[[Array], Array]) -> Self:
@@ -116,17 +114,14 @@ class Network(PyTree):
         ``select`` broadcasts an array with one value per run to the batch and selects the part. A network with such
         fields applies it to each; by default all runs share all fields.
         """
-        del select
         return self
 
     def retract(self, theta: Any, previous: Any) -> Any:
         """Return theta after a step from ``previous``, mapped back to the domain of the network."""
-        del previous
         return theta
 
     def admissible(self, theta: Any) -> Array | bool:
         """Return True for the runs with theta in the set that the flow cannot leave; steps keep to it."""
-        del theta
         return True
 
     def radius(self, theta: Any) -> Array:

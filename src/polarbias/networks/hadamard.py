@@ -85,7 +85,6 @@ class HadamardPower(FactorNetwork):
 
     def retract(self, theta: Factor, previous: Factor) -> Factor:
         """Return theta without underflow of positive entries."""
-        del previous
         return Factor(clip_underflow(theta.x)) if self.positive else theta
 
     def admissible(self, theta: Factor) -> Array | bool:
@@ -103,14 +102,9 @@ class HadamardPower(FactorNetwork):
 class Difference(FactorNetwork):
     r"""Difference of two copies of a network, for signals with both signs (eq. 22 of arXiv:2305.05448v1).
 
-    The parameters are ``Pair(plus, minus)``, each half with the parameters of ``half``. Around a weight-normalized
-    network each half has polar coordinates of its own:
+    The parameters are ``Pair(plus, minus)``, each half with the parameters of the network ``half``. Around a
+    weight-normalized network each half has polar coordinates of its own:
     ``Difference(WeightNormalization(HadamardPower(2), ratio))``.
-
-    Parameters
-    ----------
-    half
-        The network of each half.
     """
 
     half: FactorNetwork
@@ -161,8 +155,7 @@ class Difference(FactorNetwork):
 
     def from_factor(self, x: Array) -> Pair:
         """Return the parameters of both halves from 2 N entries."""
-        plus, minus = self._halves(x)
-        return Pair(self.half.from_factor(plus), self.half.from_factor(minus))
+        return Pair(*map(self.half.from_factor, self._halves(x)))
 
     def speed(self, theta: Pair, r: np.ndarray) -> np.ndarray:
         """Return the larger speed of the two halves."""
@@ -196,11 +189,11 @@ class Difference(FactorNetwork):
         """Check each half and that both have one shape."""
         if not isinstance(theta, Pair):
             raise InvalidInput(f"theta0 of a difference must be Pair(plus, minus), got {type(theta).__name__}.")
-        self.half.validate(theta.plus)
-        self.half.validate(theta.minus)
-        lengths = self.half.factor(theta.plus).shape, self.half.factor(theta.minus).shape
-        if lengths[0] != lengths[1]:
-            raise InvalidInput(f"both halves of theta0 must have one shape, got {lengths[0]} and {lengths[1]}.")
+        for half in theta:
+            self.half.validate(half)
+        plus, minus = (self.half.factor(half).shape for half in theta)
+        if plus != minus:
+            raise InvalidInput(f"both halves of theta0 must have one shape, got {plus} and {minus}.")
 
     def _halves(self, x: Array) -> tuple[Array, Array]:
         if x.shape[-1] % 2:

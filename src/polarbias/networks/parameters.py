@@ -21,12 +21,11 @@ Evaluate = Callable[[Callable[[Any], Any], Any], Any]
 def working_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     """Return the dtype, or raise `InvalidInput` unless it is float64 or float32."""
     try:
-        chosen = np.dtype(dtype)
+        if (chosen := np.dtype(dtype)) in (np.dtype(np.float64), np.dtype(np.float32)):
+            return chosen
     except TypeError:
-        chosen = np.dtype(object)
-    if chosen not in (np.dtype(np.float64), np.dtype(np.float32)):
-        raise InvalidInput(f"dtype must be float64 or float32, got {dtype!r}.")
-    return chosen
+        pass
+    raise InvalidInput(f"dtype must be float64 or float32, got {dtype!r}.")
 
 
 def _as_parameters(theta: Any, dtype: np.dtype[Any]) -> Any:

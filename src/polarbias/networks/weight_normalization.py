@@ -157,16 +157,12 @@ class WeightNormalization(FactorNetwork):
 
     def retract(self, theta: Polar, previous: Polar) -> Polar:
         """Return theta without underflow of positive entries, u at its previous norm if ``renormalize``."""
-        u = theta.u
-        if self.renormalize:
-            u = u * (norm(previous.u) / norm(u))[..., None]
+        u = theta.u * (norm(previous.u) / norm(theta.u))[..., None] if self.renormalize else theta.u
         return Polar(theta.r, clip_underflow(u) if self.positive else u)
 
     def admissible(self, theta: Polar) -> Array | bool:
         """Return True if r and all entries of u are positive (depth 2 and above; at depth 1 the flow may cross 0)."""
-        if not self.positive:
-            return True
-        return (theta.r > 0) & (theta.u.min(-1) > 0)
+        return (theta.r > 0) & (theta.u.min(-1) > 0) if self.positive else True
 
     def collapses(self) -> bool:
         """Return True for depth 2 and above, since the flow can then reach the stationary point X = 0."""
@@ -179,8 +175,7 @@ class WeightNormalization(FactorNetwork):
         super().validate(theta)
         if np.shape(theta.r) != np.shape(theta.u)[:-1]:
             raise InvalidInput(f"theta0.r must have shape {np.shape(theta.u)[:-1]}, got {np.shape(theta.r)}.")
-        allowed = theta.r > 0 if self.positive else theta.r != 0
-        if not np.all(allowed):
+        if not np.all(theta.r > 0 if self.positive else theta.r != 0):
             kind = "positive" if self.positive else "nonzero"
             raise InvalidInput(f"theta0.r must be {kind} at depth {self.degree}, got {np.min(theta.r):g}.")
         self._check_signs(np.asarray(theta.u), "theta0.u")

@@ -28,15 +28,9 @@ _CANDIDATES = 32
 class LocalRate:
     """Linearization of the flow at its limit, R' = -K R.
 
-    Attributes
-    ----------
-    K
-        Symmetric, positive semidefinite, shape ``(M, M)``.
-    rate
-        Smallest eigenvalue of K on the range of A: ``||R||`` falls like ``exp(-rate t)`` near the limit.
-    fastest
-        Largest eigenvalue of K; ``fastest / rate`` is the stiffness, and explicit Euler is stable up to the step
-        ``2 / fastest``.
+    K is symmetric, positive semidefinite, of shape ``(M, M)``. ``rate`` is its smallest eigenvalue on the range of A:
+    ``||R||`` falls like ``exp(-rate t)`` near the limit. ``fastest`` is the largest eigenvalue; ``fastest / rate`` is
+    the stiffness, and explicit Euler is stable up to the step ``2 / fastest``.
     """
 
     K: np.ndarray

@@ -14,19 +14,10 @@ from polarbias.problems.linear import LinearProblem
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One hypothesis of a statement.
+    """One hypothesis of a statement, ``name`` in words or symbols; ``held`` is True if it is met.
 
-    Attributes
-    ----------
-    name
-        The hypothesis in words or symbols.
-    held
-        True if it is met.
-    lhs, rhs
-        The sides of an inequality as written in ``name``; NaN for other hypotheses.
+    ``lhs`` and ``rhs`` are the sides of an inequality as written in the name, NaN for other hypotheses.
 
-    Examples
-    --------
     >>> Hypothesis.at_most("r0 <= 1", 0.5, 1.0)
     Hypothesis(name='r0 <= 1', held=True, lhs=0.5, rhs=1.0)
     """

@@ -130,7 +130,7 @@ def solve_mpmath(case, log_x, digits=30, extra=30):
             if mp.norm(F) <= mp.mpf(10) ** (-digits - 5) * max(mp.norm(rhs), 1):
                 return [mp.log(x) for x in X]
             r = mp.exp(t)
-            ratio = r * r / law.exact_f(r)
+            ratio = r * r / law.f(r)
             scaled = mp.matrix([[depth * rows[i, j] * X[j] for j in range(n)] for i in range(m)])
             J = mp.matrix(m + 1, m + 1)
             by_nu = mp.matrix([[weight[j] * rows[i, j] for i in range(m)] for j in range(n)])

@@ -12,24 +12,31 @@ import polarbias as pb
 from polarbias.problems.certificate import best_dual, farkas_certificate, feasible_dual, verify_farkas
 
 
-def test_pairs_are_measured_on_the_data():
-    A, b = np.array([[1.0, 2.0]]), np.array([2.0])
-    proof = pb.certify(A, b, [2.0, 0.0], [0.25])
-    assert (proof.value, proof.bound, proof.gap, proof.residual, proof.dual_infeasibility) == (2, 0.5, 0.75, 0, 0)
-    assert not proof.within(0.5)
-    assert proof.within(0.75)
-    proof = pb.certify(A, b, [0.0, 0.5], [1.0])
-    assert (proof.residual, proof.dual_infeasibility, proof.bound) == (0.5, 1, 1)
-    assert pb.certify(A, b, [-1.0, 1.5], [0.5], nonnegative=True).value == np.inf
-    assert pb.certify(A, b, [0.0, 1.0], [-3.0], nonnegative=True).dual_infeasibility == 0
-    assert pb.certify(A, -b, [0.0, -1.0], [-0.5]).gap == 0
-    assert pb.certify(A, b, [1.0, 0.5], [0.5], weights=[np.inf, 1]).value == np.inf
-    proof = pb.certify(A, b, [0.0, 1.0], [0.5], weights=[0, 1])
-    assert proof.dual_infeasibility == pytest.approx(1)
-    assert pb.certify(sparse.csr_array(A), b, [0.0, 1.0], [0.5], weights=[0, 1]) == proof
-    assert pb.certify(aslinearoperator(A), b, [0.0, 1.0], [0.5], weights=[0, 1]) == proof
-    proof = pb.certify(A, b, [0.0, 0.25], [0.5], sigma=1.0)
-    assert (proof.bound, proof.residual) == (0.5, 0.5)
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_array, aslinearoperator])
+@pytest.mark.parametrize(
+    ("x", "y", "options", "expected"),
+    [
+        ([2.0, 0.0], [0.25], {}, (2, 0.5, 0.75, 0, 0)),
+        ([0.0, 0.5], [1.0], {}, (0.5, 1, -1, 0.5, 1)),
+        ([0.0, -1.0], [-0.5], {}, (1, -1, 2, 2, 0)),
+        ([0.0, 0.0], [0.0], {}, (0, 0, 0, 1, 0)),
+        ([0.0, 1.0], [-3.0], {"nonnegative": True}, (1, -6, 7, 0, 0)),
+        ([0.0, 1.0], [0.5], {"weights": [0, 1]}, (1, 1, 0, 0, 1)),
+        ([0.0, 1.0], [0.0], {"weights": [0, 1]}, (1, 0, 1, 0, 0)),
+        ([0.0, 0.25], [0.5], {"sigma": 1.0}, (0.25, 0.5, -1, 0.5, 0)),
+    ],
+)
+def test_pairs_are_measured_on_the_data(form, x, y, options, expected):
+    proof = pb.certify(form(np.array([[1.0, 2.0]])), [2.0], x, y, **options)
+    assert proof == pytest.approx(expected)
+    worst = max(abs(expected[2]), *expected[3:])
+    assert proof.within(worst + 1e-12)
+    assert not worst or not proof.within(worst - 1e-12)
+
+
+def test_forbidden_entries_have_infinite_value():
+    assert pb.certify([[1.0, 2.0]], [2.0], [-1.0, 1.5], [0.5], nonnegative=True).value == np.inf
+    assert pb.certify([[1.0, 2.0]], [2.0], [1.0, 0.5], [0.5], weights=[np.inf, 1]).value == np.inf
 
 
 @pytest.mark.parametrize(
@@ -111,21 +118,16 @@ def test_sparse_matrices_and_operators():
     assert farkas_certificate(operator, direction=np.array([1.0, 0.0])) is None
 
 
-def test_noise():
+def test_noise_and_allowed_entries():
     problem = pb.LinearProblem([[1.0], [0.0]], [5.0, 2.0])
     assert farkas_certificate(problem, sigma=2.1) is None
     np.testing.assert_allclose(farkas_certificate(problem, sigma=1.9), [0, 1], atol=1e-12)
     np.testing.assert_allclose(farkas_certificate(problem, sigma=1.9, direction=np.array([0.0, 7.0])), [0, 1])
     assert farkas_certificate(problem, sigma=6.0) is None
-
-
-def test_only_allowed_entries_count():
     problem = pb.LinearProblem(np.eye(2), [1.0, 1.0])
-    allowed = np.array([True, False])
     assert farkas_certificate(problem) is None
-    np.testing.assert_allclose(farkas_certificate(problem, allowed=allowed), [0, 1], atol=1e-12)
-    none = np.zeros(2, bool)
-    np.testing.assert_allclose(farkas_certificate(problem, allowed=none), np.ones(2) / 2**0.5)
+    np.testing.assert_allclose(farkas_certificate(problem, allowed=np.array([True, False])), [0, 1], atol=1e-12)
+    np.testing.assert_allclose(farkas_certificate(problem, allowed=np.zeros(2, bool)), np.ones(2) / 2**0.5)
 
 
 def test_what_proves_nothing():

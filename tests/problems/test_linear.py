@@ -29,12 +29,6 @@ def forms(problem):
     return {name: pb.LinearProblem(kind, problem.b, problem.x_true) for name, kind in kinds.items()}
 
 
-def test_integers_become_double_and_single_precision_is_kept():
-    problem = pb.LinearProblem([[1, 0, 2]], [True], [1, 2, 3])
-    assert {problem.A.dtype, problem.b.dtype, problem.x_true.dtype} == {np.dtype(np.float64)}
-    assert pb.LinearProblem(np.ones((1, 2), np.float32), np.ones(1, np.float32)).A.dtype == np.float32
-
-
 def test_data_are_copied_and_read_only():
     A, b, x = np.ones((1, 2)), np.ones(1), np.ones(2)
     problem = pb.LinearProblem(A, b, x)
@@ -45,6 +39,8 @@ def test_data_are_copied_and_read_only():
             array[...] = 2
     with pytest.raises(AttributeError):
         problem.A = A
+    assert pb.LinearProblem([[1, 0]], [True], [1, 2]).x_true.dtype == np.float64
+    assert pb.LinearProblem(np.ones((1, 2), np.float32), np.ones(1, np.float32)).A.dtype == np.float32
 
 
 def test_sparse_data_are_copied_merged_and_read_only():
@@ -70,9 +66,8 @@ def test_copies(again):
         other, x = again(problem), np.arange(float(problem.n))
         np.testing.assert_array_equal(other.residual(x), problem.residual(x))
         np.testing.assert_array_equal(other.x_true, problem.x_true)
-        if problem.is_dense:
-            assert not other.A.flags.writeable
-        assert not hasattr(other.A, "data") or problem.is_dense or not other.A.data.flags.writeable
+        if not repr(problem).endswith("operator)"):
+            assert not (other.A if problem.is_dense else other.A.data).flags.writeable
 
 
 def test_sizes_and_texts():
@@ -157,17 +152,14 @@ def test_products_of_a_batch(shape, extra):
     x, y = rng.standard_normal((*shape, *extra, 5)), rng.standard_normal((*shape, *extra, 3))
     image, back, residual, loss = problem.apply(x), problem.adjoint(y), problem.residual(x), problem.loss(x, depth=3)
     assert (image.shape, back.shape, loss.shape) == (y.shape, x.shape, (*shape, *extra))
+    one = np.arange(5.0)  # for all problems
+    np.testing.assert_allclose(problem.residual(one), problem.A @ one - problem.b, atol=1e-13)
     for index in np.ndindex(*shape, *extra):
         A, b = problem.A[index[: len(shape)]], problem.b[index[: len(shape)]]
         np.testing.assert_allclose(image[index], [sum(row * x[index]) for row in A], atol=1e-13)
         np.testing.assert_allclose(back[index], [sum(column * y[index]) for column in A.T], atol=1e-13)
         np.testing.assert_allclose(residual[index], image[index] - b, atol=1e-13)
         assert loss[index] == pytest.approx(sum(residual[index] ** 2) / 6)
-
-
-def test_one_signal_for_a_batch():
-    problem = batch(2)
-    np.testing.assert_allclose(problem.residual(np.arange(5.0)), problem.A @ np.arange(5.0) - problem.b, atol=1e-13)
 
 
 @pytest.mark.parametrize("form", ["csc", "coo", "wrapped", "bare"])

@@ -9,7 +9,7 @@ from scipy.optimize import linprog
 from scipy.sparse.linalg import aslinearoperator
 
 import polarbias as pb
-from polarbias.problems.certificate import best_dual, farkas_certificate, feasible_dual, verify_farkas
+from polarbias.problems.certificate import best_dual, farkas_certificate, verify_farkas
 
 
 @pytest.mark.parametrize("form", [np.asarray, sparse.csr_array, aslinearoperator])
@@ -56,9 +56,9 @@ def test_invalid_arguments(options, message):
 
 def test_feasible_duals():
     problem = pb.LinearProblem([[1.0, -2.0]], [1.0])
-    assert feasible_dual(problem, np.array([3.0]), np.ones(2)) == pytest.approx(1)
-    assert feasible_dual(problem, np.array([3.0]), np.ones(4)) == pytest.approx(0.5)
-    assert feasible_dual(problem, np.array([0.5]), np.ones(2)) == 0.5
+    assert best_dual(problem, [np.array([3.0])], np.ones(2)) == pytest.approx(1)
+    assert best_dual(problem, [np.array([3.0])], np.ones(4)) == pytest.approx(0.5)
+    assert best_dual(problem, [np.array([0.5])], np.ones(2)) == 0.5
     candidates = [np.array([-3.0]), np.array([np.nan]), np.array([0.3]), np.array([0.2])]
     assert best_dual(problem, candidates, np.ones(2)) == 0.3
     assert best_dual(problem, candidates[:1], np.ones(2)) == 0

@@ -28,16 +28,9 @@ def log_integral(log_integrand: LogIntegrand, lengths: np.ndarray, noise: np.nda
     Intervals are halved until two Gauss-Legendre rules agree to about 1e-14 of the integral, or to ``noise``, the
     relative rounding error of the integrand.
 
-    Parameters
-    ----------
-    log_integrand
-        Maps integral numbers, shape ``(I, 1)``, and abscissae, shape ``(I, J)``, to the logarithms of the
-        integrand, shape ``(I, J)``.
-    lengths
-        Upper limits, of either sign, shape ``(K,)``. At -inf the integrand must behave like an exponential; the
-        integral is infinite unless this decays.
-    noise
-        Relative rounding errors, shape ``(K,)``.
+    ``log_integrand`` maps integral numbers, shape ``(I, 1)``, and abscissae, shape ``(I, J)``, to the logarithms of the
+    integrand, shape ``(I, J)``. The upper limits may have either sign; at -inf the integrand must behave like an
+    exponential, and the integral is infinite unless this decays.
     """
     finite = np.where(np.isneginf(lengths), -_FAR, lengths)
     owner = np.repeat(np.flatnonzero(finite), _PANELS)

@@ -6,7 +6,7 @@ y with :math:`A^\top y \le 0` and :math:`b^\top y > 0` there is no such z.
 >>> import numpy as np
 >>> import polarbias as pb
 >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
->>> y = feasible_dual(problem, np.array([0.6]), np.ones(2))
+>>> y = best_dual(problem, [np.array([0.6])], np.ones(2))
 >>> y, float(problem.b @ y)
 (array([0.5]), 0.5)
 """
@@ -85,12 +85,8 @@ def certify(
         One problem: A dense, sparse or a linear operator, of shape ``(M, N)``; b of shape ``(M,)``.
     x, y
         A signal and a dual vector, shapes ``(N,)`` and ``(M,)``.
-    weights
-        w, shape ``(N,)``, from 0 to infinity; 1 by default.
-    nonnegative
-        If True, x >= 0 is required, and the dual's constraint is A^T y <= w.
-    sigma
-        Largest distance of A x from b; 0 asks for A x = b.
+    weights, nonnegative, sigma
+        As in `basis_pursuit`.
 
     Raises
     ------
@@ -146,23 +142,19 @@ def checked_weights(weights: ArrayLike | None, n: int) -> np.ndarray:
     return w.astype(np.float64)
 
 
-def feasible_dual(problem: LinearProblem, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return y, shrunk until ``A^T y <= weights``, shape ``(M,)``.
+def best_dual(problem: LinearProblem, candidates: list[np.ndarray], weights: np.ndarray) -> np.ndarray:
+    """Return the candidate, shrunk until ``A^T y <= weights``, with the largest b^T y, shape ``(M,)``, or zeros.
 
     For signed signals the positive weights have shape ``(2 N,)``: the bounds of A^T y and of -A^T y.
     """
-    correlations = problem.adjoint(y)
-    if weights.size > problem.n:
-        correlations = np.concatenate([correlations, -correlations])
     # A relative margin of rounding size keeps the bound valid in spite of its own rounding.
-    margin = 1 + 4 * np.finfo(float).eps * np.sqrt(problem.m)
-    return np.asarray(y / max(1.0, float((correlations / weights).max()) * margin))
-
-
-def best_dual(problem: LinearProblem, candidates: list[np.ndarray], weights: np.ndarray) -> np.ndarray:
-    """Return the feasible multiple of a candidate with the largest b^T y, shape ``(M,)``; zero is always one."""
-    feasible = [np.zeros(problem.m)]
-    feasible += [feasible_dual(problem, y, weights) for y in candidates if np.isfinite(y).all()]
+    margin, feasible = 1 + 4 * np.finfo(float).eps * np.sqrt(problem.m), [np.zeros(problem.m)]
+    for y in candidates:
+        if np.isfinite(y).all():
+            correlations = problem.adjoint(y)
+            if weights.size > problem.n:
+                correlations = np.concatenate([correlations, -correlations])
+            feasible.append(y / max(1.0, float((correlations / weights).max()) * margin))
     return max(feasible, key=lambda y: float(problem.b @ y))
 
 
@@ -190,6 +182,8 @@ def farkas_certificate(
     direction
         A candidate of shape ``(M,)``. For a linear operator only this candidate and b are tried.
 
+    Examples
+    --------
     >>> import polarbias as pb
     >>> farkas_certificate(pb.LinearProblem([[1.0, 2.0]], [-1.0]), nonnegative=True)
     array([-1.])

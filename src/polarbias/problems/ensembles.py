@@ -21,7 +21,6 @@ True
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import Literal
 
 import numpy as np
@@ -37,18 +36,13 @@ Truth = Literal["gaussian", "sparse", "signed"]
 TRUTHS = ("gaussian", "sparse", "signed")
 
 
-class _Purpose(IntEnum):
-    """First entry of the spawn key; other numbers would change the problems of all seeds."""
-
-    MATRIX = 0
-    TRUTH = 1
-    SUPPORT = 2
-    START = 3
+# First entry of the spawn key; other numbers would change the problems of all seeds.
+_MATRIX, _TRUTH, _SUPPORT, _START = range(4)
 
 
-def _stream(purpose: _Purpose, seed: int | SeedSequence, experiment: int, trial: int) -> Generator:
+def _stream(purpose: int, seed: int | SeedSequence, experiment: int, trial: int) -> Generator:
     """Return the generator of one purpose in one trial; the key of a `SeedSequence` is its prefix."""
-    key = (int(purpose), whole_number("experiment", experiment, 0), whole_number("trial", trial, 0))
+    key = (purpose, whole_number("experiment", experiment, 0), whole_number("trial", trial, 0))
     if isinstance(seed, SeedSequence):
         child = SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, *key), pool_size=seed.pool_size)
     else:
@@ -66,7 +60,7 @@ def gaussian_matrix(seed: int | SeedSequence, m: int, n: int, *, experiment: int
     (2, 3)
     """
     shape = whole_number("m", m), whole_number("n", n)
-    return np.asarray(_stream(_Purpose.MATRIX, seed, experiment, trial).standard_normal(shape) / np.sqrt(shape[0]))
+    return np.asarray(_stream(_MATRIX, seed, experiment, trial).standard_normal(shape) / np.sqrt(shape[0]))
 
 
 def center_rows(A: ArrayLike) -> np.ndarray:
@@ -97,7 +91,7 @@ def gaussian_truth(seed: int | SeedSequence, n: int, *, experiment: int = 0, tri
     >>> bool((gaussian_truth(seed=0, n=100) > 0).all())
     True
     """
-    return np.asarray(np.abs(_stream(_Purpose.TRUTH, seed, experiment, trial).standard_normal(whole_number("n", n))))
+    return np.asarray(np.abs(_stream(_TRUTH, seed, experiment, trial).standard_normal(whole_number("n", n))))
 
 
 def sparse_truth(seed: int | SeedSequence, n: int, *, s: int = 10, experiment: int = 0, trial: int = 0) -> np.ndarray:
@@ -123,8 +117,8 @@ def signed_truth(seed: int | SeedSequence, n: int, *, s: int = 10, experiment: i
     n, s = whole_number("n", n), whole_number("s", s)
     if s > n:
         raise InvalidInput(f"s must be at most n = {n}, the number of entries, got {s}.")
-    support = _stream(_Purpose.SUPPORT, seed, experiment, trial).choice(n, size=s, replace=False)
-    z = _stream(_Purpose.TRUTH, seed, experiment, trial).standard_normal(s)
+    support = _stream(_SUPPORT, seed, experiment, trial).choice(n, size=s, replace=False)
+    z = _stream(_TRUTH, seed, experiment, trial).standard_normal(s)
     x = np.zeros(n)
     x[support] = s * z / np.abs(z).sum()
     return x
@@ -193,7 +187,7 @@ def folded_gaussian_direction(seed: int | SeedSequence, n: int, *, experiment: i
     >>> bool((u0 > 0).all()), round(float((u0**2).sum()), 12)
     (True, 1.0)
     """
-    g = np.abs(_stream(_Purpose.START, seed, experiment, trial).standard_normal(whole_number("n", n)))
+    g = np.abs(_stream(_START, seed, experiment, trial).standard_normal(whole_number("n", n)))
     return np.asarray(g / np.linalg.norm(g))
 
 

@@ -139,7 +139,6 @@ class LinearProblem:
     x_true: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        """Validate and freeze the arrays."""
         self._set(_frozen)
 
     def _set(self, kept: Callable[[np.ndarray], np.ndarray]) -> None:
@@ -170,11 +169,10 @@ class LinearProblem:
             object.__setattr__(self, "x_true", kept(x_true))
 
     def __reduce__(self) -> tuple[type[LinearProblem], tuple[Any, ...]]:
-        """Pickle and copy through the constructor, which makes arrays read-only."""
+        # Copies and pickles go through the constructor, which makes arrays read-only.
         return LinearProblem, (self.A, self.b, self.x_true)
 
     def __repr__(self) -> str:
-        """Sizes instead of data."""
         kind = "" if self.is_dense else ", sparse" if _is_sparse(self.A) else ", operator"
         return f"LinearProblem(m={self.m}, n={self.n}, batch_shape={self.batch_shape}{kind})"
 

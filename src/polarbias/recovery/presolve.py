@@ -31,20 +31,14 @@ class Presolve:
 
     Attributes
     ----------
-    problem
-        The problem as given.
     scaled
         The scaled problem, or None if free entries alone solve the problem or b is within sigma of 0.
-    taken
-        Indices of the entries of x that the scaled problem has.
-    size, unit
-        Divisors of their columns, shape ``(k,)``, and the common factor of these.
+    taken, size, unit
+        Indices of its entries of x, divisors of their columns, and the common factor of these divisors.
     length
         Divisor of b.
-    free, free_columns
-        Indices of the entries of weight 0, and their columns, shape ``(M, f)``.
-    complement
-        Orthonormal basis of the complement of the free columns, shape ``(M, M')``, or None.
+    free, free_columns, complement
+        Indices of the entries of weight 0, their columns, and an orthonormal basis of the complement, or None.
     """
 
     problem: LinearProblem

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
@@ -31,10 +32,8 @@ class PursuitProgress(NamedTuple):
 
     Attributes
     ----------
-    steps
-        Number of factorizations.
-    seconds
-        Time since the start.
+    steps, seconds
+        Number of factorizations, and time since the start.
     active
         Number of nonzero entries of the signal.
     gap, residual, dual_infeasibility
@@ -70,10 +69,8 @@ class Pursuit:
         Largest relative excess of ``dual`` over its bounds.
     status
         See `PursuitStatus`.
-    steps
-        Number of factorizations.
-    history
-        Progress at each iterate.
+    steps, history
+        Number of factorizations, and progress at each iterate.
     farkas
         Proof of infeasibility: y of norm 1, shape ``(M,)``, with b^T y > sigma \|\|y\|\| and A^T y = 0 (A^T y <= 0 for
         nonnegative signals) where w is finite. None, or in a batch NaN, without such a proof.
@@ -96,7 +93,6 @@ class Pursuit:
         return self.x.shape[:-1]
 
     def __len__(self) -> int:
-        """Return K."""
         if not self.batch_shape:
             raise TypeError("one solution has no length")
         return len(self.x)
@@ -107,12 +103,12 @@ class Pursuit:
             raise TypeError("one solution cannot be indexed")
         values = {field.name: getattr(self, field.name)[index] for field in fields(self)}
         values |= {name: values[name].item() for name in ("value", "gap", "residual", "dual_infeasibility", "steps")}
-        status = PursuitStatus(int(values["status"]))
-        values["farkas"] = values["farkas"] if status is PursuitStatus.INFEASIBLE else None
-        return Pursuit(**{**values, "status": status})
+        values["status"] = PursuitStatus(int(values["status"]))
+        if values["status"] is not PursuitStatus.INFEASIBLE:
+            values["farkas"] = None
+        return Pursuit(**values)
 
     def __iter__(self) -> Iterator[Pursuit]:
-        """Iterate over K solutions."""
         return (self[index] for index in range(len(self)))
 
     @property
@@ -126,11 +122,9 @@ class Pursuit:
         return tuple(one.message for one in self) if self.batch_shape else self.status.message
 
     def __repr__(self) -> str:
-        """Return the status, the size and the certificate; of K solutions the count of each status."""
         if self.batch_shape:
-            kinds, counts = np.unique(self.status, return_counts=True)
-            pairs = zip(kinds, counts, strict=True)
-            listed = ", ".join(f"{count} x {PursuitStatus(kind).name.lower()}" for kind, count in pairs)
+            counts = Counter(one.status.name.lower() for one in self)
+            listed = ", ".join(f"{count} x {name}" for name, count in sorted(counts.items()))
             return f"Pursuit(batch_shape={self.batch_shape}, {listed})"
         return (
             f"Pursuit({self.status.name.lower()}, value={self.value:.6g}, {self.support.size} of {self.x.size} entries,"

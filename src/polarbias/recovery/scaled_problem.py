@@ -47,12 +47,12 @@ class ScaledProblem:
 
     @property
     def m(self) -> int:
-        """M."""
+        """Number of rows."""
         return int(self.b.size)
 
     @property
     def n(self) -> int:
-        """N."""
+        """Number of columns."""
         return int(self.bound.size)
 
     @property

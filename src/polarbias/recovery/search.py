@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
@@ -16,6 +17,7 @@ from polarbias.recovery.stages import Iterates, stages
 _INTERIOR_SOLUTIONS = 3  # interior points within tol after which no sparse solution is expected
 
 
+@dataclass
 class Search:
     """State of one pursuit; its parameters are those of `basis_pursuit`.
 
@@ -31,20 +33,16 @@ class Search:
         A direction along which the dual is unbounded, in the rows of the scaled problem, or None.
     """
 
-    def __init__(
-        self,
-        tol: float,
-        max_steps: int,
-        max_time: float,
-        callback: Callable[[PursuitProgress], object] | None,
-    ) -> None:
-        self.best: Iterate | None = None
-        self.steps = 0
-        self.history: list[PursuitProgress] = []
-        self.status: PursuitStatus | None = None
-        self.direction: np.ndarray | None = None
-        self._tol, self._max_steps, self._max_time, self._callback = tol, max_steps, max_time, callback
-        self._started = monotonic()
+    tol: float
+    max_steps: int
+    max_time: float
+    callback: Callable[[PursuitProgress], object] | None
+    best: Iterate | None = None
+    steps: int = 0
+    history: list[PursuitProgress] = field(default_factory=list)
+    status: PursuitStatus | None = None
+    direction: np.ndarray | None = None
+    started: float = field(default_factory=monotonic)
 
     def run(self, problem: ScaledProblem, start: Iterate | None) -> None:
         """Follow the stages until an iterate is a solution, a limit is reached, or no stage is left."""
@@ -73,9 +71,9 @@ class Search:
                 interior += 1
                 if not iterate.interior or interior == _INTERIOR_SOLUTIONS:
                     return True
-            elif self._callback is not None:
+            elif self.callback is not None:
                 with np.errstate(**callers):
-                    stop = self._callback(self.history[-1])
+                    stop = self.callback(self.history[-1])
                 if stop:
                     self.status = PursuitStatus.INTERRUPTED
                     return True
@@ -83,15 +81,15 @@ class Search:
 
     def _record(self, iterate: Iterate) -> bool:
         """Add an iterate to the history and return True if it is a solution."""
-        seconds, active = monotonic() - self._started, int(np.count_nonzero(iterate.x))
+        seconds, active = monotonic() - self.started, int(np.count_nonzero(iterate.x))
         accuracy = iterate.gap, iterate.residual, iterate.dual_infeasibility
         self.history.append(PursuitProgress(self.steps, seconds, active, *accuracy))
         # Of several solutions the last one: it is the sparsest.
-        if iterate.error < max(np.inf if self.best is None else self.best.error, self._tol):
+        if iterate.error < max(np.inf if self.best is None else self.best.error, self.tol):
             self.best = iterate
-        return iterate.error <= self._tol
+        return iterate.error <= self.tol
 
     def _limit(self) -> PursuitStatus | None:
-        if self.steps >= self._max_steps:
+        if self.steps >= self.max_steps:
             return PursuitStatus.STEP_LIMIT
-        return PursuitStatus.TIME_LIMIT if monotonic() - self._started > self._max_time else None
+        return PursuitStatus.TIME_LIMIT if monotonic() - self.started > self.max_time else None

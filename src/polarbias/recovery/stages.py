@@ -31,15 +31,15 @@ def stages(problem: ScaledProblem, start: Iterate | None) -> Iterator[Stage]:
     """Yield the stages for a problem and a warm start; this iterator or a stage may raise `InfeasibleSystem`."""
     if not problem.n:
         raise InfeasibleSystem(problem.b)
-    if start is not None and start.y.any():
-        yield partial(_warm_start, problem, start)
+    warm = start if start is not None and start.y.any() else None
+    if warm is not None:
+        yield partial(_warm_start, problem, warm)
     elif not problem.sigma:
         yield lambda best: greedy(problem)
     if isinstance(problem.columns, ExplicitColumns):
-        yield partial(_interior_point, problem, problem.b if start is None or not start.y.any() else start.y)
-        farkas = farkas_certificate(
-            borrowed(problem.columns.dense().T, problem.b), problem.nonnegative, sigma=problem.sigma
-        )
+        yield partial(_interior_point, problem, problem.b if warm is None else warm.y)
+        data = borrowed(problem.columns.dense().T, problem.b)
+        farkas = farkas_certificate(data, problem.nonnegative, sigma=problem.sigma)
         if farkas is not None:
             raise InfeasibleSystem(farkas)
         if not problem.sigma:
@@ -85,9 +85,10 @@ def _candidates(problem: ScaledProblem, point: InteriorPoint, known: Iterate | N
         basic = vertex(problem, point.x, point.slack)
         if basic is not None:
             yield basic
-    if exact is None:
-        return
-    if max(abs(exact.gap), exact.dual_infeasibility) < exact.residual < OPTIONS.completion_residual:
+    if (
+        exact is not None
+        and max(abs(exact.gap), exact.dual_infeasibility) < exact.residual < OPTIONS.completion_residual
+    ):
         completed = complete(problem, exact)
         if completed is not None:
             yield completed

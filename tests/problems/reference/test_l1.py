@@ -91,38 +91,24 @@ def test_the_size_of_the_paper(truth, nonnegative):
         np.testing.assert_allclose(best.x, problem.x_true, atol=1e-13)
 
 
-@pytest.mark.parametrize("depth", [3, 6])
-def test_weights_of_depth(depth):
-    problem = pb.gaussian_problem(5, 40, 150)
-    weights = pb.folded_gaussian_direction(5, 150) ** (2.0 - depth)
-    assert_optimal_l1(problem, least(problem, weights=weights), weights=weights)
-
-
 @given(st.integers(0, 10**6), st.floats(-8, 8), st.floats(-8, 8))
 def test_scales(seed, log_a, log_b):
     problem = pb.gaussian_problem(seed, 6, 20)
-    scaled = pb.LinearProblem(problem.A * 10**log_a, problem.b * 10**log_b)
+    rows = 10.0 ** np.linspace(log_a, log_b, 6)
+    scaled = pb.LinearProblem(problem.A * rows[:, None] * 10**log_a, problem.b * rows * 10**log_b)
     best = least(scaled)
     assert_optimal_l1(scaled, best)
     assert best.value == pytest.approx(least(problem).value * 10 ** (log_b - log_a), rel=1e-12)
 
 
-def test_rows_of_all_scales():
-    problem = pb.gaussian_problem(1, 30, 100)
-    rows = 10.0 ** np.linspace(-8, 8, 30)
-    best, plain = least(pb.LinearProblem(problem.A * rows[:, None], problem.b * rows)), least(problem)
-    np.testing.assert_allclose(best.x, plain.x, rtol=1e-11)
-    np.testing.assert_allclose(best.dual * rows, plain.dual, rtol=1e-11)
-
-
 def test_weights_are_a_change_of_columns():
     problem = pb.gaussian_problem(2, 20, 60)
-    w = 2.0 ** np.arange(-3, 3).repeat(10)
-    weighted, plain = least(problem, weights=w), least(pb.LinearProblem(problem.A / w, problem.b))
-    assert weighted.value == pytest.approx(plain.value, rel=1e-13)
-    np.testing.assert_allclose(weighted.x * w, plain.x, atol=1e-12)
-    stacked = least(pb.stack([problem, problem]), weights=np.stack([np.ones(60), w]))
-    assert stacked.value[1] == weighted.value != stacked.value[0]
+    for w in (2.0 ** np.arange(-3, 3).repeat(10), pb.folded_gaussian_direction(5, 60) ** -4.0):
+        weighted, plain = least(problem, weights=w), least(pb.LinearProblem(problem.A / w, problem.b))
+        assert_optimal_l1(problem, weighted, weights=w)
+        assert weighted.value == pytest.approx(plain.value, rel=1e-12)
+    both = least(pb.stack([problem, problem]), weights=np.stack([np.ones(60), w]))
+    assert both.value[1] == weighted.value != both.value[0]
 
 
 def test_dependent_rows_and_repeated_columns():
@@ -157,9 +143,8 @@ def test_square_and_tall_matrices_in_single_precision():
         np.testing.assert_allclose(best.x, x, rtol=1e-11)
 
 
-@pytest.mark.parametrize("A", [np.zeros((2, 3)), np.eye(2, 3)])
-def test_a_right_hand_side_of_zeros(A):
-    best = least(pb.LinearProblem(A, [0.0, 0.0]))
+def test_a_right_hand_side_of_zeros():
+    best = least(pb.LinearProblem(np.eye(2, 3), [0.0, 0.0]))
     assert best.value == best.gap == best.residual == 0
     assert not best.x.any()
     assert not best.dual.any()

@@ -67,7 +67,6 @@ class Minimum:
         return Minimum(value, take(self.x), take(self.dual), take(self.gap)[()], take(self.residual)[()], farkas)
 
     def __repr__(self) -> str:
-        """Return the value and the gap, without data."""
         if self.batch_shape:
             count = int(np.sum(~self.feasible))
             listed = f", {count} infeasible" if count else ""

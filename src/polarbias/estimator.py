@@ -14,10 +14,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import nnls
 
+from polarbias.limit.flow_limit import flow_limit
+from polarbias.networks.configuration import Configuration
 from polarbias.problems.linear import LinearProblem
 from polarbias.recovery.basis_pursuit import basis_pursuit
-from polarbias.recovery.result import Pursuit, PursuitStatus
+from polarbias.recovery.result import PursuitStatus
 from polarbias.runtime.extras import require
+from polarbias.solution import Status
 
 require("sklearn", "sklearn", "polarbias.estimator")
 
@@ -40,16 +43,9 @@ class _Linear(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return tags
 
     def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit the coefficients.
+        """Fit features X, shape ``(n_samples, n_features)`` or sparse, to targets y, shape ``(n_samples,)``.
 
-        Parameters
-        ----------
-        X
-            Features, shape ``(n_samples, n_features)``; sparse matrices are made dense.
-        y
-            Targets, shape ``(n_samples,)``.
-        sample_weight
-            Weights of the squared errors, shape ``(n_samples,)``; without effect if coefficients fit all targets.
+        ``sample_weight`` holds the weights of the squared errors; it has no effect if coefficients fit all targets.
         """
         self._validate_params()
         checked = validate_data(self, X, y, accept_sparse=["csr", "csc"], y_numeric=True, dtype=np.float64)
@@ -66,7 +62,7 @@ class _Linear(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return X @ coef_ + intercept_, shape ``(n_samples,)``."""
+        """Return ``X @ coef_ + intercept_``."""
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False, dtype=np.float64)
         return np.asarray(X @ self.coef_ + self.intercept_)
@@ -74,13 +70,6 @@ class _Linear(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def _solve(self, A: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Return the coefficients for the prepared data and set the attributes of the method."""
         raise NotImplementedError
-
-    def _accept(self, found: Pursuit) -> np.ndarray:
-        """Set dual_, gap_ and n_iter_, warn unless optimal, and return the coefficients."""
-        if found.status is not PursuitStatus.OPTIMAL:
-            _warn(found.message)
-        self.dual_, self.gap_, self.n_iter_ = found.dual, found.gap, max(found.steps, 1)
-        return np.asarray(np.nan_to_num(found.x))
 
 
 def _projection(A: np.ndarray, b: np.ndarray, nonnegative: bool) -> np.ndarray:
@@ -107,21 +96,18 @@ class BasisPursuit(_Linear):
     fit_intercept
         If True, an unpenalized constant is fitted.
     tol
-        See `polarbias.basis_pursuit`.
+        Relative tolerance, as in `polarbias.basis_pursuit`.
 
     Attributes
     ----------
-    coef_ : ndarray of shape (n_features,)
-    intercept_ : float
-    dual_ : ndarray of shape (n_samples with weight,)
-        Dual vector of the centred, weighted data; it bounds the norm from below.
-    gap_ : float
-        Relative gap between the norm and this bound.
-    n_iter_ : int
+    coef_, intercept_
+        Coefficients, shape ``(n_features,)``, and the constant.
+    dual_, gap_
+        Dual vector of the centred, weighted data, and the relative gap between the norm and its lower bound.
+    n_iter_
         Factorizations.
-    n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, if they have any.
+    n_features_in_, feature_names_in_
+        Number of features, and their names if they have any.
 
     Examples
     --------
@@ -145,12 +131,18 @@ class BasisPursuit(_Linear):
         self.fit_intercept = fit_intercept
         self.tol = tol
 
-    def _solve(self, A: np.ndarray, b: np.ndarray) -> np.ndarray:
-        found = basis_pursuit(A, _projection(A, b, self.nonnegative), nonnegative=self.nonnegative, tol=self.tol)
-        return self._accept(found)
+    def _solve(self, A: np.ndarray, b: np.ndarray, sigma: float = 0.0) -> np.ndarray:
+        nearest = _projection(A, b, self.nonnegative)
+        if np.linalg.norm(nearest - b) >= sigma:
+            b, sigma = nearest, 0.0
+        found = basis_pursuit(A, b, sigma, nonnegative=self.nonnegative, tol=self.tol)
+        if found.status is not PursuitStatus.OPTIMAL:
+            _warn(found.message)
+        self.dual_, self.gap_, self.n_iter_ = found.dual, found.gap, max(found.steps, 1)
+        return np.asarray(np.nan_to_num(found.x))
 
 
-class BasisPursuitDenoise(_Linear):
+class BasisPursuitDenoise(BasisPursuit):
     r"""Linear regression by the coefficients of minimal l1 norm with an error of at most ``sigma`` per sample.
 
     .. math:: \min_w \lVert w \rVert_1 \quad \text{subject to} \quad
@@ -190,18 +182,11 @@ class BasisPursuitDenoise(_Linear):
         self, sigma: float = 0.1, *, nonnegative: bool = False, fit_intercept: bool = True, tol: float = 1e-9
     ) -> None:
         """Store the parameters."""
+        super().__init__(nonnegative=nonnegative, fit_intercept=fit_intercept, tol=tol)
         self.sigma = sigma
-        self.nonnegative = nonnegative
-        self.fit_intercept = fit_intercept
-        self.tol = tol
 
-    def _solve(self, A: np.ndarray, b: np.ndarray) -> np.ndarray:
-        sigma, nearest = float(self.sigma), _projection(A, b, self.nonnegative)
-        if np.linalg.norm(nearest - b) >= sigma:
-            found = basis_pursuit(A, nearest, nonnegative=self.nonnegative, tol=self.tol)
-        else:
-            found = basis_pursuit(A, b, sigma, nonnegative=self.nonnegative, tol=self.tol)
-        return self._accept(found)
+    def _solve(self, A: np.ndarray, b: np.ndarray, sigma: float = 0.0) -> np.ndarray:
+        return super()._solve(A, b, float(self.sigma))
 
 
 class DiagonalLinearRegressor(_Linear):
@@ -239,7 +224,7 @@ class DiagonalLinearRegressor(_Linear):
     ----------
     coef_, intercept_, n_features_in_, feature_names_in_
         See `BasisPursuit`.
-    n_iter_ : int
+    n_iter_
         Steps of descent, or factorizations.
 
     References
@@ -299,16 +284,13 @@ class DiagonalLinearRegressor(_Linear):
         self.fit_intercept = fit_intercept
 
     def _solve(self, A: np.ndarray, b: np.ndarray) -> np.ndarray:
-        size = float(np.linalg.norm(b))
+        self.n_iter_, size = 1, float(np.linalg.norm(b))
         if not size:
-            self.n_iter_ = 1
             return np.zeros(A.shape[1])
         return (self._limit if self.method == "limit" else self._descent)(A, b / size, size) * size
 
     def _model(self, n: int) -> tuple[Any, Any]:
         """Return the network and its start."""
-        from polarbias.networks.configuration import Configuration
-
         configuration = Configuration(
             algorithm="wn" if self.weight_normalization else "plain",
             depth=int(self.depth),
@@ -320,12 +302,8 @@ class DiagonalLinearRegressor(_Linear):
         return configuration.network(), configuration.theta0(n)
 
     def _limit(self, A: np.ndarray, b: np.ndarray, size: float) -> np.ndarray:
-        from polarbias.limit.flow_limit import flow_limit
-
-        del size
         target = _projection(A, b, self.positive)
         if np.linalg.norm(target) <= 1e-12:
-            self.n_iter_ = 1
             return np.zeros(A.shape[1])
         found = flow_limit(LinearProblem(A, target), *self._model(A.shape[1]))
         if not found.converged:
@@ -334,8 +312,7 @@ class DiagonalLinearRegressor(_Linear):
         return np.asarray(np.nan_to_num(found.x))
 
     def _descent(self, A: np.ndarray, b: np.ndarray, size: float) -> np.ndarray:
-        from polarbias.descent.gradient_descent import gradient_descent
-        from polarbias.solution import Status
+        from polarbias.descent.gradient_descent import gradient_descent  # loads JAX
 
         network, theta0 = self._model(A.shape[1])
         tol, aside = float(self.tol), None
@@ -346,12 +323,12 @@ class DiagonalLinearRegressor(_Linear):
         run = gradient_descent(
             LinearProblem(A, b), network, theta0, max_steps=int(self.max_steps), tol=tol, keep_x=aside is not None
         )
-        self.n_iter_ = max(int(run.steps), 1)
         if aside is None:
+            self.n_iter_ = max(int(run.steps), 1)
             if run.status not in (Status.CONVERGED, Status.LINE_SEARCH_FAILED):
                 _warn(run.message)
             return np.asarray(run.x)
-        signals = run.trajectory.x
-        best = int(np.argmin(((signals @ aside.T - wanted) ** 2).sum(-1)))
-        self.n_iter_ = max(int(run.trajectory.step[best]), 1)
-        return np.asarray(signals[best])
+        record = run.trajectory
+        best = int(np.argmin(((record.x @ aside.T - wanted) ** 2).sum(-1)))
+        self.n_iter_ = max(int(record.step[best]), 1)
+        return np.asarray(record.x[best])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Self
 
@@ -44,10 +44,7 @@ class Status(Outcome):
     )
     COLLAPSED = 5, "r fell below its floor: the run converges to X = 0, not to a solution of A X = b"
     INTERRUPTED = 6, "interrupted; this is the state so far"
-    UNDECIDED = (
-        7,
-        "x solves A X = b and is the limit of the flow unless it collapses to X = 0, which is undecided",
-    )
+    UNDECIDED = 7, "x solves A X = b and is the limit of the flow unless it collapses to X = 0, which is undecided"
     INACCURATE = 8, "the requested accuracy is not reached; see residual and loss"
     INFEASIBLE = 9, "no signal of the network's kind solves A X = b; the vector farkas proves it"
 
@@ -76,19 +73,14 @@ class CollapseStatus(Outcome):
 class Trajectory:
     """Thinned record of a run: at most about a thousand log-spaced steps of each run.
 
-    The last axis counts records. Runs end at different steps, so a batch is padded: ``step`` with -1 and
-    the others with NaN. Indexing down to one run removes the padding.
+    Runs end at different steps, so a batch is padded: ``step`` with -1 and the others with NaN. Indexing down to one
+    run removes the padding.
 
     Attributes
     ----------
-    step
-        Accepted steps so far, shape ``(..., K)``, integers.
-    loss
-        Loss, ``||A X - b||^2 / (2 L)``, shape ``(..., K)``.
-    r
-        Norm of the factor, ``||x||_2``, shape ``(..., K)``; NaN for a network without a factor.
-    l1
-        Norm of the signal, ``||X||_1``, shape ``(..., K)``.
+    step, loss, r, l1
+        Accepted steps so far, loss ``||A X - b||^2 / (2 L)``, norm of the factor (NaN for a network without one) and
+        ``||X||_1``, shape ``(..., K)`` with K records.
     x
         The signal, shape ``(..., K, N)``, if requested.
     """
@@ -105,16 +97,10 @@ class Trajectory:
 
     def __getitem__(self, index: Any) -> Trajectory:
         """Return the runs selected by an index into the batch axes."""
-        take = selector(self.step.shape[:-1], index)
-        step = take(self.step)
-        keep = (Ellipsis,) if step.ndim > 1 else (slice(0, int((step >= 0).sum())),)
-
-        def leaf(values: np.ndarray) -> np.ndarray:
-            return take(values)[keep]
-
-        return Trajectory(
-            step[keep], leaf(self.loss), leaf(self.r), leaf(self.l1), None if self.x is None else leaf(self.x)
-        )
+        taken = tree_map(selector(self.step.shape[:-1], index), vars(self))
+        if taken["step"].ndim == 1:
+            taken = tree_map(lambda values: values[: (taken["step"] >= 0).sum()], taken)
+        return Trajectory(**taken)
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,22 +190,14 @@ class Solution:
 
     def __getitem__(self, index: Any) -> Solution:
         """Return the runs selected by an index into the batch axes."""
-        take = selector(self.batch_shape, index)
-        own: dict[str, Any] = {
-            "theta": tree_map(take, self.theta),
-            "stats": {name: take(value) for name, value in self.stats.items()},
-            "trajectory": None if self.trajectory is None else self.trajectory[index],
-            "method": self.method,
-        }
-        for array in (f.name for f in fields(self) if f.name not in own):
-            value = getattr(self, array)
-            own[array] = None if value is None else take(value)
-        return Solution(**own)
+        arrays = {name: value for name, value in vars(self).items() if name not in ("trajectory", "method")}
+        trajectory = None if self.trajectory is None else self.trajectory[index]
+        taken = tree_map(selector(self.batch_shape, index), arrays)
+        return Solution(**taken, trajectory=trajectory, method=self.method)
 
     def __repr__(self) -> str:
         """Return status, loss and steps, without the data."""
         if self.batch_shape:
             return f"Solution(batch_shape={self.batch_shape}, {self.message})"
-        return (
-            f"Solution({Status(int(self.status)).name.lower()}, loss={float(self.loss):.3g}, steps={int(self.steps)})"
-        )
+        status = Status(int(self.status)).name.lower()
+        return f"Solution({status}, loss={float(self.loss):.3g}, steps={int(self.steps)})"

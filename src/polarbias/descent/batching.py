@@ -7,7 +7,7 @@ give equal bits, with or without an interruption and a continuation from a check
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -15,11 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from polarbias.descent import compiled_loop
-from polarbias.descent.compiled_loop import RUNNING, LoopInputs, LoopState, Thresholds
+from polarbias.descent.compiled_loop import RUNNING, LoopInputs, LoopState, Records, Thresholds
 from polarbias.descent.options import DescentOptions, DeviceShape
 from polarbias.descent.step_size import StepSize
 from polarbias.descent.vector_field import JaxProblem
-from polarbias.descent.worker_state import RunState, WorkerState, from_arrays, run_state
 from polarbias.networks import Network
 from polarbias.solution import Status
 
@@ -34,9 +33,8 @@ class DescentBatch(NamedTuple):
     step: StepSize
     thresholds: Thresholds
     schedule: np.ndarray
-    theta0: Any  # leaves of shape (runs, ...)
+    state: LoopState  # NumPy arrays; the leading axis is the run
     batch_shape: tuple[int, ...]
-    keep_x: bool
     shape: DeviceShape
     threads: int
     options: DescentOptions
@@ -57,6 +55,28 @@ class DescentBatch(NamedTuple):
         )
 
 
+def waiting_state(theta0: Any, dtype: np.dtype[Any], records: int, n: int | None) -> LoopState:
+    """Return the state of runs that wait, with space for records; ``n`` is the size of signals to keep, or None."""
+    runs = len(jax.tree.leaves(theta0)[0])
+
+    def zeros(*shape: int, of: Any = dtype) -> np.ndarray:
+        return np.zeros((runs, *shape), of)
+
+    return LoopState(
+        theta=jax.tree.map(np.array, theta0),
+        direction=jax.tree.map(np.zeros_like, theta0),
+        slope=zeros(),
+        loss=np.full(runs, np.nan, dtype),
+        dt=zeros(),
+        steps=zeros(of=np.int64),
+        trials=zeros(of=np.int64),
+        rejections=zeros(of=np.int64),
+        status=np.full(runs, RUNNING),
+        count=zeros(of=np.int64),
+        records=Records(zeros(records, of=np.int64), zeros(records, 3), None if n is None else zeros(records, n)),
+    )
+
+
 def assign_runs(shape: DeviceShape, problems: int, runs: int) -> list[tuple[int, np.ndarray]]:
     """Return the problem and the runs of every worker."""
     each = runs // problems
@@ -65,131 +85,94 @@ def assign_runs(shape: DeviceShape, problems: int, runs: int) -> list[tuple[int,
 
 
 class BatchWorker:
-    """One worker: some runs of one problem in a fixed number of slots.
-
-    Parameters
-    ----------
-    batch
-        All runs of the call.
-    problem
-        Number of the worker's problem.
-    runs
-        Numbers of its runs.
-    """
+    """One worker: some runs of one problem in a few slots."""
 
     def __init__(self, batch: DescentBatch, problem: int, runs: np.ndarray) -> None:
-        """Choose the number of slots such that all rounds have as many runs."""
-        self._batch, self._problem, self._shape = batch, problem, batch.shape
-        self._runs = [int(run) for run in runs]
-        rounds = -(-len(runs) // self._shape.slots)
-        self._size = self._shape.size_for(-(-len(runs) // rounds))
+        """Write the states of the runs at their starts, for as many slots that all rounds have as many runs."""
+        self._batch, self._problem, self._runs = batch, problem, runs
+        self._loop: LoopState | None = None
+        # Calls at the present number of slots, trials of all runs, trials that all slots could have made.
+        self._calls = self.trials = self.capacity = 0
+        rounds = -(-len(runs) // batch.shape.slots)
+        size = batch.shape.size_for(-(-len(runs) // rounds))
+        self.slots = np.full(size, -1)  # run of each slot, -1 if there has been none
+        for first in range(0, len(runs), size):
+            slots = np.resize(runs[first : first + size], size)
+            theta = jax.tree.map(lambda leaf, slots=slots: leaf[slots], batch.state.theta)
+            keep_x = batch.state.records.x is not None
+            self._store(slots, compiled_loop.initial_state(batch.inputs(problem, slots), keep_x, theta))
 
-    def run(
-        self, state: WorkerState | None, after_call: Callable[[WorkerState], object], stop: Callable[[], bool]
-    ) -> WorkerState:
-        """Continue from ``state``, or start, until all runs have ended or ``stop`` returns True.
+    @property
+    def running(self) -> np.ndarray:
+        """Runs that have not ended."""
+        running: np.ndarray = self._runs[self._batch.state.status[self._runs] == RUNNING]
+        return running
 
-        ``after_call`` receives the state after each call of the compiled loop and must not store it.
-        """
-        worker = self._initial() if state is None else state
-        while not (worker.finished or stop()):
-            self._refill(worker)
-            self._shrink(worker)
-            if worker.running:
-                with self._shape.permits:
-                    self._advance(worker)
-                after_call(worker)
-        return worker
+    def run(self, after_call: Callable[[], object], stop: Callable[[], bool]) -> None:
+        """Continue, with ``after_call`` after each call of the compiled loop, until all runs end or ``stop()``."""
+        while self.running.size and not stop():
+            self._assign_slots()
+            with self._batch.shape.permits:
+                self._advance()
+            after_call()
 
-    def restore(self, arrays: dict[str, np.ndarray]) -> WorkerState:
-        """Return the state that `WorkerState.to_arrays` converted.
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return arrays by name from which `restore` continues."""
+        count = int(self._batch.state.count[self._runs].max())
+        states = {f"state{k}": leaf[self._runs] for k, leaf in enumerate(_written(self._batch.state, count))}
+        return {"slots": self.slots, "counts": np.array([count, self._calls, self.trials, self.capacity]), **states}
 
-        Raises
-        ------
-        ValueError
-            The arrays are not those of this worker.
-        """
-        theta = jax.tree.map(lambda leaf: leaf[self._runs[:1]], self._batch.theta0)
-        inputs = self._batch.inputs(self._problem, np.array(self._runs[:1]))
-        template = jax.eval_shape(lambda start: compiled_loop.initial_state(inputs, self._batch.keep_x, start), theta)
-        worker = from_arrays(arrays, template, self._runs)
-        if len(worker.slots) not in self._shape.sizes:
-            raise ValueError(f"{len(worker.slots)} slots")
-        return worker
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Continue from the state that `to_arrays` converted."""
+        self.slots = arrays["slots"]
+        count, self._calls, self.trials, self.capacity = arrays["counts"].tolist()
+        for k, leaf in enumerate(_written(self._batch.state, count)):
+            leaf[self._runs] = arrays[f"state{k}"]
 
-    def final_states(self, worker: WorkerState) -> dict[int, RunState]:
-        """Return the states of all runs; runs that still wait are at their starts."""
-        found = {**worker.ended, **worker.present()}
-        for first in range(0, len(worker.waiting), len(worker.slots)):
-            runs = np.resize(worker.waiting[first : first + len(worker.slots)], len(worker.slots))
-            loop = self._starting_state(runs)
-            found.update({int(run): run_state(loop, slot) for slot, run in enumerate(runs)})
-        return found
+    def _store(self, slots: np.ndarray, loop: LoopState) -> None:
+        """Store the states of the runs in the slots."""
+        held, count = slots >= 0, int(np.asarray(loop.count).max())
+        for own, new in zip(_written(self._batch.state, count), _written(loop, count), strict=True):
+            own[slots[held]] = new[held]
 
-    def _initial(self) -> WorkerState:
-        loop = self._starting_state(np.full(self._size, self._runs[0]))
-        loop.status[:] = Status.INTERRUPTED  # the slots are empty
-        worker = WorkerState(np.full(self._size, -1), list(self._runs), {}, loop)
-        self._refill(worker)
-        return worker
+    def _assign_slots(self) -> None:
+        """Refill the slots of ended runs, or reduce their number if no run waits and a compilation is worth it."""
+        batch, running = self._batch, self.running
+        busy, waiting = np.isin(self.slots, running), np.setdiff1d(running, self.slots)
+        size, young = batch.shape.size_for(busy.sum()), self._calls < batch.options.calls_before_shrinking
+        slots = self.slots.copy()
+        if waiting.size:
+            free = np.flatnonzero(~busy)[: waiting.size]
+            slots[free] = waiting[: free.size]
+        elif size < slots.size and not young:
+            logger.debug("worker of problem %d shrinks to %d slots for %d runs", self._problem, size, busy.sum())
+            slots, self._calls = np.pad(slots[busy], (0, size - busy.sum()), constant_values=-1), 0
+        if self._loop is None or not np.array_equal(slots, self.slots):
+            self.slots, loop = slots, jax.tree.map(lambda leaf: leaf[slots], batch.state)
+            loop.status[slots < 0] = Status.INTERRUPTED
+            self._loop = loop
 
-    def _starting_state(self, runs: np.ndarray) -> LoopState:
-        """Return the state of slots with these runs at their starts."""
-        theta = jax.tree.map(lambda leaf: leaf[runs], self._batch.theta0)
-        started = compiled_loop.initial_state(self._batch.inputs(self._problem, runs), self._batch.keep_x, theta)
-        return jax.tree.map(np.array, started)  # type: ignore[no-any-return]
-
-    def _filled(self, slots: np.ndarray) -> np.ndarray:
-        """Return the runs of the slots, with any run of the worker in empty slots, whose results are not used."""
-        return np.where(slots >= 0, slots, self._runs[0])
-
-    def _refill(self, worker: WorkerState) -> None:
-        """Refill the slots of ended runs from the queue, repeatedly, since a run may end at its start."""
-        while True:
-            for slot in np.flatnonzero((worker.slots >= 0) & (worker.loop.status != RUNNING)):
-                worker.ended[int(worker.slots[slot])] = run_state(worker.loop, int(slot))
-                worker.slots[slot] = -1
-            free = np.flatnonzero(worker.slots < 0)[: len(worker.waiting)]
-            if not free.size:
-                return
-            worker.slots[free] = worker.waiting[: free.size]
-            worker.waiting = worker.waiting[free.size :]
-            started = self._starting_state(self._filled(worker.slots))
-            for old, new in zip(jax.tree.leaves(worker.loop), jax.tree.leaves(started), strict=True):
-                old[free] = new[free]
-
-    def _shrink(self, worker: WorkerState) -> None:
-        """Reduce the number of slots if no run waits and the worker is old enough to be worth a compilation."""
-        present = np.flatnonzero(worker.slots >= 0)
-        size = self._shape.size_for(max(len(present), 1))
-        young = worker.rounds < self._batch.options.calls_before_shrinking
-        if worker.waiting or young or size == len(worker.slots):
-            return
-        logger.debug("worker of problem %d shrinks to %d slots for %d runs", self._problem, size, len(present))
-        rows = np.pad(present, (0, size - len(present)), mode="edge") if present.size else np.zeros(size, int)
-        worker.slots, worker.rounds = np.where(np.arange(size) < len(present), worker.slots[rows], -1), 0
-        worker.loop = jax.tree.map(lambda leaf: leaf[rows], worker.loop)
-        worker.loop.status[len(present) :] = Status.INTERRUPTED
-
-    def _target(self, worker: WorkerState) -> int:
-        """Return the number of running runs at which the slots should be refilled or reduced."""
-        size, sizes, options = len(worker.slots), self._shape.sizes, self._batch.options
-        target = 0
-        if worker.waiting:
+    def _advance(self) -> None:
+        """Call the compiled loop once, until so few runs are left that slots should be refilled or reduced."""
+        assert self._loop is not None
+        shape, options, size = self._batch.shape, self._batch.options, self.slots.size
+        inputs = self._batch.inputs(self._problem, np.where(self.slots < 0, self._runs[0], self.slots))
+        running, target = np.isin(self.running, self.slots), 0
+        if not running.all():
             target = int(options.refill_share * size)
-        elif worker.rounds + 1 >= options.calls_before_shrinking and size > sizes[0]:
-            target = sizes[sizes.index(size) - 1]
-        return min(target, worker.running - 1)
-
-    def _advance(self, worker: WorkerState) -> None:
-        """Call the compiled loop once."""
-        size = len(worker.slots)
-        inputs = self._batch.inputs(self._problem, self._filled(worker.slots))
-        before = int(worker.loop.trials.sum())
+        elif self._calls + 1 >= options.calls_before_shrinking and size > shape.sizes[0]:
+            target = shape.sizes[shape.sizes.index(size) - 1]
+        target = min(target, int(running.sum()) - 1)
         _, m, n = inputs.problem.A.shape
-        turns, target = self._shape.turns(m, n, size), self._target(worker)
-        made, loop = compiled_loop.advance(inputs, jnp.asarray(turns), jnp.asarray(target), worker.loop)
-        worker.loop = jax.tree.map(np.array, loop)
-        worker.trials += int(worker.loop.trials.sum()) - before
-        worker.capacity += int(made) * size
-        worker.rounds += 1
+        turns, before = shape.turns(m, n, size), np.asarray(self._loop.trials).sum()
+        made, self._loop = compiled_loop.advance(inputs, jnp.asarray(turns), jnp.asarray(target), self._loop)
+        self._store(self.slots, self._loop)
+        self.trials += int(np.asarray(self._loop.trials).sum() - before)
+        self.capacity += int(made) * size
+        self._calls += 1
+
+
+def _written(state: LoopState, count: int) -> list[np.ndarray]:
+    """Return the arrays of a state, views with the first ``count`` records."""
+    whole = jax.tree.map(np.asarray, state)
+    return jax.tree.leaves(whole._replace(records=jax.tree.map(lambda rows: rows[:, :count], whole.records)))

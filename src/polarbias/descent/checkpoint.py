@@ -18,9 +18,6 @@ from polarbias.runtime.atomic_file import atomic_write, make_folder
 
 logger = logging.getLogger(__name__)
 
-_HEADER = "header"
-"""Name of the array that holds JSON: the run's fingerprint and that of the arrays."""
-
 
 def fingerprint(parts: Iterable[Any]) -> str:
     """Return a hash of arrays, by their bytes, and of other objects, by their representation."""
@@ -51,11 +48,6 @@ class Checkpoint:
         `fingerprint` of everything that determines the run's numbers.
     seconds
         Least time between two files of one name.
-
-    Raises
-    ------
-    InvalidInput
-        ``folder`` is a file or cannot be written.
     """
 
     def __init__(self, folder: Path, identity: str, seconds: float) -> None:
@@ -73,7 +65,7 @@ class Checkpoint:
     def load(self, name: str) -> dict[str, np.ndarray] | None:
         """Return the arrays stored under ``name``, or None."""
         self._written[name] = monotonic()
-        path = self._path(name)
+        path = self._folder / f"{name}.npz"
         if not path.exists():
             return None
         try:
@@ -82,7 +74,7 @@ class Checkpoint:
                 if any(member.compress_type != zipfile.ZIP_STORED for member in archive.zip.infolist()):
                     raise ValueError("compressed")
                 arrays = {key: archive[key] for key in archive.files}
-            header = json.loads(str(arrays.pop(_HEADER)[()]))
+            header = json.loads(str(arrays.pop("header")[()]))
             identity, content = header["identity"], header["content"]
         except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, MemoryError, zipfile.BadZipFile):
             identity, content, arrays = None, None, {}
@@ -100,26 +92,17 @@ class Checkpoint:
         """Write the arrays that ``state`` returns if enough time has passed since the file was written, or ``now``.
 
         The ``last`` state is written unless the whole run took less than that time.
-
-        Raises
-        ------
-        InvalidInput
-            The file cannot be written.
         """
         since = self._started if last else self._written[name]
         if not now and monotonic() - since < self._seconds:
             return
         arrays = state()
         header = json.dumps({"identity": self._identity, "content": _content(arrays)})
-
-        named: dict[str, Any] = {_HEADER: np.array(header), **arrays}
+        named: dict[str, Any] = {"header": np.array(header), **arrays}
 
         def write(path: Path) -> None:
             with path.open("wb") as file:
                 np.savez(file, **named)
 
-        atomic_write(self._path(name), write)
+        atomic_write(self._folder / f"{name}.npz", write)
         self._written[name] = monotonic()
-
-    def _path(self, name: str) -> Path:
-        return self._folder / f"{name}.npz"

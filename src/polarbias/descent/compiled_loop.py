@@ -43,17 +43,15 @@ class LoopInputs(NamedTuple):
     network: Network
     step: StepSize
     thresholds: Thresholds
-    schedule: jax.Array
-    """Trials of a run at which it is recorded; the last entries exceed the trials that a run can make."""
+    schedule: jax.Array  # trials at which a run is recorded; the last entries exceed those that it can make
 
 
 class Records(NamedTuple):
-    """Thinned trajectories; the first axis is the slot, the second the record, of which ``count`` are written."""
+    """Thinned trajectories; the first axis is the slot, the second the record."""
 
-    count: Any
     step: Any
     values: Any  # loss, r and l1 on the last axis
-    x: Any
+    x: Any  # or None
 
 
 class LoopState(NamedTuple):
@@ -68,6 +66,7 @@ class LoopState(NamedTuple):
     trials: Any
     rejections: Any
     status: Any
+    count: Any  # written records
     records: Records
 
 
@@ -120,7 +119,7 @@ def _turn(inputs: LoopInputs, state: LoopState) -> LoopState:
         status = jnp.where(good & (network.radius(trial) <= thresholds.radius), Status.COLLAPSED, status)
     status = jnp.where(good & (loss < thresholds.loss), Status.CONVERGED, status)
 
-    return LoopState(
+    return state._replace(
         theta=_select(accepted, trial, state.theta),
         direction=_select(accepted, direction, state.direction),
         slope=jnp.where(accepted, slope, state.slope),
@@ -130,7 +129,6 @@ def _turn(inputs: LoopInputs, state: LoopState) -> LoopState:
         trials=state.trials + running,
         rejections=jnp.where(running, rejections, state.rejections),
         status=jnp.where(running, status, state.status),
-        records=state.records,
     )
 
 
@@ -140,34 +138,32 @@ def _values(network: Network, theta: Any, signal: jax.Array, loss: jax.Array) ->
     return jnp.stack([loss, radius, jnp.abs(signal).sum(-1)], -1)
 
 
-def _record(inputs: LoopInputs, state: LoopState) -> Records:
+def _record(inputs: LoopInputs, state: LoopState) -> LoopState:
     """Append the present state of the runs that are due to their records."""
-    old = state.records
+    old, count = state.records, state.count
     signal = inputs.network.signal(state.theta)
-    due = state.trials == inputs.schedule[old.count]
+    due = state.trials == inputs.schedule[count]
     slots = jnp.arange(due.size)
-    row = jnp.where(due, old.count, inputs.schedule.size)  # rows past the end are dropped
+    row = jnp.where(due, count, inputs.schedule.size)  # rows past the end are dropped
 
     def put(values: Any, entries: Any) -> Any:
         return values.at[slots, row].set(entries, mode="drop")
 
-    return Records(
-        count=old.count + due,
+    records = Records(
         step=put(old.step, state.steps),
         values=put(old.values, _values(inputs.network, state.theta, signal, state.loss)),
         x=None if old.x is None else put(old.x, signal),
     )
+    return state._replace(count=count + due, records=records)
 
 
 @jit_arrays
 def initial_state(inputs: LoopInputs, keep_x: bool, theta: Any) -> LoopState:
-    """Return the state before the first turn, with its first record and space for the others."""
-    problem, network, step, thresholds, schedule = inputs
+    """Return the state before the first turn, with the first record only."""
+    problem, network, step, thresholds, _ = inputs
     signal, (direction, slope), loss = _evaluate(problem, network, theta)
     zeros = jnp.zeros(loss.shape, int)
-    rows = (*loss.shape, schedule.size)
-    values = jnp.zeros((*rows, 3), loss.dtype).at[:, 0].set(_values(network, theta, signal, loss))
-    x = jnp.zeros((*rows, signal.shape[-1]), loss.dtype).at[:, 0].set(signal) if keep_x else None
+    values = _values(network, theta, signal, loss)
     status = jnp.where(jnp.isfinite(loss), RUNNING, Status.DIVERGED)
     return LoopState(
         theta=theta,
@@ -179,7 +175,8 @@ def initial_state(inputs: LoopInputs, keep_x: bool, theta: Any) -> LoopState:
         trials=zeros,
         rejections=zeros,
         status=jnp.where(loss < thresholds.loss, Status.CONVERGED, status),
-        records=Records(zeros + 1, jnp.zeros(rows, int), values, x),
+        count=zeros + 1,
+        records=Records(zeros[:, None], values[:, None], signal[:, None] if keep_x else None),
     )
 
 
@@ -192,16 +189,17 @@ def advance(inputs: LoopInputs, turns: jax.Array, target: jax.Array, state: Loop
 
     def to_next_record(carry: tuple[Any, LoopState]) -> tuple[Any, LoopState]:
         done, state = carry
-        waits = inputs.schedule[state.records.count] - state.trials
+        waits = inputs.schedule[state.count] - state.trials
         end = jnp.minimum(done + jnp.where(state.status == RUNNING, waits, turns).min(), turns)
 
         def once(carry: tuple[Any, LoopState]) -> tuple[Any, LoopState]:
             return carry[0] + 1, _turn(inputs, carry[1])
 
         done, state = lax.while_loop(lambda carry: (carry[0] < end) & busy(carry[1]), once, (done, state))
-        return done, state._replace(records=_record(inputs, state))
+        return done, _record(inputs, state)
 
-    result: tuple[jax.Array, LoopState] = lax.while_loop(
-        lambda carry: (carry[0] < turns) & busy(carry[1]), to_next_record, (jnp.zeros((), int), state)
-    )
+    def unfinished(carry: tuple[Any, LoopState]) -> Any:
+        return (carry[0] < turns) & busy(carry[1])
+
+    result: tuple[jax.Array, LoopState] = lax.while_loop(unfinished, to_next_record, (jnp.zeros((), int), state))
     return result

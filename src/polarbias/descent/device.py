@@ -26,13 +26,7 @@ def device_shape(device: Any = None, options: DescentOptions = OPTIONS) -> Devic
 
 @contextmanager
 def use_device(kind: str) -> Iterator[None]:
-    """Make the first device of a kind, ``cpu`` or ``gpu``, JAX's default in this thread within the block.
-
-    Raises
-    ------
-    InvalidInput
-        JAX has no such device.
-    """
+    """Make the first device of a kind, ``cpu`` or ``gpu``, JAX's default in this thread within the block."""
     try:
         device = jax.devices(kind)[0]
     except RuntimeError as reason:

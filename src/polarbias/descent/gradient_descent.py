@@ -1,7 +1,4 @@
-r"""Gradient descent on a network's parameters: explicit Euler on the paper's flows.
-
-.. math:: \theta_{k+1} = \theta_k - dt_k\, \mathrm{rates}(\theta_k)\, \nabla_\theta \mathcal L(\theta_k).
-"""
+"""Gradient descent on a network's parameters: explicit Euler on the paper's flows."""
 
 from __future__ import annotations
 
@@ -19,16 +16,15 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import DTypeLike
 
-from polarbias.descent.batching import DescentBatch, assign_runs
+from polarbias.descent.batching import DescentBatch, assign_runs, waiting_state
 from polarbias.descent.checkpoint import Checkpoint, fingerprint
-from polarbias.descent.compiled_loop import RUNNING, Thresholds
+from polarbias.descent.compiled_loop import RUNNING, LoopState, Thresholds
 from polarbias.descent.device import device_shape
 from polarbias.descent.executor import run_workers
-from polarbias.descent.options import CORES, OPTIONS, DescentOptions
+from polarbias.descent.options import CORES, OPTIONS
 from polarbias.descent.records import log_spaced_schedule, padded_trajectory
 from polarbias.descent.step_size import StepSize, as_step_size
-from polarbias.descent.vector_field import JaxProblem, field, jax_problem, sharded_problem
-from polarbias.descent.worker_state import RunState
+from polarbias.descent.vector_field import RATE_MISFIT, JaxProblem, field, jax_problem, sharded_problem
 from polarbias.errors import InvalidInput
 from polarbias.networks import FactorNetwork, Network
 from polarbias.networks.parameters import cast, check_parameters, working_dtype
@@ -43,12 +39,8 @@ from polarbias.solution import Solution, Status
 class DescentProgress:
     """State of all runs for a callback.
 
-    Attributes
-    ----------
-    steps, loss, status
-        Accepted steps, loss and status of each run so far (status -1: running), shape ``(...)``.
-    max_steps
-        The budget of each run.
+    Accepted steps, loss (NaN before the start) and status (-1: running) have shape ``(...)``; ``max_steps`` is the
+    budget of each run.
     """
 
     steps: np.ndarray
@@ -152,15 +144,16 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
     shape = device_shape(devices[0] if devices else None, options)
     with jax.enable_x64(True):
         _check_broadcasting(network, step, theta0, (*batch_shape, problem.n), dtype)
+    schedule = log_spaced_schedule(max_steps, step.max_rejections, options)
+    starts = jax.tree.map(lambda leaf: leaf.reshape((runs, *leaf.shape[len(batch_shape) :])), theta0)
     batch = DescentBatch(
         problem=_converted(problem, dtype, devices),
         network=network,
         step=step,
-        thresholds=_thresholds(problem, network, theta0, batch_shape, dtype, (max_steps, tol, rtol), options),
-        schedule=log_spaced_schedule(max_steps, step.max_rejections, options),
-        theta0=jax.tree.map(lambda leaf: leaf.reshape((runs, *leaf.shape[len(batch_shape) :])), theta0),
+        thresholds=_thresholds(problem, network, theta0, batch_shape, dtype, (max_steps, tol, rtol)),
+        schedule=schedule,
+        state=waiting_state(starts, dtype, schedule.size, problem.n if keep_x else None),
         batch_shape=batch_shape,
-        keep_x=keep_x,
         shape=shape,
         threads=1 if devices else shape.concurrent,  # sums over devices need one order everywhere
         options=options,
@@ -175,32 +168,28 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
         steps, loss, status = (values.reshape(batch_shape) for values in state)
         return callback(DescentProgress(steps, loss, status, max_steps))
 
-    ends = run_workers(batch, assign_runs(shape, problems, runs), None if callback is None else progress, states)
-    return _solution(problem, network, [ends[run] for run in range(runs)], batch_shape)
+    run_workers(batch, assign_runs(shape, problems, runs), None if callback is None else progress, states)
+    return _solution(problem, network, batch.state, batch_shape)
 
 
 def _check_broadcasting(network: Network, step: StepSize, theta: Any, signals: tuple[int, ...], dtype: Any) -> None:
     """Check that the axes of ratios, rates and steps fit the batch, which they would silently enlarge."""
     batch_shape = signals[:-1]
     runs = jax.ShapeDtypeStruct(batch_shape, dtype)
-    first = jax.eval_shape(step.first, runs, runs)
+    shape = jax.eval_shape(step.first, runs, runs).shape
     try:
-        np.broadcast_to(np.zeros(first.shape), batch_shape)
+        np.broadcast_to(np.zeros(shape), batch_shape)
     except ValueError as mismatch:
         raise InvalidInput(
-            f"step has shape {first.shape}; it must broadcast to the batch of runs {batch_shape}."
+            f"step has shape {shape}; it must broadcast to the batch of runs {batch_shape}."
         ) from mismatch
-    advice = (
-        f"a ratio or rate of the network does not broadcast to the batch of runs {batch_shape}; give theta0 the"
-        " batch axes of the ratio, for example init(scale=np.ones(len(ratios)), ...)."
-    )
     try:
         cotangent = jax.ShapeDtypeStruct(signals, dtype)
         moved = jax.tree.map(jnp.shape, jax.eval_shape(lambda t, c: field(network, t, c)[0], theta, cotangent))
     except (TypeError, ValueError) as mismatch:
-        raise InvalidInput(f"{advice} ({mismatch})") from mismatch
+        raise InvalidInput(f"{RATE_MISFIT.format(batch_shape)} ({mismatch})") from mismatch
     if moved != jax.tree.map(jnp.shape, theta):
-        raise InvalidInput(advice)
+        raise InvalidInput(RATE_MISFIT.format(batch_shape))
 
 
 def _thresholds(
@@ -210,15 +199,13 @@ def _thresholds(
     batch_shape: tuple[int, ...],
     dtype: np.dtype[Any],
     criteria: tuple[int, float, float],
-    options: DescentOptions,
 ) -> Thresholds:
     max_steps, tol, rtol = criteria
-    problem_ndim, epsilon = len(problem.batch_shape), np.finfo(dtype).eps
+    epsilon, b = np.finfo(dtype).eps, np.asarray(problem.b, np.float64)
 
     def per_run(per_problem: Any) -> np.ndarray:
-        return over_runs(np.asarray(per_problem, dtype), problem_ndim, len(batch_shape) - problem_ndim)
+        return over_runs(np.asarray(per_problem, dtype), b.ndim - 1, len(batch_shape) - b.ndim + 1)
 
-    b = np.asarray(problem.b, np.float64)
     radius = np.zeros(())
     if isinstance(network, FactorNetwork):
         with np.errstate(over="ignore"):  # such a start is `diverged`
@@ -227,10 +214,10 @@ def _thresholds(
     return Thresholds(
         max_steps=np.asarray(max_steps),
         loss=per_run(np.maximum(tol, (rtol * np.linalg.norm(b, axis=-1)) ** 2 / (2 * network.degree))),
-        radius=np.asarray(options.collapse_threshold * radius, dtype),
-        stalled_radius=np.asarray(options.stalled_threshold * radius, dtype),
+        radius=np.asarray(OPTIONS.collapse_threshold * radius, dtype),
+        stalled_radius=np.asarray(OPTIONS.stalled_threshold * radius, dtype),
         stalled_loss=per_run((1 - 1e3 * epsilon) * (b**2).sum(-1) / (2 * network.degree)),
-        rounding=np.asarray(options.rounding_units * epsilon * problem.m**0.5, dtype),
+        rounding=np.asarray(OPTIONS.rounding_units * epsilon * problem.m**0.5, dtype),
         largest_a=per_run(np.abs(problem.A).max((-2, -1))),
         largest_b=per_run(np.abs(b).max(-1)),
     )
@@ -252,51 +239,35 @@ def _converted(
 
 def _identity(problem: LinearProblem, batch: DescentBatch, devices: Sequence[jax.Device]) -> str:
     """Return the fingerprint of everything that determines the numbers, with the versions of the libraries."""
-    leaves = jax.tree.leaves((problem.A, problem.b, batch.theta0, batch.thresholds))
+    leaves = jax.tree.leaves((problem.A, problem.b, batch.state.theta, batch.thresholds))
     versions = [version(name) for name in ("polarbias", "jax", "jaxlib", "numpy")]
-    named = (
-        type(batch.network).__qualname__,
-        batch.network,
-        batch.step,
-        batch.batch_shape,
-        batch.keep_x,
-        batch.options,
-        batch.shape.kind,
-        len(devices),
-        *versions,
-    )
-    return fingerprint([*map(np.asarray, leaves), batch.schedule, *named])
+    parts = (type(batch.network).__qualname__, batch.network, batch.step, batch.batch_shape, batch.options)
+    kept, devices_used = batch.state.records.x is not None, (batch.shape.kind, len(devices))
+    return fingerprint([*map(np.asarray, leaves), batch.schedule, *parts, kept, devices_used, *versions])
 
 
-def _solution(
-    problem: LinearProblem, network: Network, ends: Sequence[RunState], batch_shape: tuple[int, ...]
-) -> Solution:
-    def batched(values: Any) -> np.ndarray:
-        stacked = np.asarray(values)
-        return stacked.reshape((*batch_shape, *stacked.shape[1:]))
-
-    theta = jax.tree.map(lambda *leaves: batched(np.stack(leaves)), *(end.theta for end in ends))
-    status = batched([end.status for end in ends])
-    status = np.where(status == RUNNING, Status.INTERRUPTED, status)
+def _solution(problem: LinearProblem, network: Network, state: LoopState, batch_shape: tuple[int, ...]) -> Solution:
+    state = jax.tree.map(lambda leaf: leaf.reshape((*batch_shape, *leaf.shape[1:])), state)
+    status = np.where(state.status == RUNNING, Status.INTERRUPTED, state.status)
     nonnegative = isinstance(network, FactorNetwork) and not network.signed
     status, farkas = prove_infeasibility(problem, nonnegative, status)
-    with jax.enable_x64(True):
-        traced = jax.tree.map(jnp.asarray, theta)
-        x, r = np.asarray(network.signal(traced)), np.asarray(network.radius(traced))
-    finite = np.isfinite(x).all(-1)
-    with np.errstate(over="ignore"):  # only where the start is `diverged`
+    with jax.enable_x64(True), np.errstate(over="ignore", invalid="ignore"):  # only where the start is `diverged`
+        # Single operations of JAX are compiled; networks with a factor take NumPy arrays.
+        theta = state.theta if isinstance(network, FactorNetwork) else jax.tree.map(jnp.asarray, state.theta)
+        x, r = np.asarray(network.signal(theta)), np.asarray(network.radius(theta))
+        finite = np.isfinite(x).all(-1)
         residual = np.linalg.norm(problem.residual(np.where(finite[..., None], x, 0)), axis=-1)
         residual = np.where(finite, residual, np.inf)
         loss = residual**2 / (2 * network.degree)
     return Solution(
         method="gradient_descent",
         x=x,
-        theta=theta,
+        theta=state.theta,
         loss=loss,
         residual=residual,
-        steps=batched([end.steps for end in ends]),
+        steps=state.steps,
         status=status,
         farkas=farkas,
-        stats={"trials": batched([end.trials for end in ends])},
-        trajectory=padded_trajectory(ends, r, x),
+        stats={"trials": state.trials},
+        trajectory=padded_trajectory(state, r, x),
     )

@@ -19,33 +19,15 @@ The variable NPROC also sets the threads of XLA's own pool, without which worker
 
 @dataclass(frozen=True)
 class DeviceShape:
-    """Sizes and number of batch workers, see `polarbias.descent.batching`, on one kind of device.
+    """Sizes and number of batch workers, see `polarbias.descent.batching`, on one kind of device."""
 
-    Attributes
-    ----------
-    kind
-        ``cpu`` or ``gpu``; any accelerator counts as a GPU.
-    sizes
-        Numbers of slots that a worker can have, ascending: few, because each one costs a compilation.
-    workers
-        Workers that the runs of all problems are split into, if there are enough runs.
-    concurrent
-        Workers that run at the same time, over all calls in this process.
-    work
-        Floating-point operations of one call of the compiled loop, about half a second's.
-    overhead
-        Cost of a turn of a tiny worker in the same unit.
-    permits
-        Semaphore of the ``concurrent`` workers.
-    """
-
-    kind: str
-    sizes: tuple[int, ...]
-    workers: int
-    concurrent: int
-    work: float
-    overhead: float
-    permits: BoundedSemaphore = field(init=False, repr=False, compare=False)
+    kind: str  # "cpu" or "gpu"; any accelerator counts as a GPU
+    sizes: tuple[int, ...]  # numbers of slots of a worker, ascending: few, because each one costs a compilation
+    workers: int  # that the runs of all problems are split into, if there are enough runs
+    concurrent: int  # workers that run at the same time, over all calls in this process
+    work: float  # floating-point operations of one call of the compiled loop, about half a second's
+    overhead: float  # cost of a turn of a tiny worker in the same unit
+    permits: BoundedSemaphore = field(init=False, repr=False, compare=False)  # of the concurrent workers
 
     def __post_init__(self) -> None:
         """Create the semaphore."""

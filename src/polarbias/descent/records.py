@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
+from polarbias.descent.compiled_loop import LoopState
 from polarbias.descent.options import DescentOptions
-from polarbias.descent.worker_state import RunState
 from polarbias.solution import Trajectory
 
 
@@ -22,31 +20,24 @@ def log_spaced_schedule(max_steps: int, max_rejections: int, options: DescentOpt
     return np.pad(turns, (0, room - len(turns) % room), constant_values=last + 1)
 
 
-def padded_trajectory(ends: Sequence[RunState], r: np.ndarray, x: np.ndarray) -> Trajectory:
-    """Return the padded records of all runs, without records that repeat a step, and with the final states."""
-    batch_shape = r.shape
-    last = zip(ends, r.ravel(), x.reshape((-1, x.shape[-1])), strict=True)
-    runs: list[tuple[np.ndarray | None, ...]] = []
-    for end, radius, signal in last:
-        rows = end.records
-        final = (end.steps, end.loss, radius, np.abs(signal).sum(), signal)
-        columns = (rows.step, *rows.values.T, rows.x)
-        new = np.append(np.diff(rows.step, prepend=-1) > 0, end.steps > rows.step[-1])
-        runs.append(
-            tuple(
-                None if old is None else np.append(old, np.asarray(value, old.dtype)[None], axis=0)[new]
-                for old, value in zip(columns, final, strict=True)
-            )
-        )
-    most = max(len(run[0]) for run in runs)  # type: ignore[arg-type]
+def padded_trajectory(state: LoopState, r: np.ndarray, x: np.ndarray) -> Trajectory:
+    """Return the records of all runs, without those that repeat a step, with the final states, padded."""
+    records, count = state.records, state.count[..., None]
+    final = np.stack([state.loss, r, np.abs(x).sum(-1)], -1)
+    # The schedule leaves space after the last record.
+    np.put_along_axis(records.step, count, state.steps[..., None], -1)
+    np.put_along_axis(records.values, count[..., None], final[..., None, :], -2)
+    if records.x is not None:
+        np.put_along_axis(records.x, count[..., None], x[..., None, :], -2)
+    new = (np.arange(records.step.shape[-1]) <= count) & (np.diff(records.step, prepend=-1) > 0)
+    place = (*np.nonzero(new)[:-1], new.cumsum(-1)[new] - 1)
 
-    def padded(index: int, padding: float) -> np.ndarray | None:
-        columns = [run[index] for run in runs]
-        if columns[0] is None:
-            return None
-        whole = np.full((len(columns), most, *columns[0].shape[1:]), padding, columns[0].dtype)
-        for row, column in zip(whole, columns, strict=True):
-            row[: len(column)] = column  # type: ignore[arg-type]
-        return whole.reshape((*batch_shape, *whole.shape[1:]))
+    def padded(values: np.ndarray, padding: float) -> np.ndarray:
+        whole = np.full((*state.count.shape, new.sum(-1).max(), *values.shape[new.ndim :]), padding, values.dtype)
+        whole[place] = values[new]
+        return whole
 
-    return Trajectory(padded(0, -1), *(padded(index, np.nan) for index in range(1, 5)))  # type: ignore[arg-type]
+    loss, radius, l1 = np.moveaxis(padded(records.values, np.nan), -1, 0)
+    return Trajectory(
+        padded(records.step, -1), loss, radius, l1, None if records.x is None else padded(records.x, np.nan)
+    )

@@ -1,13 +1,10 @@
-r"""Step sizes of gradient descent: constant, or by an Armijo line search.
-
-A `StepSize` gives the first step, accepts or rejects each trial point of a run, and gives the step after that.
-"""
+r"""Step sizes of gradient descent: constant, or by an Armijo line search."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from numbers import Real
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -29,39 +26,27 @@ from polarbias.runtime.pytree import PyTree, static_field
 class StepSize(PyTree):
     """Rule for the time dt that a step along the vector field covers."""
 
+    max_rejections: ClassVar[int] = 0
+    """Rejections in a row after which a run ends; 0 if a rejected trial ends it at once as unstable."""
+
     @abstractmethod
     def first(self, loss: jax.Array, slope: jax.Array) -> Any:
-        """Return the first step dt, a scalar or an array that broadcasts over the runs.
-
-        ``slope`` is the rate at which ``loss`` falls along the field at the start.
-        """
+        """Return the first step; ``slope`` is the rate at which the loss falls along the field at the start."""
 
     @abstractmethod
     def sufficient(self, loss: jax.Array, trial_loss: jax.Array, decrease: jax.Array, noise: jax.Array) -> jax.Array:
         """Return True for trials to accept.
 
-        ``decrease`` is dt times the rate at which the loss falls along the field, ``noise`` a bound on the increase
-        of the loss by rounding in the residual.
+        ``decrease`` is dt times the slope, ``noise`` a bound on the increase of the loss by rounding.
         """
 
     @abstractmethod
     def after(self, dt: jax.Array, accepted: jax.Array) -> jax.Array:
         """Return the next step."""
 
-    @property
-    @abstractmethod
-    def max_rejections(self) -> int:
-        """Rejections in a row after which a run ends; 0 if a rejected trial ends it at once as unstable."""
-
 
 def as_step_size(step: object) -> StepSize:
-    """Return the `StepSize` of a ``step`` option: `Armijo` for None, `ConstantStep` for a number.
-
-    Raises
-    ------
-    InvalidInput
-        Anything else than None, a `StepSize` or a positive number.
-    """
+    """Return the `StepSize` of a ``step`` option: `Armijo` for None, `ConstantStep` for a number."""
     if step is None:
         return Armijo()
     if isinstance(step, StepSize):
@@ -81,11 +66,6 @@ class ConstantStep(StepSize):
     ----------
     dt
         Positive time step (absolute), a scalar or an array that broadcasts over the batch of runs.
-
-    Raises
-    ------
-    InvalidInput
-        A step that is not positive and finite.
 
     Examples
     --------
@@ -116,15 +96,8 @@ class ConstantStep(StepSize):
 
         with v = max(r^2, f(r)) under weight normalization and 1 without; for a decreasing law, the larger of v at the
         start and at rmax. Both maxima are the larger of the start's and twice those of the minimal-l1 solution (a
-        linear program): a step computed from the start alone diverges from small starts.
-
-        Parameters
-        ----------
-        problem, network, theta0
-            As for `gradient_descent`; the network must have a factor.
-        c
-            Safety factor, positive; explicit Euler is unstable from about 2 on, and from about 1 on for a difference,
-            whose matrix is in effect [A, -A].
+        linear program): a step computed from the start alone diverges from small starts. Explicit Euler is unstable
+        from about c = 2 on, and from about 1 on for a difference, whose matrix is in effect [A, -A].
 
         Raises
         ------
@@ -136,42 +109,34 @@ class ConstantStep(StepSize):
         if not isinstance(network, FactorNetwork):
             raise InvalidInput("ConstantStep.stable needs a network with a factor; choose dt yourself.")
         c = positive_number("c", c)
-        problem_ndim = len(problem.batch_shape)
-        extra = len(batch_shape) - problem_ndim
-        norms = np.asarray(np.linalg.norm(np.asarray(problem.A, np.float64), ord=2, axis=(-2, -1)))
-        curvature = over_runs(norms**2, problem_ndim, extra)
+
+        def per_run(values: Any) -> np.ndarray:
+            return over_runs(np.asarray(values), problem.b.ndim - 1, len(batch_shape) - problem.b.ndim + 1)
+
+        curvature = per_run(np.linalg.norm(np.asarray(problem.A, np.float64), ord=2, axis=(-2, -1)) ** 2)
         if not (curvature > 0).all():
             raise InvalidInput("ConstantStep.stable needs A != 0.")
         depth = network.degree
         least = minimal_l1(problem, nonnegative=not network.signed)
         if not np.all(least.feasible):
             raise InvalidInput("ConstantStep.stable needs a problem with a solution of the network's kind.")
-        target = over_runs(np.abs(least.x) ** (1 / depth), problem_ndim, extra)
-        start = np.abs(network.factor(theta0))
-        x_max = np.maximum(start.max(-1), 2 * target.max(-1))
+        target = per_run(np.abs(least.x) ** (1 / depth))
+        x_max = np.maximum(np.abs(network.factor(theta0)).max(-1), 2 * target.max(-1))
         r_max = np.maximum(network.radius(theta0), 2 * np.linalg.norm(target, axis=-1))
         speed = np.maximum(network.speed(theta0, network.radius(theta0)), network.speed(theta0, r_max))
         return cls(c / (curvature * depth * x_max ** (2 * depth - 2) * speed))
 
     def first(self, loss: jax.Array, slope: jax.Array) -> Any:
         """Return dt."""
-        del loss, slope
         return self.dt
 
     def sufficient(self, loss: jax.Array, trial_loss: jax.Array, decrease: jax.Array, noise: jax.Array) -> jax.Array:
         """Accept a loss that does not rise beyond rounding."""
-        del decrease
         return trial_loss <= loss + noise
 
     def after(self, dt: jax.Array, accepted: jax.Array) -> jax.Array:
         """Return dt."""
-        del accepted
         return dt
-
-    @property
-    def max_rejections(self) -> int:
-        """Zero: a rejected step ends the run."""
-        return 0
 
 
 class Armijo(StepSize):
@@ -192,11 +157,6 @@ class Armijo(StepSize):
     initial
         First trial step, positive; by default a tenth of loss over slope, which scales with A, b and the start.
 
-    Raises
-    ------
-    InvalidInput
-        A value outside its range.
-
     Examples
     --------
     >>> import polarbias as pb
@@ -204,6 +164,7 @@ class Armijo(StepSize):
     1.05
     """
 
+    max_rejections: ClassVar[int] = OPTIONS.max_halvings
     c1: float = static_field()
     shrink: float = static_field()
     growth: float = static_field()
@@ -226,14 +187,8 @@ class Armijo(StepSize):
 
     def sufficient(self, loss: jax.Array, trial_loss: jax.Array, decrease: jax.Array, noise: jax.Array) -> jax.Array:
         """Accept a decrease that is sufficient and at least one rounding unit."""
-        del noise
         return (trial_loss <= loss - self.c1 * decrease) & (trial_loss < loss)
 
     def after(self, dt: jax.Array, accepted: jax.Array) -> jax.Array:
         """Return the step times ``growth`` or ``shrink``."""
         return dt * jnp.where(accepted, self.growth, self.shrink)
-
-    @property
-    def max_rejections(self) -> int:
-        """Rejections in a row after which the search fails."""
-        return OPTIONS.max_halvings

@@ -1,9 +1,4 @@
-r"""The vector field of gradient flow and descent on any network.
-
-.. math:: \theta' = -\mathrm{rates}(\theta)\, \nabla_\theta \frac{1}{2L} \lVert A X(\theta) - b \rVert_2^2 .
-
-With `WeightNormalization` these are equations (12) and (13) of arXiv:2305.05448v1, without it (10).
-"""
+"""The vector field of gradient flow and descent on any network."""
 
 from __future__ import annotations
 
@@ -21,6 +16,11 @@ from polarbias.networks import Network
 from polarbias.networks.parameters import check_parameters
 from polarbias.problems.linear import LinearProblem, require_dense
 from polarbias.runtime.batch_axes import over_runs
+
+RATE_MISFIT = (
+    "a ratio or rate of the network does not broadcast to the batch of runs {}; give theta0 the batch axes of the"
+    " ratio, for example init(scale=np.ones(len(ratios)), ...)."
+)
 
 
 class JaxProblem(NamedTuple):
@@ -42,7 +42,7 @@ class JaxProblem(NamedTuple):
         return product.reshape((*x.shape[:-1], m))
 
     def residual(self, x: jax.Array) -> jax.Array:
-        """Return ``A x - b``, shape ``(..., M)``, for signals of shape ``(..., N)``."""
+        """Return ``A x - b``, shape ``(..., M)``."""
         return self.image(x) - self.b
 
     def adjoint(self, r: jax.Array) -> jax.Array:
@@ -88,19 +88,11 @@ def trailing(values: Any, leaf: jax.Array, batch_ndim: int) -> Any:
     return jnp.reshape(values, jnp.shape(values) + (1,) * (leaf.ndim - batch_ndim))
 
 
-def per_run_sum(tree: Any, batch_ndim: int) -> jax.Array:
-    """Sum all leaves over the axes that follow the batch axes."""
-    # No start value: a float64 zero would turn the sum of float32 leaves into float64.
-    sums = (leaf.sum(tuple(range(batch_ndim, leaf.ndim))) for leaf in jax.tree.leaves(tree))
-    total: jax.Array = reduce(jnp.add, sums)
-    return total
-
-
 class Field(NamedTuple):
-    """The vector field at theta and the rate at which the loss falls along it."""
+    """The vector field at theta, and the rate at which the loss falls along it: the sum of rates |grad|^2."""
 
-    direction: Any  # of theta's structure
-    slope: jax.Array  # sum of rates |grad|^2
+    direction: Any
+    slope: jax.Array
 
 
 def field(network: Network, theta: Any, cotangent: jax.Array, product: jax.Array | None = None) -> Field:
@@ -109,39 +101,31 @@ def field(network: Network, theta: Any, cotangent: jax.Array, product: jax.Array
     ``cotangent`` is A^T R, shape ``(..., N)``, and ``product`` its inner product with the signal if that is known.
     """
     batch_ndim = cotangent.ndim - 1
+    cotangent, rates = cotangent / network.degree, network.rates(theta)
     if product is None:
-        gradient = network.pullback(theta, cotangent / network.degree)
+        gradient = network.pullback(theta, cotangent)
     else:
-        gradient = network.pullback_given(theta, cotangent / network.degree, product / network.degree)
-    rates = network.rates(theta)
+        gradient = network.pullback_given(theta, cotangent, product / network.degree)
 
     def scale(rate: Any, subtree: Any) -> Any:
         return jax.tree.map(lambda leaf: -trailing(rate, leaf, batch_ndim) * leaf, subtree)
 
     def fall(rate: Any, subtree: Any) -> jax.Array:
-        # The rate after the sum: one array of the size of theta less is formed.
-        return jnp.multiply(rate, per_run_sum(jax.tree.map(jnp.square, subtree), batch_ndim))
+        # The rate after the sum: one array of the size of theta less is formed. Without a start value, which would
+        # be float64, the sum of float32 leaves stays float32.
+        leaves = jax.tree.leaves(subtree)
+        sums = (jnp.square(leaf).sum(tuple(range(batch_ndim, leaf.ndim))) for leaf in leaves)
+        return jnp.multiply(rate, reduce(jnp.add, sums))
 
     falls = jax.tree.leaves(jax.tree.map(fall, rates, gradient))
     return Field(jax.tree.map(scale, rates, gradient), reduce(jnp.add, falls))
 
 
 def vector_field(problem: LinearProblem, network: Network, theta: Any) -> Any:
-    r"""Return :math:`-\mathrm{rates} \cdot \nabla_\theta \mathcal L` at theta, in theta's own shape.
+    r"""Return :math:`-\mathrm{rates} \cdot \nabla_\theta \mathcal L` of any network at theta, in theta's own shape.
 
-    Parameters
-    ----------
-    problem
-        One problem, or a batch of shape ``(T,)``.
-    network
-        Any `Network`.
-    theta
-        Parameters; the batch axes of their leaves begin with those of the problem.
-
-    Raises
-    ------
-    InvalidInput
-        Shapes that do not fit, parameters that the network does not allow.
+    The batch axes of theta's leaves begin with those of the problem. Shapes that do not fit and parameters that the
+    network does not allow raise `InvalidInput`.
 
     References
     ----------

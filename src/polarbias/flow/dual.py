@@ -10,54 +10,20 @@ where p is :math:`\eta_u / \lVert u_0 \rVert^2`. Without weight normalization p 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from math import log
 
 import numpy as np
+from scipy.integrate import OdeSolution
 
-from polarbias.flow.steps import OPTIONS as STEPS
-from polarbias.flow.steps import DenseOutputSegment, Integrator, StoppingRule
+from polarbias.flow.steps import OPTIONS, Integrator, StoppingRule
 from polarbias.flow.trajectory import DenseOutput, FlowEnd, FlowState
 from polarbias.mirror.map import MirrorMap, exp
 from polarbias.mirror.reduced_form import ReducedForm
 from polarbias.mirror.state import MirrorState
 from polarbias.problems.linear import LinearProblem
 from polarbias.solution import Status
-
-
-@dataclass(frozen=True)
-class Options:
-    """Constants of the dual integration.
-
-    Measured on a flow of 20 x 80 at ratio 0.1: 1,424 evaluations at depth 2, 14,765 at depth 3.
-    """
-
-    log_radius_range: float = log(30.0)
-    """Change of log r^2 after which the integrator restarts: its absolute tolerance depends on the radius."""
-
-    log_q_range: float = 5.0
-    """Decrease of log q above depth 2 after which it restarts, so that q stays accurate relative to itself; 2.5 and 10
-    give 19,037 and 11,231 evaluations."""
-
-    negligible: float = 1e-17
-    """Weights of the Jacobian below this fraction of the largest, less than rounding, are dropped to save time."""
-
-    log_inactive: float = -60.0
-    """Logarithm of the share in u^2, relative to the largest, below which an entry is left out of the equations;
-    at -30 the flow of depth 3 ends inaccurate."""
-
-    check_interval: int = 5
-    """Steps between evaluations of the whole state at depth 2; at 1 the flow takes twice as long."""
-
-    max_idle_steps: int = 400
-    """Steps without a decrease of the loss after which tolerances are reduced."""
-
-    stationary_tol: float = 1e-9
-    """Relative violation of the optimality conditions of least squares at which the flow has stopped."""
-
-
-OPTIONS = Options()
 
 
 class DualEquations:
@@ -137,29 +103,31 @@ def integrate(
     while status is None:
         status, resolved = run.advance(accuracy)
         if not resolved:  # the residual is below the resolution of the tolerances
-            if accuracy <= STEPS.finest_accuracy:
+            if accuracy <= OPTIONS.finest_accuracy:
                 status = Status.INACCURATE
-            accuracy = max(accuracy / 100, STEPS.finest_accuracy)
+            accuracy = max(accuracy / 100, OPTIONS.finest_accuracy)
     output = None
     if keep:
         output = DenseOutput(np.array(run.times), partial(_evaluate, tuple(run.segments), run.state, length))
     return FlowEnd(_flow_state(run.state, length), status, len(run.times) - 1, output)
 
 
-def _evaluate(segments: tuple[DenseOutputSegment, ...], last: MirrorState, length: float, t: float) -> FlowState:
+_Segment = tuple[MirrorState, float, OdeSolution]
+"""State at which the integrator started, unit of the integrated vector, its dense output."""
+
+
+def _evaluate(segments: tuple[_Segment, ...], last: MirrorState, length: float, t: float) -> FlowState:
     """Return the run at one time; ``last`` is its only state if there are no segments."""
     if not segments:
         return _flow_state(last, length)
-    starts = [segment.t[0] for segment in segments]
-    segment = segments[max(int(np.searchsorted(starts, t, side="right")) - 1, 0)]
-    unit, anchor = segment.anchor
-    return _flow_state(anchor.moved(unit * segment(t)) if t > segment.t[0] else anchor, length)
+    starts = [dense.t_min for _, _, dense in segments]
+    anchor, unit, dense = segments[max(int(np.searchsorted(starts, t, side="right")) - 1, 0)]
+    return _flow_state(anchor.moved(unit * dense(t)) if t > dense.t_min else anchor, length)
 
 
 def _flow_state(state: MirrorState, length: float) -> FlowState:
     """Return a state in the network's own parameters."""
-    form = state.form
-    u = (1.0 if form.plain else length) * np.exp(state.map.log_share / 2)
+    u = (1.0 if state.form.plain else length) * np.exp(state.map.log_share / 2)
     return FlowState(state.parameters(length), state.r, u, state.x, state.log_x, state.loss, state.nu)
 
 
@@ -170,67 +138,59 @@ class _Integration:
         self.state = replace(state, matrix=state.matrix.dense())
         self.rule, self.keep = rule, keep
         self.times: list[float] = [0.0]
-        self.segments: list[DenseOutputSegment] = []
-        self.lowest = STEPS.collapse_threshold**2 * state.s
-        self.longest = float(self.state.matrix.column_norms().max()) or 1.0
+        self.segments: list[_Segment] = []
+        self._lowest = OPTIONS.collapse_threshold**2 * state.s
+        self._longest = float(self.state.matrix.column_norms().max()) or 1.0
 
     def advance(self, accuracy: float) -> tuple[Status | None, bool]:
         """Integrate until the run ends or the integrator has to restart; return False if the loss does not fall."""
-        anchor, start = self.state, self.times[-1]
+        anchor, rule = self.state, self.rule
         equations = DualEquations(anchor)
         # The absolute tolerance of y for which log X is accurate to about `accuracy`.
-        absolute = accuracy / (self.longest * max(1.0, anchor.form.inertia(anchor.s)))
-        initial = start, np.zeros(anchor.matrix.m)
-        integrator = Integrator(equations.rhs, equations.jacobian, initial, self.rule.t_end, (accuracy, absolute))
-        own, pieces, recent = [start], [], []
+        absolute = accuracy / (self._longest * max(1.0, anchor.form.inertia(anchor.s)))
+        times, pieces, recent = [self.times[-1]], [], []
+        integrator = Integrator(equations, times[0], np.zeros(anchor.matrix.m), rule.t_end, accuracy, absolute)
         checked, least, idle = 0, anchor.loss, 0
         interval = OPTIONS.check_interval if anchor.form.depth == 2 else 1
         status: Status | None = None
         try:
             while status is None and idle <= OPTIONS.max_idle_steps:
-                if not integrator.step():
+                if not integrator.advance():
                     status = Status.INACCURATE
                     break
-                self.rule.steps += 1
-                own.append(integrator.t)
-                pieces.append(integrator.piece() if self.keep else None)
-                recent.append((len(pieces), integrator.y))
-                if len(pieces) - checked < interval and integrator.t < self.rule.t_end:
+                rule.steps += 1
+                times.append(float(integrator.t))
+                pieces.append(integrator.dense_output() if self.keep else None)
+                recent.append((len(pieces), integrator.y.copy()))
+                if len(pieces) - checked < interval and integrator.t < rule.t_end:
                     continue
                 state = anchor.moved(equations.unit * integrator.y)
                 if not (state.inside and equations.check(state)):
                     status = Status.INACCURATE if checked == 0 else None
                     break
-                if state.loss < self.rule.bound:
-                    checked, state = self._first_below(anchor, equations.unit, recent)
-                    own, pieces = own[: checked + 1], pieces[:checked]
-                idle = 0 if state.loss < least else idle + len(pieces) - checked
-                self.state, checked, least, recent = state, len(pieces), min(least, state.loss), []
-                status = self._status(own[-1])
+                new = len(pieces)
+                if state.loss < rule.bound:  # the end is the first such step
+                    states = ((step, anchor.moved(equations.unit * y)) for step, y in recent)
+                    new, state = next((step, state) for step, state in states if state.loss < rule.bound)
+                idle = 0 if state.loss < least else idle + new - checked
+                self.state, checked, least, recent = state, new, min(least, state.loss), []
+                status = self._status(times[checked])
                 if _far(anchor, state):
                     break
         except KeyboardInterrupt:
             status = Status.INTERRUPTED
-        self.times += own[1 : checked + 1]
+        self.times += times[1 : checked + 1]
         if self.keep and checked:
-            self.segments.append(
-                DenseOutputSegment((equations.unit, anchor), np.array(own[: checked + 1]), tuple(pieces[:checked]))
-            )
+            self.segments.append((anchor, equations.unit, OdeSolution(times[: checked + 1], pieces[:checked])))
         return status, idle <= OPTIONS.max_idle_steps
-
-    def _first_below(
-        self, anchor: MirrorState, unit: float, recent: list[tuple[int, np.ndarray]]
-    ) -> tuple[int, MirrorState]:
-        """Return the number and the state of the first of these steps at which the loss is below its bound."""
-        states = ((step, anchor.moved(unit * y)) for step, y in recent)
-        return next((step, state) for step, state in states if state.loss < self.rule.bound)
 
     def _status(self, t: float) -> Status | None:
         state, b = self.state, self.state.matrix.b
-        if state.s <= self.lowest and b.any() and state.residual @ state.residual >= (1 - 1e-9) * (b @ b):
+        at_zero = state.residual @ state.residual >= (1 - OPTIONS.collapse_loss_tol) * (b @ b)
+        if state.s <= self._lowest and b.any() and at_zero:
             return Status.COLLAPSED
         status = self.rule.status(t, state.loss)
-        if status is None and (t >= STEPS.latest_time or (self.rule.steps % 10 < 5 and _stationary(state))):
+        if status is None and (t >= OPTIONS.latest_time or (self.rule.steps % 10 < 5 and _stationary(state))):
             return Status.INACCURATE
         return status
 

@@ -1,7 +1,4 @@
-r"""Gradient flow, the limit of gradient descent for steps of length zero.
-
-.. math:: \theta' = -\mathrm{rates}(\theta)\, \nabla_\theta \mathcal L(\theta) .
-"""
+"""Gradient flow, the limit of gradient descent for steps of length zero."""
 
 from __future__ import annotations
 
@@ -14,8 +11,8 @@ import numpy as np
 
 from polarbias.errors import InvalidInput
 from polarbias.flow import dual
-from polarbias.flow.steps import FlowProgress, Schedule, StoppingRule
-from polarbias.flow.trajectory import FlowEnd, FlowTrajectory
+from polarbias.flow.steps import OPTIONS, FlowProgress, Schedule, StoppingRule
+from polarbias.flow.trajectory import FlowEnd, FlowState, FlowTrajectory
 from polarbias.linalg.blas_threads import limit_blas_threads
 from polarbias.mirror.reduced_form import reduced_forms
 from polarbias.networks import FactorNetwork, Network, WeightNormalization
@@ -28,9 +25,6 @@ from polarbias.runtime.extras import require
 from polarbias.runtime.options import flag, number, optional_callback, positive_number, tolerance
 from polarbias.runtime.pytree import tree_map
 from polarbias.solution import Solution, Status
-
-MAX_STEPS = 1_000_000
-"""Steps after which a run ends; one of 150 x 1000 at ratio 0.1 takes 1,566."""
 
 
 def gradient_flow(  # noqa: PLR0913 -- the options of one long run; each is independent of the others
@@ -60,16 +54,13 @@ def gradient_flow(  # noqa: PLR0913 -- the options of one long run; each is inde
     problem
         One problem, or T of them (`stack`). The full equations take dense A only; of a linear operator the M
         equations make the dense matrix.
-    network
-        Any `Network`.
-    theta0
-        Start, as from ``network.init``; batch axes as in `gradient_descent`. Runs are integrated one by one.
+    network, theta0
+        Any `Network`, and its start as from ``network.init``; batch axes as in `gradient_descent`. Runs are integrated
+        one by one.
     t_end
         Time at which the flow ends, in the units of the network's own equations; None for no end.
-    tol
-        A run has converged, and ends, when its loss is below this.
-    rtol
-        Alternative: converged when ``||A X - b|| < rtol ||b||``. The larger of the two bounds counts.
+    tol, rtol
+        A run has converged, and ends, when its loss is below ``tol`` or ``||A X - b|| < rtol ||b||``.
     accuracy
         Tolerance of every step in log X (of the full equations: relative, in theta), from 1e-13 to 1e-2. The
         signal is accurate to about 30 times this.
@@ -133,7 +124,9 @@ def gradient_flow(  # noqa: PLR0913 -- the options of one long run; each is inde
         warnings.simplefilter("ignore", UserWarning)  # from the integrator, whose status is checked
         for at, integrate in runs:
             bound = float(np.asarray(bounds)[at[: np.ndim(bounds)]])
-            end = integrate(StoppingRule(at, t_end, bound, 0 if stopped else MAX_STEPS, callback), accuracy, keep)
+            end = integrate(
+                StoppingRule(at, t_end, bound, 0 if stopped else OPTIONS.max_steps, callback), accuracy, keep
+            )
             ends.append(end._replace(status=Status.INTERRUPTED) if stopped else end)
             stopped = stopped or end.status == Status.INTERRUPTED
     return _solution(problem, network, ends, batch_shape)
@@ -149,10 +142,15 @@ def _dual_runs(problem: LinearProblem, network: Any, theta0: Any) -> Iterator[tu
         yield at, partial(dual.integrate, one, form, float(np.asarray(lengths)[at]))
 
 
+def _select(batch_shape: tuple[int, ...], at: tuple[int, ...], values: Any) -> Any:
+    return np.broadcast_to(values, batch_shape)[at]
+
+
 def _primal_runs(
     problem: LinearProblem, network: Network, theta0: Any, batch_shape: tuple[int, ...], schedule: Schedule | None
 ) -> Iterator[tuple[tuple[int, ...], _Integrate]]:
     require("jax", "descent", "gradient_flow of a network's own parameters")
+    from polarbias.descent.vector_field import RATE_MISFIT
     from polarbias.flow import primal
 
     if schedule is not None and not primal.has_polar(theta0):
@@ -160,51 +158,36 @@ def _primal_runs(
     require_dense(problem, "gradient_flow in a network's own parameters")
     network = cast(network, np.dtype(np.float64))
 
-    def own(leaf: Any, at: tuple[int, ...]) -> Any:
-        return np.broadcast_to(leaf, batch_shape)[at]
-
     for at in np.ndindex(batch_shape):
         one = problem[at[: len(problem.batch_shape)]] if problem.batch_shape else problem
         theta = tree_map(lambda leaf, at=at: leaf[at], theta0)
         try:
-            single = network.of_runs(partial(own, at=at))
+            single = network.of_runs(partial(_select, batch_shape, at))
         except ValueError as mismatch:
-            raise InvalidInput(
-                f"a ratio or rate of the network does not broadcast to the batch of runs {batch_shape}; give theta0"
-                " the batch axes of the ratio, for example init(scale=np.ones(len(ratios)), ...)."
-            ) from mismatch
+            raise InvalidInput(RATE_MISFIT.format(batch_shape)) from mismatch
         yield at, partial(primal.integrate, primal.PrimalEquations(one, single, theta, schedule))
 
 
 def _solution(problem: LinearProblem, network: Network, ends: list[FlowEnd], batch_shape: tuple[int, ...]) -> Solution:
-    def stacked(values: list[Any]) -> Any:
-        array = np.array(values)
-        return array.reshape(batch_shape + array.shape[1:])
+    def stacked(*values: Any) -> np.ndarray:
+        return np.array(values).reshape(batch_shape + np.shape(values[0]))
 
-    def optional(name: str) -> np.ndarray | None:
-        values = [getattr(end.state, name) for end in ends]
-        return None if values[0] is None else np.asarray(stacked(values))
-
-    status = stacked([int(end.status) for end in ends])
+    state: FlowState = tree_map(stacked, *(end.state for end in ends))
     nonnegative = isinstance(network, FactorNetwork) and not network.signed
-    status, farkas = prove_infeasibility(problem, nonnegative, status)
-    x = stacked([end.state.x for end in ends])
-    residual = np.linalg.norm(problem.residual(x), axis=-1)
-    outputs = None
-    if ends[0].output is not None:
-        outputs = np.empty(len(ends), object)
-        outputs[:] = [end.output for end in ends]
+    status, farkas = prove_infeasibility(problem, nonnegative, stacked(*(int(end.status) for end in ends)))
+    residual = np.asarray(np.linalg.norm(problem.residual(state.x), axis=-1))
+    kept = ends[0].output is not None
     return Solution(
         method="gradient_flow",
-        x=x,
-        theta=tree_map(lambda *leaves: stacked(list(leaves)), *[end.state.theta for end in ends]),
+        x=state.x,
+        theta=state.theta,
         loss=np.asarray(residual**2 / (2 * network.degree)),
-        residual=np.asarray(residual),
-        steps=stacked([end.steps for end in ends]),
+        residual=residual,
+        steps=stacked(*(end.steps for end in ends)),
         status=status,
         farkas=farkas,
-        trajectory=None if outputs is None else FlowTrajectory(outputs.reshape(batch_shape)),
-        log_x=optional("log_x"),
-        mirror_dual=optional("mirror_dual"),
-        r=optional("r"),
+        trajectory=FlowTrajectory(stacked(*(end.output for end in ends))) if kept else None,
+        log_x=state.log_x,
+        mirror_dual=state.mirror_dual,
+        r=state.r,
     )

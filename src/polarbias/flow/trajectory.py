@@ -47,15 +47,7 @@ class FlowState(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class DenseOutput:
-    """Continuous solution of one run.
-
-    Attributes
-    ----------
-    time
-        Start and accepted times, ascending.
-    evaluate
-        Map from a time in their range to the state.
-    """
+    """Start and accepted times of one run, ascending, and the map from a time in their range to the state."""
 
     time: np.ndarray
     evaluate: Callable[[float], FlowState]
@@ -119,7 +111,7 @@ class FlowTrajectory:
     @property
     def l1(self) -> np.ndarray:
         """``||X||_1`` at the times `time`, shape ``(..., K)``."""
-        return self._padded([np.abs(records.x).sum(-1) for records in self._records])
+        return np.asarray(np.abs(self.x).sum(-1))
 
     @property
     def x(self) -> np.ndarray:
@@ -135,26 +127,13 @@ class FlowTrajectory:
         return FlowTrajectory(selector(self.batch_shape, index)(self.outputs))
 
     def __repr__(self) -> str:
-        """Sizes instead of data."""
+        """Return sizes instead of data."""
         return f"FlowTrajectory(batch_shape={self.batch_shape}, steps={len(self) - 1})"
 
     def evaluate(self, t: ArrayLike) -> FlowState:
-        """Return the state at one time or an array of times.
+        """Return the state at times ``t`` of any shape, from 0 to the end of the shortest run.
 
-        Parameters
-        ----------
-        t
-            Times between 0 and the end of the shortest run, any shape.
-
-        Returns
-        -------
-        FlowState
-            Its arrays have the batch axes first, then the axes of ``t``.
-
-        Raises
-        ------
-        InvalidInput
-            No times, or times outside the flow.
+        Arrays of the state have the batch axes first, then the axes of ``t``. Other times raise `InvalidInput`.
         """
         times = real_array(t, "t").astype(np.float64)
         last = min(output.time[-1] for output in self.outputs.ravel())
@@ -178,9 +157,5 @@ class FlowTrajectory:
 
 def _stacked(states: list[FlowState], shape: tuple[int, ...]) -> FlowState:
     """Return states as one, with leading axes of this shape."""
-
-    def stack(*leaves: Any) -> Any:
-        return np.array(leaves).reshape(shape + np.shape(leaves[0]))[()]
-
-    stacked: FlowState = tree_map(stack, *states)
+    stacked: FlowState = tree_map(lambda *leaves: np.array(leaves).reshape(shape + np.shape(leaves[0]))[()], *states)
     return stacked

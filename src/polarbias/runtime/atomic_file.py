@@ -12,13 +12,7 @@ from polarbias.errors import InvalidInput
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder unless it exists.
-
-    Raises
-    ------
-    InvalidInput
-        The folder cannot be created.
-    """
+    """Create a folder unless it exists; raise `InvalidInput` if it cannot be created."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as reason:
@@ -26,17 +20,9 @@ def make_folder(path: Path) -> None:
 
 
 def atomic_write(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file under a temporary name, then rename it to ``path``.
+    """Write a file by ``write(temporary path)``, then rename it to ``path``; the umask sets its mode.
 
-    Parameters
-    ----------
-    write
-        Function that writes the file whose path it is given. The umask sets the file's mode.
-
-    Raises
-    ------
-    InvalidInput
-        The file cannot be written.
+    An error of the file system becomes `InvalidInput`.
     """
     temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
     try:

@@ -11,22 +11,7 @@ _PROJECTS = {"jax": "JAX", "sklearn": "scikit-learn", "distributed": "Dask", "pa
 
 
 def require(module: str, extra: str, purpose: str = "this") -> Any:
-    """Return an imported module of an optional dependency.
-
-    Parameters
-    ----------
-    module
-        Name of the module, such as ``"jax"``.
-    extra
-        The extra of polarbias that installs it, such as ``"descent"``.
-    purpose
-        Subject of the message, for example ``"gradient_descent"``.
-
-    Raises
-    ------
-    MissingExtra
-        The module's distribution is not installed.
-    """
+    """Return an imported module, or raise `MissingExtra`: "``purpose`` needs ...", with the extra that installs it."""
     try:
         return import_module(module)
     except ModuleNotFoundError as missing:

@@ -1,4 +1,4 @@
-"""Integrated flows with minima by HiGHS: what tests of bounds and rates share."""
+"""Random problems, and integrated flows with minima by HiGHS, for the tests of flows, bounds and rates."""
 
 from functools import cache
 from typing import NamedTuple
@@ -8,6 +8,18 @@ from scipy.optimize import linprog
 
 import polarbias as pb
 from flow_oracle import Run, constant, harmonic, integrate, linear, square
+
+M, N = 3, 7
+
+
+def random_problem(seed, signed=False):
+    """Return a problem of 3 x 7 with a solution, and a positive direction."""
+    rng = np.random.default_rng(seed)
+    A = rng.standard_normal((M, N)) / np.sqrt(M)
+    truth = rng.standard_normal(N) if signed else np.abs(rng.standard_normal(N))
+    direction = np.abs(rng.standard_normal(2 * N if signed else N)) + 0.05
+    return pb.LinearProblem(A, A @ truth), direction
+
 
 LAWS = {"constant": constant, "square": square, "harmonic": harmonic, "linear": linear}
 RATIOS = {

@@ -3,8 +3,6 @@
 Nothing of polarbias is used. Starts are x0 = r0 u0 with a unit u0 > 0.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.integrate import LSODA, solve_ivp
 
@@ -28,56 +26,20 @@ def harmonic(eta):
     return (lambda r: 1 / (1 / r**2 + 1 / eta), lambda r: np.log(r) + r**2 / (2 * eta))
 
 
-@dataclass
 class Run:
-    """States at the integrator's own steps: time, log r, log u, and the residual A X - b."""
+    """States at the integrator's own steps: time, log r, log u, signals, and the residual A X - b."""
 
-    A: np.ndarray
-    b: np.ndarray
-    depth: int
-    time: np.ndarray
-    log_r: np.ndarray
-    log_u: np.ndarray
-
-    @property
-    def r(self):
-        return np.exp(self.log_r)
-
-    @property
-    def u(self):
-        return np.exp(self.log_u)
-
-    @property
-    def log_x(self):
-        return self.depth * (self.log_r[:, None] + self.log_u)
-
-    @property
-    def X(self):
-        return np.exp(self.log_x)
-
-    @property
-    def x(self):
-        return self.X[-1]
-
-    @property
-    def residual(self):
-        return self.X @ self.A.T - self.b
-
-    @property
-    def residual_norm(self):
-        return np.linalg.norm(self.residual, axis=1)
-
-    @property
-    def loss(self):
-        return (self.residual**2).sum(axis=1) / (2 * self.depth)
-
-    @property
-    def collapsed(self):
-        return bool(self.log_r[-1] - self.log_r[0] < -15 and self.loss[-1] > 0)
-
-    @property
-    def solved(self):
-        return bool(np.abs(self.residual[-1]).max() <= 1e-10 * max(np.abs(self.b).max(), 1e-300))
+    def __init__(self, A, b, depth, time, log_r, log_u):
+        self.A, self.b, self.depth, self.time, self.log_r, self.log_u = A, b, depth, time, log_r, log_u
+        self.r, self.u = np.exp(log_r), np.exp(log_u)
+        self.log_x = depth * (log_r[:, None] + log_u)
+        self.X = np.exp(self.log_x)
+        self.x = self.X[-1]
+        self.residual = self.X @ A.T - b
+        self.residual_norm = np.linalg.norm(self.residual, axis=1)
+        self.loss = (self.residual**2).sum(axis=1) / (2 * depth)
+        self.collapsed = bool(log_r[-1] - log_r[0] < -15 and self.loss[-1] > 0)
+        self.solved = bool(np.abs(self.residual[-1]).max() <= 1e-10 * max(np.abs(b).max(), 1e-300))
 
 
 def integrate(  # noqa: PLR0913

@@ -49,132 +49,117 @@ def solution(*shape, n=4, records=6):
     )
 
 
-class TestStatus:
-    def test_every_status_has_a_number_and_a_sentence(self):
-        assert [int(status) for status in pb.Status] == list(range(10))
-        assert len({status.message for status in pb.Status}) == 10
-        assert pb.Status(3) is pb.Status.UNSTABLE
-
-    @pytest.mark.parametrize("status", pb.Status)
-    def test_copies_are_the_same_object(self, status):
-        assert pickle.loads(pickle.dumps(status)) is status
-        assert copy.deepcopy(status) is status
-
-    def test_compares_with_arrays_of_integers(self):
-        assert (np.array([0, 1]) == pb.Status.CONVERGED).tolist() == [True, False]
+@pytest.mark.parametrize(("kind", "count"), [(pb.Status, 10), (CollapseStatus, 6)])
+def test_every_status_has_a_number_and_a_message_and_copies_are_the_same_object(kind, count):
+    assert [int(status) for status in kind] == list(range(count))
+    assert len({status.message for status in kind}) == count
+    for status in kind:
+        assert kind(int(status)) is pickle.loads(pickle.dumps(status)) is copy.deepcopy(status) is status
+        assert ([status] == np.array([int(status)])).all()
 
 
-class TestCollapseStatus:
-    def test_numbers_sentences_and_what_is_safe(self):
-        assert [int(status) for status in CollapseStatus] == list(range(6))
-        assert len({status.message for status in CollapseStatus}) == 6
-        for status in CollapseStatus:
-            assert status.safe == status.message.startswith("safe: ")
-        assert {status for status in CollapseStatus if not status.safe} == {
-            CollapseStatus.COLLAPSES,
-            CollapseStatus.UNDECIDED,
-        }
-
-    @pytest.mark.parametrize("status", CollapseStatus)
-    def test_copies_are_the_same_object(self, status):
-        assert pickle.loads(pickle.dumps(status)) is status
-        assert copy.deepcopy(status) is status
+def test_safe_is_what_the_message_says():
+    assert all(status.safe == status.message.startswith("safe: ") for status in CollapseStatus)
+    assert [status.name for status in CollapseStatus if not status.safe] == ["COLLAPSES", "UNDECIDED"]
 
 
 LIMIT = ("log_x", "mirror_dual", "dual", "gap", "r", "log_rho", "collapse_status")
 
 
-class TestSolution:
-    @pytest.mark.parametrize("index", [0, (1, 2), (slice(None), 0), ..., np.array([True, False])], ids=repr)
-    def test_indexing_touches_leading_axes_only(self, index):
-        whole = solution(2, 3)
-        part = whole[index]
-        numbers = np.arange(6).reshape(2, 3)[index]
+@pytest.mark.parametrize("index", [0, (1, 2), (slice(None), 0), ..., np.array([True, False])], ids=repr)
+def test_an_index_applies_to_leading_axes_only(index):
+    whole = solution(2, 3)
+    part = whole[index]
+    numbers = np.arange(6).reshape(2, 3)[index]
 
-        def expected(leaf):
-            return leaf.reshape(6, *leaf.shape[2:])[numbers]
+    def expected(leaf):
+        return leaf.reshape(6, *leaf.shape[2:])[numbers]
 
-        assert part.batch_shape == numbers.shape
-        for name in ("x", "loss", "residual", "steps", "status", *LIMIT):
-            np.testing.assert_array_equal(getattr(part, name), expected(getattr(whole, name)))
-        np.testing.assert_array_equal(part.stats["trials"], expected(whole.stats["trials"]))
-        assert isinstance(part.theta, Both)
-        assert isinstance(part.theta.plus, Halves)
-        np.testing.assert_array_equal(part.theta.minus.u, expected(whole.theta.minus.u))
-        np.testing.assert_array_equal(part.theta.minus.r, expected(whole.theta.minus.r))
+    assert part.batch_shape == numbers.shape
+    for name in ("x", "loss", "residual", "steps", "status", *LIMIT):
+        np.testing.assert_array_equal(getattr(part, name), expected(getattr(whole, name)))
+    np.testing.assert_array_equal(part.stats["trials"], expected(whole.stats["trials"]))
+    assert isinstance(part.theta, Both)
+    assert isinstance(part.theta.plus, Halves)
+    np.testing.assert_array_equal(part.theta.minus.u, expected(whole.theta.minus.u))
+    np.testing.assert_array_equal(part.theta.minus.r, expected(whole.theta.minus.r))
 
-    def test_one_chain_has_no_padding(self):
-        whole = solution(2, 3)
-        for index in np.ndindex(2, 3):
-            trajectory = whole[index].trajectory
-            length = int(whole.steps[index])
-            assert len(trajectory) == length
-            assert trajectory.step.tolist() == list(range(length))
-            for name in ("loss", "r", "l1", "x"):
-                leaf = getattr(trajectory, name)
-                np.testing.assert_array_equal(leaf, getattr(whole.trajectory, name)[index][:length])
-                assert np.isfinite(leaf).all()
-        assert len(whole[0].trajectory) == 6
-        assert whole[0][1].trajectory.step.tolist() == whole[0, 1].trajectory.step.tolist()
 
-    def test_trajectory_without_signals(self):
-        full = solution(2).trajectory
-        light = pb.Trajectory(full.step, full.loss, full.r, full.l1)
-        assert light[0].x is None
+def test_one_run_has_no_padding():
+    whole = solution(2, 3)
+    for index in np.ndindex(2, 3):
+        trajectory = whole[index].trajectory
+        length = int(whole.steps[index])
+        assert len(trajectory) == length
+        assert trajectory.step.tolist() == list(range(length))
+        for name in ("loss", "r", "l1", "x"):
+            leaf = getattr(trajectory, name)
+            np.testing.assert_array_equal(leaf, getattr(whole.trajectory, name)[index][:length])
+            assert np.isfinite(leaf).all()
+    assert len(whole[0].trajectory) == 6
+    assert whole[0][1].trajectory.step.tolist() == whole[0, 1].trajectory.step.tolist()
+
+
+def test_one_run_is_not_a_batch():
+    full = solution(2).trajectory
+    light = pb.Trajectory(full.step, full.loss, full.r, full.l1)
+    assert light[0].x is None
+    for one in (light[0], solution(2)[0]):
         with pytest.raises(pb.InvalidInput, match="single item"):
-            light[0][0]
+            one[0]
+    with pytest.raises(IndexError):
+        solution(2)[2]
 
-    def test_a_single_solution_is_not_a_batch(self):
-        with pytest.raises(pb.InvalidInput, match="single item"):
-            solution(2)[0][0]
-        with pytest.raises(IndexError):
-            solution(2)[2]
 
-    def test_optional_parts(self):
-        whole = solution(2)
-        bare = pb.Solution(whole.x, whole.theta, whole.loss, whole.residual, whole.steps, whole.status)
-        assert bare[1].trajectory is None
-        assert bare[1].stats == {}
-        for name in LIMIT:
-            assert getattr(bare, name) is None
-            assert getattr(bare[1], name) is None
-            assert np.shape(getattr(whole[1], name)) == np.shape(getattr(whole, name))[1:]
+def test_optional_parts():
+    whole = solution(2)
+    bare = pb.Solution(whole.x, whole.theta, whole.loss, whole.residual, whole.steps, whole.status)
+    assert bare[1].trajectory is None
+    assert bare[1].stats == {}
+    for name in LIMIT:
+        assert getattr(bare, name) is None
+        assert getattr(bare[1], name) is None
+        assert np.shape(getattr(whole[1], name)) == np.shape(getattr(whole, name))[1:]
 
-    def test_messages(self):
-        whole = solution(2, 3)
-        one = whole[0, 0]
-        assert one.message == pb.Status(int(whole.status[0, 0])).message
-        assert repr(one).startswith(f"Solution({pb.Status(int(one.status)).name.lower()}, loss=")
-        counts = {name: int(count) for count, name in (part.split(" x ") for part in whole.message.split("; "))}
-        assert sum(counts.values()) == 6
-        for name, count in counts.items():
-            assert count == (whole.status == pb.Status[name.upper()]).sum()
-        assert repr(whole) == f"Solution(batch_shape=(2, 3), {whole.message})"
-        np.testing.assert_array_equal(whole.converged, whole.status == 0)
 
-    def test_frozen(self):
-        whole = solution(2)
-        with pytest.raises(AttributeError):
-            whole.loss = whole.residual
-        with pytest.raises(AttributeError):
-            whole.trajectory.step = None
+def test_messages():
+    whole = solution(2, 3)
+    one = whole[0, 0]
+    assert one.message == pb.Status(int(whole.status[0, 0])).message
+    assert repr(one).startswith(f"Solution({pb.Status(int(one.status)).name.lower()}, loss=")
+    counts = {name: int(count) for count, name in (part.split(" x ") for part in whole.message.split("; "))}
+    assert sum(counts.values()) == 6
+    for name, count in counts.items():
+        assert count == (whole.status == pb.Status[name.upper()]).sum()
+    assert repr(whole) == f"Solution(batch_shape=(2, 3), {whole.message})"
+    np.testing.assert_array_equal(whole.converged, whole.status == 0)
 
-    @pytest.mark.parametrize("again", [copy.deepcopy, lambda whole: pickle.loads(pickle.dumps(whole))])
-    def test_copies(self, again):
-        whole = solution(2, 3)
-        other = again(whole)
-        np.testing.assert_array_equal(other.x, whole.x)
-        np.testing.assert_array_equal(other.theta.plus.u, whole.theta.plus.u)
-        for name in LIMIT:
-            np.testing.assert_array_equal(getattr(other, name), getattr(whole, name))
-        np.testing.assert_array_equal(other.trajectory.loss, whole.trajectory.loss)
-        assert other.message == whole.message
 
-    def test_parameters_are_any_pytree(self):
-        class Weights(PyTree):
-            w: np.ndarray
+def test_frozen():
+    whole = solution(2)
+    with pytest.raises(AttributeError):
+        whole.loss = whole.residual
+    with pytest.raises(AttributeError):
+        whole.trajectory.step = None
 
-        whole = solution(3)
-        other = dataclasses.replace(whole, theta={"a": [Weights(np.ones((3, 9)))]})
-        assert other[1].theta["a"][0].w.shape == (9,)
-        assert dataclasses.replace(whole, method="flow_limit", farkas=np.ones((3, 2)))[0].method == "flow_limit"
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda whole: pickle.loads(pickle.dumps(whole))])
+def test_copies(again):
+    whole = solution(2, 3)
+    other = again(whole)
+    np.testing.assert_array_equal(other.x, whole.x)
+    np.testing.assert_array_equal(other.theta.plus.u, whole.theta.plus.u)
+    for name in LIMIT:
+        np.testing.assert_array_equal(getattr(other, name), getattr(whole, name))
+    np.testing.assert_array_equal(other.trajectory.loss, whole.trajectory.loss)
+    assert other.message == whole.message
+
+
+def test_parameters_are_any_pytree():
+    class Weights(PyTree):
+        w: np.ndarray
+
+    whole = solution(3)
+    other = dataclasses.replace(whole, theta={"a": [Weights(np.ones((3, 9)))]})
+    assert other[1].theta["a"][0].w.shape == (9,)
+    assert dataclasses.replace(whole, method="flow_limit", farkas=np.ones((3, 2)))[0].method == "flow_limit"

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 EXTRAS = (
-    "jax", "jaxlib", "equinox", "pandas", "pyarrow", "matplotlib", "sklearn", "rich", "panel", "bokeh", "dask",
+    "jax", "jaxlib", "pandas", "pyarrow", "matplotlib", "sklearn", "rich", "panel", "bokeh", "dask",
     "distributed",
 )  # fmt: skip
 

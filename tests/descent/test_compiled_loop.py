@@ -104,20 +104,16 @@ def start(direction, scale, halves, polar, direction_norm=1.0):
     return blocks
 
 
-def constant(eta):
-    return lambda r: eta
-
-
 def flat(theta):
     """Leaves of a theta or of a naive state, in the same order."""
     return [theta] if isinstance(theta, np.ndarray | float) else [leaf for part in theta for leaf in flat(part)]
 
 
-def check(network, model, *, signed=False, armijo=None, direction_norm=1.0):
+def check(network, model, *, armijo=None, direction_norm=1.0):
     """Compare a run with the loop of its model; ``armijo`` is True or the options of a line search."""
     A, b, scale, dt, steps = model.A, model.b, 1.5, 1e-2, SEARCHES if armijo else STEPS
     search = armijo if isinstance(armijo, dict) else {}
-    n = 2 * N if signed else N
+    n = 2 * N if network.signed and model.depth > 1 else N
     rng = np.random.default_rng(11)
     direction = np.abs(rng.standard_normal(n)) + 0.1
     if model.depth == 1:
@@ -150,59 +146,37 @@ def check(network, model, *, signed=False, armijo=None, direction_norm=1.0):
 
 
 P, D, WN = pb.HadamardPower, pb.HadamardDifference, pb.WeightNormalization
-LAWS = {
-    "square": (pb.PowerRatio(c=0.4, k=2), lambda r: 0.4 * r**2),
-    "inverse_root": (pb.PowerRatio(c=0.4, k=-0.5), lambda r: 0.4 / np.sqrt(r)),
-    "harmonic": (pb.HarmonicRatio(0.7), lambda r: 1 / (1 / r**2 + 1 / 0.7)),
-}
-
-
-@pytest.mark.parametrize(("depth", "armijo"), [(1, False), (2, False), (3, False), (4, False), (2, True), (3, True)])
-def test_plain(depth, armijo):
-    check(P(depth), NaiveModel(*matrix_and_rhs(False), depth), armijo=armijo)
+CONSTANT = {"law": lambda r: 0.3}
+POWER, HARMONIC = pb.PowerRatio(c=0.4, k=-0.5), pb.HarmonicRatio(0.7)
 
 
 @pytest.mark.parametrize(
-    ("depth", "armijo"), [(1, False), (2, False), (3, False), (4, False), (1, True), (2, True), (3, True)]
+    ("network", "options", "check_options"),
+    [
+        (P(1), {}, {}),
+        (P(2), {}, {"armijo": True}),
+        (P(4), {}, {}),
+        (WN(P(1), 0.3), CONSTANT, {"armijo": True}),
+        (WN(P(2), 0.3), CONSTANT, {}),
+        (WN(P(3), 0.3), CONSTANT, {"armijo": True}),
+        (D(3), {"halves": 2}, {}),
+        (WN(D(2), 0.3), CONSTANT, {"armijo": True}),
+        (WN(D(4), 0.3), CONSTANT, {}),
+        (pb.Difference(WN(P(3), 0.3)), CONSTANT | {"halves": 2}, {}),
+        (pb.Difference(WN(P(2), 0.3)), CONSTANT | {"halves": 2}, {"armijo": True}),
+        (WN(P(2), pb.PowerRatio(c=0.4, k=2)), {"law": lambda r: 0.4 * r**2}, {}),
+        (WN(P(2), POWER), {"law": lambda r: 0.4 / np.sqrt(r)}, {}),
+        (WN(P(2), HARMONIC), {"law": lambda r: 1 / (1 / r**2 + 1 / 0.7)}, {"armijo": True}),
+        (WN(P(2), 0.3, direction_rate=2.5), CONSTANT | {"direction_rate": 2.5}, {"direction_norm": 1.7}),
+        (WN(P(2), 0.3, renormalize=True), CONSTANT | {"renormalize": True}, {}),
+        (pb.Difference(WN(P(2), 0.3, renormalize=True)), CONSTANT | {"renormalize": True, "halves": 2}, {}),
+        # The demanded decrease is so large that most trials are rejected for it.
+        (WN(P(2), 0.3), CONSTANT, {"armijo": {"c1": 0.7, "initial": 3.0, "growth": 1.6, "shrink": 0.3}}),
+    ],
+    ids=repr,
 )
-def test_weight_normalization(depth, armijo):
-    check(WN(P(depth), 0.3), NaiveModel(*matrix_and_rhs(False), depth, constant(0.3)), armijo=armijo)
-
-
-def test_options_of_the_line_search():
-    """The demanded decrease is so large that most trials are rejected for it."""
-    armijo = {"c1": 0.7, "initial": 3.0, "growth": 1.6, "shrink": 0.3}
-    check(WN(P(2), 0.3), NaiveModel(*matrix_and_rhs(False), 2, constant(0.3)), armijo=armijo)
-
-
-@pytest.mark.parametrize(("depth", "armijo"), [(1, False), (2, False), (2, True), (3, False), (4, False)])
-def test_differences_plain_with_one_and_with_two_polar_coordinates(depth, armijo):
-    A, b = matrix_and_rhs(True)
-    if depth in (2, 3):
-        check(D(depth), NaiveModel(A, b, depth, halves=2), signed=True, armijo=armijo)
-    check(WN(D(depth), 0.3), NaiveModel(A, b, depth, constant(0.3)), signed=True, armijo=armijo)
-    separate = NaiveModel(A, b, depth, constant(0.3), halves=2)
-    check(pb.Difference(WN(P(depth), 0.3)), separate, signed=True, armijo=armijo)
-
-
-@pytest.mark.parametrize(
-    ("law", "armijo"), [("square", False), ("inverse_root", False), ("harmonic", False), ("harmonic", True)]
-)
-def test_ratio_laws(law, armijo):
-    law, f = LAWS[law]
-    check(WN(P(2), law), NaiveModel(*matrix_and_rhs(False), 2, f), armijo=armijo)
-
-
-def test_direction_rate_and_norm():
-    model = NaiveModel(*matrix_and_rhs(False), 2, constant(0.3), direction_rate=2.5)
-    check(WN(P(2), 0.3, direction_rate=2.5), model, direction_norm=1.7)
-
-
-@pytest.mark.parametrize("halves", [1, 2])
-def test_renormalized(halves):
-    network = WN(P(2), ratio=0.3, renormalize=True)
-    model = NaiveModel(*matrix_and_rhs(halves == 2), 2, constant(0.3), halves=halves, renormalize=True)
-    check(network if halves == 1 else pb.Difference(network), model, signed=halves == 2)
+def test_trajectories(network, options, check_options):
+    check(network, NaiveModel(*matrix_and_rhs(network.signed), network.degree, **options), **check_options)
 
 
 @pytest.mark.skipif(np.finfo(np.longdouble).tiny == np.finfo(float).tiny, reason="no extended precision here")
@@ -221,7 +195,7 @@ def test_entries_at_the_edge_of_float64_change_nothing(polar):
     assert 0 < run.theta[-1][-1] < 1e-290
 
     wide = np.longdouble
-    model = NaiveModel(A.astype(wide), b.astype(wide), 2, constant(wide(0.1)) if polar else None)
+    model = NaiveModel(A.astype(wide), b.astype(wide), 2, (lambda r: wide(0.1)) if polar else None)
     states, trials = armijo_steps(model, [[wide(leaf) for leaf in theta0]], 2000, tol=1e-20)
     assert run.steps == len(states) - 1
     assert run.stats["trials"] == trials

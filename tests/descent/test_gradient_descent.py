@@ -26,8 +26,8 @@ def assert_finite(run):
         assert np.isfinite(values).all()
 
 
-@pytest.mark.parametrize("step", [None, pb.ConstantStep(0.05), 0.05])
-def test_converged(problem, network, step):
+@pytest.mark.parametrize(("step", "same"), [(None, pb.Armijo()), (np.float32(0.0625), pb.ConstantStep(0.0625))])
+def test_converged(problem, network, step, same):
     run = pb.gradient_descent(problem, network, network.init(1.0, ONES), step=step, tol=1e-12)
     assert run.status == Status.CONVERGED
     assert run.method == "gradient_descent"
@@ -36,16 +36,8 @@ def test_converged(problem, network, step):
     np.testing.assert_allclose(run.loss, run.residual**2 / 4, rtol=1e-12)
     assert run.loss < 1e-12 <= run.trajectory.loss[-2]
     assert_finite(run)
-
-
-def test_the_kinds_of_steps(problem, network):
-    theta = network.init(1.0, ONES)
-
-    def x(step):
-        return pb.gradient_descent(problem, network, theta, step=step, max_steps=20, tol=0).x
-
-    np.testing.assert_array_equal(x(None), x(pb.Armijo()))
-    np.testing.assert_array_equal(x(np.float32(0.125)), x(pb.ConstantStep(0.125)))
+    again = pb.gradient_descent(problem, network, network.init(1.0, ONES), step=same, tol=1e-12)
+    np.testing.assert_array_equal(again.x, run.x)
 
 
 def test_steps_and_trials_on_fixed_inputs():
@@ -73,11 +65,10 @@ def test_relative_tolerance_bounds_the_residual(problem, network):
 
 
 def test_one_step(problem, network):
-    for step in (0.01, pb.Armijo()):
-        run = pb.gradient_descent(problem, network, network.init(1.0, ONES), step=step, max_steps=1, tol=0.0)
-        assert run.status == Status.MAX_STEPS
-        assert run.steps == 1
-        np.testing.assert_array_equal(run.trajectory.step, [0, 1])
+    run = pb.gradient_descent(problem, network, network.init(1.0, ONES), step=0.01, max_steps=1, tol=0.0)
+    assert run.status == Status.MAX_STEPS
+    assert run.steps == 1
+    np.testing.assert_array_equal(run.trajectory.step, [0, 1])
     # One Newton-like step solves this problem, so the run converges on its last step.
     run = pb.gradient_descent(identity_problem([2.0]), pb.HadamardPower(1), pb.Factor([1.0]), step=1.0, max_steps=1)
     assert run.status == Status.CONVERGED
@@ -121,7 +112,7 @@ DIFFERENCE = pb.HadamardDifference(2)
     ],
 )
 def test_unstable_on_the_first_step(network, b, theta, dt):
-    run = pb.gradient_descent(identity_problem(b), network, theta, step=dt, max_steps=300, tol=0)
+    run = pb.gradient_descent(identity_problem(b), network, theta, step=dt, max_steps=200, tol=0)
     assert run.status == Status.UNSTABLE
     assert run.steps == 0
     assert "smaller step" in run.message
@@ -134,7 +125,7 @@ def test_unstable_on_the_first_step(network, b, theta, dt):
 def test_unstable_at_every_scale_of_b(c):
     theta = pb.Factor(np.sqrt(c) * np.array([0.1, 1.01]))
     run = pb.gradient_descent(
-        identity_problem([0.0, c]), pb.HadamardPower(2), theta, step=1.2 / c, max_steps=300, tol=0
+        identity_problem([0.0, c]), pb.HadamardPower(2), theta, step=1.2 / c, max_steps=200, tol=0
     )
     assert run.status == Status.UNSTABLE
 
@@ -150,9 +141,8 @@ def test_the_radius_may_cross_zero_at_depth_one():
     np.testing.assert_allclose(run.x[0], -1.0)
 
 
-@pytest.mark.parametrize("network", [pb.HadamardPower(2), polar(0.5)])
 def test_diverged(problem, network):
-    run = pb.gradient_descent(problem, network, network.init(1.0, ONES), step=1e100, max_steps=300)
+    run = pb.gradient_descent(problem, network, network.init(1.0, ONES), step=1e100, max_steps=200)
     assert run.status == Status.DIVERGED
     assert_finite(run)  # the last good state, not the one that overflowed
 
@@ -172,7 +162,7 @@ def test_the_line_search_fails_at_the_rounding_level(problem, network):
     assert_finite(run)
 
 
-@pytest.mark.parametrize("network", [pb.HadamardPower(2), polar(0.5), polar(0.5, depth=3), polar(0.5, depth=1)])
+@pytest.mark.parametrize("network", [polar(0.5), polar(0.5, depth=3)])
 def test_a_long_run_at_the_rounding_level_is_not_unstable(problem, network):
     theta = network.init(np.array([0.3, 1.0, 4.0]), ONES)
     run = pb.gradient_descent(
@@ -225,7 +215,6 @@ def test_laws_that_vanish_at_zero_do_not_collapse(law):
     assert pb.gradient_descent(COLLAPSE, polar(law), polar(law).init(0.5, DIRECTION), step=0.05).converged
 
 
-@pytest.mark.parametrize("network", [pb.HadamardPower(2), polar(0.5)])
 def test_b_zero_is_a_problem_whose_answer_is_zero(problem, network):
     zero = pb.LinearProblem(np.abs(problem.A), np.zeros(3))
     for step in (0.05, None):
@@ -244,7 +233,7 @@ def test_infeasible_problems_come_with_a_proof(b, network):
     """The rows of A are equal, and b is not constant."""
     problem = pb.LinearProblem(np.ones((3, N)), b)
     theta = network.init(1.0, np.ones(2 * N if network.signed else N))
-    run = pb.gradient_descent(problem, network, theta, max_steps=20_000, tol=1e-14)
+    run = pb.gradient_descent(problem, network, theta, tol=1e-14)
     assert run.status == Status.INFEASIBLE
     assert verify_farkas(problem, run.farkas, nonnegative=not network.signed)
     assert_finite(run)
@@ -253,10 +242,10 @@ def test_infeasible_problems_come_with_a_proof(b, network):
 def test_feasibility_depends_on_signs_and_is_decided_per_problem():
     problems = pb.stack([pb.LinearProblem([[1.0, 1.0]], [b]) for b in (-1.0, 1.0)])
     theta = pb.Factor(np.ones((2, 3, 2)))
-    run = pb.gradient_descent(problems, pb.HadamardPower(2), theta, max_steps=300)
+    run = pb.gradient_descent(problems, pb.HadamardPower(2), theta, max_steps=200)
     np.testing.assert_array_equal(run.status, [[Status.INFEASIBLE] * 3, [Status.CONVERGED] * 3])
     np.testing.assert_array_equal(run.farkas, [[[-1.0]] * 3, [[np.nan]] * 3])
-    signed = pb.gradient_descent(problems[0], DIFFERENCE, DIFFERENCE.init(1.0, np.ones(4)), max_steps=300)
+    signed = pb.gradient_descent(problems[0], DIFFERENCE, DIFFERENCE.init(1.0, np.ones(4)), max_steps=200)
     assert signed.converged
     assert signed.farkas is None
 

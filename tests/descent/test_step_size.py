@@ -36,23 +36,20 @@ DIFFERENCE, SEPARATE = pb.HadamardDifference(2), pb.Difference(polar(2, 0.3))
         (pb.HadamardPower(2), 0.1, 4.0, 1.0),  # twice the solution's largest entry is 4
         (pb.HadamardPower(2), 50.0, 40.0, 1.0),
         (pb.HadamardPower(3), 0.1, 2 * 4 ** (1 / 3), 1.0),
-        (pb.HadamardPower(4), 0.1, 2 * 4 ** (1 / 4), 1.0),
         (polar(2, 0.3), 0.1, 4.0, 32.0),  # (2 sqrt(8))^2 is larger than the ratio
         (polar(2, 100.0), 0.1, 4.0, 100.0),  # the ratio is larger
         (polar(2, 0.3), 50.0, 40.0, 2500.0),  # the start is larger than both
         (polar(2, pb.PowerRatio(c=3.0, k=2)), 0.1, 4.0, 96.0),  # a law is taken at the largest radius
-        (DIFFERENCE, 0.1, 4.0, 1.0),
         (pb.WeightNormalization(DIFFERENCE, 0.3), 0.1, 4.0, 32.0),
         (SEPARATE, 0.1, 4.0, 32.0),
     ],
 )
-@pytest.mark.parametrize("c", [0.5, 0.2])
-def test_the_formula_of_stable_steps(network, scale, largest, speed, c):
+def test_the_formula_of_stable_steps(network, scale, largest, speed):
     signed = network.signed and network.degree == 2
     problem = pb.LinearProblem(MATRIX, [8.0, -4.0 if signed else 4.0])
     theta = network.init(scale, np.ones(4) if signed else [3.0, 4.0])
-    step, depth = pb.ConstantStep.stable(problem, network, theta, c=c), network.degree
-    np.testing.assert_allclose(step.dt, c / (4 * depth * largest ** (2 * depth - 2) * speed))
+    step, depth = pb.ConstantStep.stable(problem, network, theta, c=0.2), network.degree
+    np.testing.assert_allclose(step.dt, 0.2 / (4 * depth * largest ** (2 * depth - 2) * speed))
 
 
 @pytest.mark.parametrize("half", ["plus", "minus"])
@@ -76,15 +73,7 @@ def test_stable_steps_of_a_batch_are_those_of_its_runs(random_problems):
             np.testing.assert_allclose(together.dt[t, c], alone.dt, rtol=1e-12)
 
 
-@pytest.mark.parametrize(
-    "network",
-    [
-        pb.HadamardPower(2),
-        polar(2, 0.1),
-        pb.WeightNormalization(pb.HadamardDifference(2), 10.0),
-        polar(3, 1.0),
-    ],
-)
+@pytest.mark.parametrize("network", [pb.WeightNormalization(DIFFERENCE, 10.0), polar(3, 1.0)])
 def test_stable_steps_are_stable_from_small_and_large_starts(random_problems, network):
     n = 16 if isinstance(getattr(network, "inner", None), pb.HadamardDifference) else 8
     directions = np.abs(np.random.default_rng(0).standard_normal((2, 1, n))) + 0.1
@@ -116,28 +105,20 @@ class NoFactor(pb.Network):
         return theta
 
 
-def test_stable_says_what_it_cannot_do(diagonal):
+def test_stable_refuses(diagonal):
     network = pb.HadamardPower(2)
     theta = network.init(1.0, [1.0, 1.0])
-    with pytest.raises(pb.InvalidInput, match="needs a network with a factor; choose dt yourself"):
-        pb.ConstantStep.stable(diagonal, NoFactor(), np.ones(2))
-    for c in (0.0, -1.0, np.nan, np.inf):
-        with pytest.raises(pb.InvalidInput, match="c must be a finite number above 0"):
-            pb.ConstantStep.stable(diagonal, network, theta, c=c)
-    with pytest.raises(pb.InvalidInput, match="needs A != 0"):
-        pb.ConstantStep.stable(pb.LinearProblem(np.zeros((1, 2)), [0.0]), network, theta)
-    with pytest.raises(pb.InvalidInput, match="the problem has 2 unknowns"):
-        pb.ConstantStep.stable(diagonal, network, network.init(1.0, np.ones(3)))
-
-
-def test_stable_needs_a_solution_of_the_network_s_kind():
-    """b is out of reach of nonnegative signals, but not of signed ones."""
-    problem = pb.LinearProblem([[1.0, 1.0]], [-1.0])
-    network = pb.HadamardPower(2)
-    with pytest.raises(pb.InvalidInput, match="with a solution"):
-        pb.ConstantStep.stable(problem, network, network.init(1.0, np.ones(2)))
-    signed = pb.HadamardDifference(2)
-    assert pb.ConstantStep.stable(problem, signed, signed.init(1.0, np.ones(4))).dt > 0
+    unreached = pb.LinearProblem([[1.0, 1.0]], [-1.0])  # by nonnegative signals
+    for message, problem, other, start, options in (
+        ("needs a network with a factor; choose dt yourself", diagonal, NoFactor(), np.ones(2), {}),
+        ("c must be a finite number above 0", diagonal, network, theta, {"c": 0.0}),
+        ("needs A != 0", pb.LinearProblem(np.zeros((1, 2)), [0.0]), network, theta, {}),
+        ("the problem has 2 unknowns", diagonal, network, network.init(1.0, np.ones(3)), {}),
+        ("with a solution", unreached, network, theta, {}),
+    ):
+        with pytest.raises(pb.InvalidInput, match=message):
+            pb.ConstantStep.stable(problem, other, start, **options)
+    assert pb.ConstantStep.stable(unreached, DIFFERENCE, DIFFERENCE.init(1.0, np.ones(4))).dt > 0
 
 
 @pytest.mark.parametrize("dt", [0.0, -0.1, [0.1, 0.0], [], np.nan, np.inf, 1j, "fast", [[0.1], [0.1, 0.2]]])
@@ -174,23 +155,16 @@ def test_a_bad_first_guess_is_recovered_from(random_problems, initial):
     assert (run.stats["trials"] <= 1.6 * run.steps + 40).all()
 
 
-RNG = np.random.default_rng(7)
-A = RNG.standard_normal((4, 9))
-PROBLEM = pb.LinearProblem(A, A @ RNG.random(9))
-
-
-@pytest.mark.parametrize("factor", [1e-8, 1.0, 1e8])
-def test_the_line_search_finds_its_first_step_at_any_scale_of_the_data(factor):
-    network = pb.WeightNormalization(pb.HadamardPower(2), 0.1)
-    scaled = pb.LinearProblem(factor * PROBLEM.A, factor * PROBLEM.b)
-    run = pb.gradient_descent(scaled, network, network.init(0.5, np.ones(9)), tol=0, rtol=1e-5, max_steps=20_000)
-    assert run.converged
-    plain = pb.gradient_descent(PROBLEM, network, network.init(0.5, np.ones(9)), tol=0, rtol=1e-5, max_steps=20_000)
-    np.testing.assert_allclose(run.x, plain.x, rtol=1e-3, atol=1e-3)
-
-
-@pytest.mark.parametrize(("depth", "scale"), [(5, 0.1), (8, 500.0)])
-def test_the_line_search_starts_at_large_depths(depth, scale):
-    network = pb.HadamardPower(depth)
-    run = pb.gradient_descent(PROBLEM, network, network.init(scale, np.ones(9)), max_steps=1000)
-    assert run.loss < 1e-2 * run.trajectory.loss[0]
+def test_the_line_search_finds_its_first_step_at_any_scale_of_the_data_and_at_large_depths(random_problems):
+    problem, network = random_problems[0], polar(2, 0.1)
+    theta, options = network.init(0.5, np.ones(8)), {"tol": 0, "rtol": 1e-5, "max_steps": 20_000}
+    plain = pb.gradient_descent(problem, network, theta, **options)
+    for factor in (1e-8, 1e8):
+        scaled = pb.LinearProblem(factor * problem.A, factor * problem.b)
+        run = pb.gradient_descent(scaled, network, theta, **options)
+        assert run.converged
+        np.testing.assert_allclose(run.x, plain.x, rtol=1e-3, atol=1e-3)
+    for depth, scale in ((5, 0.1), (8, 500.0)):
+        network = pb.HadamardPower(depth)
+        run = pb.gradient_descent(problem, network, network.init(scale, np.ones(8)), max_steps=1000)
+        assert run.loss < 1e-2 * run.trajectory.loss[0]

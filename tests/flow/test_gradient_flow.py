@@ -9,17 +9,8 @@ from scipy.optimize import nnls
 from scipy.sparse.linalg import aslinearoperator
 
 import polarbias as pb
+from flow_cases import M, N, random_problem
 from polarbias.flow import steps
-
-M, N = 3, 7
-
-
-def random_problem(seed, signed=False):
-    rng = np.random.default_rng(seed)
-    A = rng.standard_normal((M, N)) / np.sqrt(M)
-    truth = rng.standard_normal(N) if signed else np.abs(rng.standard_normal(N))
-    direction = np.abs(rng.standard_normal(2 * N if signed else N)) + 0.05
-    return pb.LinearProblem(A, A @ truth), direction
 
 
 def test_sparse_matrices_and_operators():

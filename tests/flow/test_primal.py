@@ -5,22 +5,26 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import polarbias as pb
+from flow_cases import N, random_problem
 
 jax = pytest.importorskip("jax")
 jnp = jax.numpy
-
-M, N = 3, 7
-
-
-def random_problem(seed, signed=False):
-    rng = np.random.default_rng(seed)
-    A = rng.standard_normal((M, N)) / np.sqrt(M)
-    truth = rng.standard_normal(N) if signed else np.abs(rng.standard_normal(N))
-    direction = np.abs(rng.standard_normal(2 * N if signed else N)) + 0.05
-    return pb.LinearProblem(A, A @ truth), direction
+from polarbias.flow import primal  # noqa: E402
 
 
-@pytest.mark.parametrize("full", [False, True])
+def polar_flow(problem, depth, rates, theta0, end):
+    """Return r and u as a function of time, integrated tightly at rates (eta_r, eta_u) that depend on time."""
+
+    def equations(t, y):
+        r, u = y[0], y[1:] / np.linalg.norm(y[1:])
+        g = (problem.A.T @ (problem.A @ (r * u) ** depth - problem.b)) * (r * u) ** (depth - 1)
+        eta_r, eta_u = rates(t)
+        return np.append(-eta_r * (u @ g), -eta_u * r / np.linalg.norm(y[1:]) * (g - u * (u @ g)))
+
+    start = [theta0.r, *theta0.u]
+    return solve_ivp(equations, (0, end), start, rtol=1e-12, atol=1e-14, dense_output=True).sol
+
+
 @pytest.mark.parametrize(
     "network",
     [
@@ -31,10 +35,10 @@ def random_problem(seed, signed=False):
         pb.WeightNormalization(pb.HadamardDifference(2), pb.HarmonicRatio(0.6)),
     ],
 )
-def test_the_velocity_is_the_vector_field(network, full):
+def test_the_velocity_is_the_vector_field(network):
     problem, direction = random_problem(8, signed=True)
     direction = direction if "Difference" in repr(network) else direction[:N]
-    flow = pb.gradient_flow(problem, network, network.init(0.9, direction), t_end=2.0, tol=0, accuracy=1e-12, full=full)
+    flow = pb.gradient_flow(problem, network, network.init(0.9, direction), t_end=2.0, tol=0, accuracy=1e-12)
     t, h = 0.7, 1e-4
     ahead, behind = flow.trajectory.evaluate(t + h).theta, flow.trajectory.evaluate(t - h).theta
     field = pb.vector_field(problem, network, flow.trajectory.evaluate(t).theta)
@@ -42,9 +46,8 @@ def test_the_velocity_is_the_vector_field(network, full):
         np.testing.assert_allclose((one - other) / (2 * h), expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("depth", [2, 3, 6])
-@pytest.mark.parametrize("inner", [pb.HadamardPower, pb.HadamardDifference])
-def test_both_roads_agree(depth, inner):
+@pytest.mark.parametrize(("depth", "inner"), [(2, pb.HadamardPower), (3, pb.HadamardDifference)])
+def test_dual_and_primal_integration_agree(depth, inner):
     problem, direction = random_problem(44, signed=inner is pb.HadamardDifference)
     network = pb.WeightNormalization(inner(depth), pb.PowerRatio(0.8, 1), direction_rate=0.4)
     theta0 = network.init(1.0, direction, direction_norm=0.7)
@@ -52,28 +55,42 @@ def test_both_roads_agree(depth, inner):
         pb.gradient_flow(problem, network, theta0, t_end=5.0, tol=0, accuracy=1e-11, full=full)
         for full in (False, True)
     )
-    for t in (0.0, 0.1, 2.0, 5.0):
-        np.testing.assert_allclose(reduced.trajectory.evaluate(t).x, full.trajectory.evaluate(t).x, atol=1e-8)
-        np.testing.assert_allclose(reduced.trajectory.evaluate(t).u, full.trajectory.evaluate(t).u, atol=1e-8)
+    one, other = (flow.trajectory.evaluate([0.0, 0.1, 2.0, 5.0]) for flow in (reduced, full))
+    np.testing.assert_allclose(one.x, other.x, atol=1e-8)
+    np.testing.assert_allclose(one.u, other.u, atol=1e-8)
     np.testing.assert_allclose(reduced.theta.r, full.theta.r, rtol=1e-8)
     assert full.mirror_dual is None
-    assert full.trajectory.evaluate(1.0).mirror_dual is None
+    assert other.mirror_dual is None
+
+
+def test_the_number_of_evaluations(monkeypatch):
+    """Fixed inputs: the count changes with the tolerances, and the second flow ends when theta stops moving."""
+    count, rhs = 0, primal.PrimalEquations.rhs
+
+    def counted(self, t, y):
+        nonlocal count
+        count += 1
+        return rhs(self, t, y)
+
+    monkeypatch.setattr(primal.PrimalEquations, "rhs", counted)
+    problem, direction = random_problem(9)
+    network = pb.WeightNormalization(pb.HadamardPower(2), 0.3)
+    flow = pb.gradient_flow(problem, network, network.init(0.7, direction), full=True)
+    assert flow.status == pb.Status.CONVERGED
+    found = [count]
+    count, inconsistent = 0, pb.LinearProblem(np.ones((2, 3)), [1.0, 2.0])
+    flow = pb.gradient_flow(inconsistent, pb.HadamardPower(3), pb.Factor(np.array([1.0, 0.1, 0.1])), full=True)
+    assert flow.status == pb.Status.INFEASIBLE
+    assert [*found, count] == pytest.approx([567, 191], rel=0.05)
 
 
 def test_depth_one_changes_signs():
     problem = pb.LinearProblem([[1.0, 0.0]], [-1.0])
     network = pb.WeightNormalization(pb.HadamardPower(1), 2.0)
-    flow = pb.gradient_flow(problem, network, network.init(1.0, [1.0, 1.0]), tol=1e-20)
-
-    def equations(t, y):
-        r, U = y[0], y[1:]
-        m = np.sqrt(U @ U)
-        u = U / m
-        g = problem.A.T @ (problem.A @ (r * u) - problem.b)
-        return np.concatenate([[-2 * (u @ g)], -r / m * (g - u * (u @ g))])
-
+    theta0 = network.init(1.0, [1.0, 1.0])
+    flow = pb.gradient_flow(problem, network, theta0, tol=1e-20)
     t = flow.trajectory.time[-1]
-    oracle = solve_ivp(equations, (0, t), [1.0, np.sqrt(0.5), np.sqrt(0.5)], rtol=1e-12, atol=1e-14).y[:, -1]
+    oracle = polar_flow(problem, 1, lambda t: (2, 1), theta0, t)(t)
     assert oracle[0] < -1
     np.testing.assert_allclose([flow.theta.r, *flow.theta.u], oracle, atol=1e-7)
     assert flow.status == pb.Status.CONVERGED
@@ -121,22 +138,14 @@ def test_rates_that_depend_on_time():
     problem, direction = random_problem(9)
     network = pb.WeightNormalization(pb.HadamardPower(2), 123.0)
     theta0 = network.init(0.7, direction, direction_norm=1.5)
-    flow = pb.gradient_flow(
-        problem, network, theta0, t_end=4.0, tol=0, schedule=lambda t: (1 + np.sin(3 * t), np.exp(-t))
-    )
 
-    def equations(t, y):
-        r, U = y[0], y[1:]
-        m = np.sqrt(U @ U)
-        u = U / m
-        g = (problem.A.T @ (problem.A @ (r * u) ** 2 - problem.b)) * r * u
-        return np.concatenate([[-(1 + np.sin(3 * t)) * (u @ g)], -np.exp(-t) * r / m * (g - u * (u @ g))])
+    def schedule(t):
+        return 1 + np.sin(3 * t), np.exp(-t)
 
-    oracle = solve_ivp(equations, (0, 4.0), [theta0.r, *theta0.u], rtol=1e-12, atol=1e-14, dense_output=True).sol
-    for t in (0.5, 2.0, 4.0):
-        np.testing.assert_allclose(
-            [flow.trajectory.evaluate(t).r, *flow.trajectory.evaluate(t).u], oracle(t), atol=1e-6
-        )
+    flow = pb.gradient_flow(problem, network, theta0, t_end=4.0, tol=0, schedule=schedule)
+    states = flow.trajectory.evaluate([0.5, 2.0, 4.0])
+    oracle = polar_flow(problem, 2, schedule, theta0, 4.0)(np.array([0.5, 2.0, 4.0]))
+    np.testing.assert_allclose(np.column_stack([states.r, states.u]), oracle.T, atol=1e-6)
     with pytest.raises(pb.InvalidInput, match="radius and direction"):
         pb.gradient_flow(problem, pb.HadamardPower(2), pb.Factor(direction), schedule=lambda t: (1, 1))
     with pytest.raises(pb.InvalidInput, match="schedule"):

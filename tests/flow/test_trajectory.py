@@ -6,15 +6,9 @@ import numpy as np
 import pytest
 
 import polarbias as pb
+from flow_cases import N, random_problem
 
-M, N = 3, 7
 NETWORK = pb.WeightNormalization(pb.HadamardPower(2), 0.5)
-
-
-def random_problem(seed):
-    rng = np.random.default_rng(seed)
-    A = rng.standard_normal((M, N)) / np.sqrt(M)
-    return pb.LinearProblem(A, A @ np.abs(rng.standard_normal(N))), np.abs(rng.standard_normal(N)) + 0.05
 
 
 @pytest.mark.parametrize("full", [False, True])

@@ -87,8 +87,7 @@ def _noise(network: Network, signal: jax.Array, loss: jax.Array, thresholds: Thr
     """Bound the increase of ``loss`` by rounding in A X - b."""
     largest = thresholds.largest_a * jnp.abs(signal).sum(-1) + thresholds.largest_b
     error = thresholds.rounding * largest / (2 * network.degree) ** 0.5  # of sqrt(loss)
-    increase: jax.Array = (2 * loss**0.5 + error) * error
-    return increase
+    return jnp.asarray((2 * loss**0.5 + error) * error)
 
 
 def _turn(inputs: LoopInputs, state: LoopState) -> LoopState:

@@ -71,10 +71,8 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
 
     Parameters
     ----------
-    problem
-        One problem, or T of them (`stack`).
-    network
-        Any `Network`; `HadamardPower` for plain descent, `WeightNormalization` around it for polar coordinates.
+    problem, network
+        One problem, or T of them (`stack`), and any `Network`.
     theta0
         Start, as from ``network.init``. The batch axes of its leaves begin with those of the problem, (T,), and may
         go on with axes of starts or configurations, (T, C); A is not repeated over these.
@@ -82,11 +80,9 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
         A positive number (a constant step), `ConstantStep` or `Armijo` (default).
     max_steps
         Accepted steps after which a run ends, 1 to 1e15.
-    tol
-        A run has converged when its loss is below this (absolute, as in the paper); 0 never stops a run for its
-        loss (a line search then ends where rounding hides every decrease).
-    rtol
-        Alternative: converged when ``||A X - b|| < rtol ||b||``. The larger of the two bounds counts.
+    tol, rtol
+        A run has converged when its loss is below ``tol`` (absolute, as in the paper) or ``||A X - b|| < rtol ||b||``.
+        If both are 0, a line search ends where rounding hides every decrease.
     keep_x
         Keep the signal at every record of the trajectory (about 1,000 N numbers per run).
     callback
@@ -95,8 +91,7 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
         Folder for intermediate states, written about every 15 s. After a crash, the same call with the same folder
         continues from there and gives the same bits; the folder can be deleted after the run.
     devices
-        JAX devices over which the rows of A are sharded, for a problem too large for one device; products are summed
-        over them. By default JAX's default device holds all rows.
+        JAX devices over which the rows of A are sharded, for a problem too large for JAX's default device.
     dtype
         ``float64``, or ``float32`` to run in single precision (the loss then stalls near 1e-10). ``x``, theta and the
         trajectory come back in this precision; ``loss`` and ``residual`` are recomputed in that of the problem.
@@ -168,7 +163,7 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
         steps, loss, status = (values.reshape(batch_shape) for values in state)
         return callback(DescentProgress(steps, loss, status, max_steps))
 
-    run_workers(batch, assign_runs(shape, problems, runs), None if callback is None else progress, states)
+    run_workers(batch, assign_runs(shape, problems, runs), progress if callback else None, states)
     return _solution(problem, network, batch.state, batch_shape)
 
 

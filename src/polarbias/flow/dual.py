@@ -64,8 +64,7 @@ class DualEquations:
         return self.anchor.form.squared_radius(self.anchor.E + rise / 2), moved
 
     def _signal(self, s: float, share: np.ndarray) -> np.ndarray:
-        size: np.ndarray = (s * share) ** self._half if self._half != 1 else s * share
-        return size
+        return np.asarray((s * share) ** self._half if self._half != 1 else s * share)
 
     def rhs(self, t: float, y: np.ndarray) -> np.ndarray:
         """Return y'."""
@@ -90,8 +89,7 @@ class DualEquations:
 
 def _relative(mirror_map: MirrorMap) -> np.ndarray:
     """Return the logarithm of w relative to its largest entry."""
-    relative: np.ndarray = mirror_map.log_w - mirror_map.log_w.max()
-    return relative
+    return np.asarray(mirror_map.log_w - mirror_map.log_w.max())
 
 
 def integrate(

@@ -92,9 +92,9 @@ class PrimalEquations:
         u = log_x = None
         if isinstance(network, FactorNetwork):
             factor = np.asarray(network.factor(theta))
-            with np.errstate(divide="ignore"):
+            with np.errstate(divide="ignore", invalid="ignore"):  # a flow of b < 0 can reach X = 0
                 log_x = network.degree * np.log(np.abs(factor))
-            u = theta.u if isinstance(theta, Polar) else factor / np.sqrt((factor**2).sum())
+                u = theta.u if isinstance(theta, Polar) else factor / np.sqrt((factor**2).sum())
         return FlowState(theta, r, u, x, log_x, loss, None)
 
 
@@ -122,11 +122,12 @@ def integrate(equations: PrimalEquations, rule: StoppingRule, accuracy: float, k
                     pieces.append(integrator.dense_output())
                 here = equations.state(y)
                 status = Status.COLLAPSED if here.r <= floor and here.loss >= at_zero else rule.status(t, here.loss)
-                due = rule.steps % OPTIONS.primal_check_interval == 0 and equations.schedule is None
-                if status is None and due:
+                stopped = t >= OPTIONS.latest_time
+                if rule.steps % OPTIONS.primal_check_interval == 0 and equations.schedule is None:
                     move = t * np.linalg.norm(equations.rhs(t, y))
-                    stopped = move <= OPTIONS.primal_stationary_tol * np.linalg.norm(y)
-                    status = Status.INACCURATE if stopped or t >= OPTIONS.latest_time else None
+                    stopped |= move <= OPTIONS.primal_stationary_tol * np.linalg.norm(y)
+                if status is None and stopped:
+                    status = Status.INACCURATE
     except KeyboardInterrupt:
         status = Status.INTERRUPTED
     dense = OdeSolution(times[: len(pieces) + 1], pieces) if pieces else None

@@ -81,8 +81,7 @@ def optional_callback(name: str, value: Any) -> Callable[..., Any] | None:
     """Return ``value``, or raise `InvalidInput` unless it is None or callable."""
     if value is not None and not callable(value):
         raise InvalidInput(f"{name} must be a function of one argument or None, got {value!r}.")
-    function: Callable[..., Any] | None = value
-    return function
+    return value  # type: ignore[no-any-return]
 
 
 def choice(name: str, value: object, allowed: tuple[str, ...]) -> str:

@@ -66,11 +66,14 @@ class PyTree(ABC):  # noqa: B024 - subclasses have abstract methods
         """Refuse to delete a field."""
         raise FrozenInstanceError(f"cannot delete field {name!r}")
 
+    def _values(self) -> dict[str, Any]:
+        return {own.name: getattr(self, own.name) for own in fields(self)}  # type: ignore[arg-type]
+
     def __eq__(self, other: object) -> bool:
         """Compare the values of all fields."""
         if type(other) is not type(self):
             return NotImplemented
-        pairs = ((vars(self)[own.name], vars(other)[own.name]) for own in fields(self))  # type: ignore[arg-type]
+        pairs = zip(self._values().values(), other._values().values(), strict=True)
         return all(a is b or array_namespace(a, b).array_equal(a, b) for a, b in pairs)
 
     def __hash__(self) -> int:
@@ -83,13 +86,13 @@ class PyTree(ABC):  # noqa: B024 - subclasses have abstract methods
         def shown(value: Any) -> str:
             return repr(value.tolist() if isinstance(value, np.ndarray | np.generic) else value)
 
-        pairs = ((own.name, getattr(self, own.name)) for own in fields(self))  # type: ignore[arg-type]
-        return f"{type(self).__name__}({', '.join(f'{name}={shown(value)}' for name, value in pairs)})"
+        shown_values = ", ".join(f"{name}={shown(value)}" for name, value in self._values().items())
+        return f"{type(self).__name__}({shown_values})"
 
     def _replace(self, **values: Any) -> Self:
         """Return a copy with other values of some fields, not validated."""
         copy = object.__new__(type(self))
-        vars(copy).update({own.name: getattr(self, own.name) for own in fields(self)} | values)  # type: ignore[arg-type]
+        vars(copy).update(self._values() | values)
         return copy
 
     @classmethod

@@ -64,25 +64,6 @@ def test_lemmas_3_2_to_3_7(problem, depth, law):
     assert_first_order((end - start) @ P, small=0.05 * np.linalg.norm(end[2] - start))
 
 
-def test_lemma_3_1(problem):
-    """Scaling u by 3 and its rate by 9 is exact for each Euler step."""
-    runs = []
-    for scale, rate in ((1.0, 1.0), (3.0, 9.0), (3.0, 1.0)):
-        network = network_of(2, "constant", direction_rate=rate)
-        theta0 = network.init(1.2, DIRECTION, direction_norm=scale)
-        options = {"step": pb.ConstantStep(0.02), "max_steps": 400, "tol": 0.0, "keep_x": True}
-        runs.append(pb.gradient_descent(problem, network, theta0, **options))
-    np.testing.assert_allclose(runs[1].trajectory.x, runs[0].trajectory.x, rtol=1e-11)
-    np.testing.assert_allclose(runs[1].theta.u, 3 * runs[0].theta.u, rtol=1e-11)
-    assert np.abs(runs[2].x - runs[0].x).max() > 1e-3
-
-
-def test_renormalized_descent_keeps_the_norm(problem):
-    network = network_of(2, "constant", renormalize=True)
-    run = halved(problem, network, network.init(np.full(3, 1.2), DIRECTION, direction_norm=1.7))
-    np.testing.assert_allclose(np.linalg.norm(run.theta.u, axis=-1), 1.7, rtol=1e-12)
-
-
 @pytest.mark.parametrize("law", ["constant", "harmonic"])
 def test_depth_1(problem, law):
     """Plain descent is exact at any stable step; with weight normalization the error is of first order."""

@@ -89,17 +89,6 @@ def test_stable_steps_are_stable_from_small_and_large_starts(random_problems, ne
     assert (run.loss < first).all()
 
 
-def test_a_step_computed_from_a_small_start_alone_is_not_stable(diagonal):
-    """`stable` needs the solution: the same formula with the maxima of the start diverges."""
-    network = polar(2, 0.1)
-    theta = network.init(0.1, [3.0, 4.0])
-    greedy = pb.ConstantStep(0.5 / (4 * 2 * 0.08**2 * 0.1))
-    assert pb.gradient_descent(diagonal, network, theta, step=greedy, max_steps=20_000).status in (
-        pb.Status.UNSTABLE,
-        pb.Status.DIVERGED,
-    )
-
-
 class NoFactor(pb.Network):
     def signal(self, theta):
         return theta

@@ -283,8 +283,7 @@ class TestConstruction:
         problem = pb.LinearProblem(rng.standard_normal((2, 4)), [1.0, 2.0])
         network = pb.WeightNormalization(pb.HadamardPower(3), 0.2, direction_rate=0.5)
         theta0 = network.init(scale=1.5, direction=rng.uniform(0.5, 1, 4), direction_norm=2.0)
-        _, runs = reduced_forms(problem, network, theta0)
-        ((_, _, form),) = runs
+        ((_, _, form),) = reduced_forms(problem, network, theta0)[1]
         potential = pb.Potential.from_form(form)
         assert (potential.depth, potential.law, potential.r0) == (3, network.ratio, 1.5)
         assert potential.time_scale == pytest.approx(0.125, rel=1e-14)

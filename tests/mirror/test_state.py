@@ -1,5 +1,7 @@
 """States of the mirror variable against its definition in mpmath."""
 
+from functools import reduce
+
 import mpmath as mp
 import numpy as np
 import pytest
@@ -17,14 +19,12 @@ def start(problem, network, theta0):
 def test_a_tiny_radius_keeps_its_digits():
     problem = pb.LinearProblem([[1.0, -1.0]], [1.0])
     network = pb.WeightNormalization(pb.HadamardPower(2), 1.0)
-    state = start(problem, network, network.init(1e-9, np.sqrt([0.1, 0.9]))).moved(np.array([-3e-19]))
+    first = start(problem, network, network.init(1e-9, np.sqrt([0.1, 0.9])))
     # The entries of v sum to .1 e^nu + .9 e^-nu, and s = r0^2 + log of that.
     with mp.workdps(50):
-        nu, p = mp.mpf(-3e-19), [mp.exp(2 * mp.mpf(v)) for v in start(problem, network, network.init(
-            1e-9, np.sqrt([0.1, 0.9]))).map.log_w / 2]  # fmt: skip
-        whole = p[0] + p[1]
-        s = mp.mpf(1e-9) ** 2 + mp.log((p[0] * mp.exp(nu) + p[1] * mp.exp(-nu)) / whole)
-        np.testing.assert_allclose(state.s, float(s), rtol=1e-12)
+        nu, (p, q) = mp.mpf(-3e-19), [mp.exp(mp.mpf(v)) for v in first.map.log_w]
+        s = mp.mpf(1e-9) ** 2 + mp.log((p * mp.exp(nu) + q * mp.exp(-nu)) / (p + q))
+    assert first.moved(np.array([-3e-19])).s == pytest.approx(float(s), rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -38,10 +38,7 @@ def test_moves_compose_and_match_the_definition(depth, law):
     theta0 = network.init(1.4, np.abs(rng.standard_normal(10)) + 0.2)
     state = start(problem, network, theta0)
     moves = [0.01 * rng.standard_normal(2) for _ in range(5)]
-    far = state
-    for move in moves:
-        far = far.moved(move)
-    once = state.moved(sum(moves))
+    far, once = reduce(MirrorState.moved, moves, state), state.moved(sum(moves))
     np.testing.assert_allclose(far.log_x, once.log_x, rtol=1e-12)
     B, r, unit = np.hstack([problem.A, -problem.A]), far.r, np.exp(far.map.log_share / 2)
     grown = unit * np.exp(1.9 * float(law.E(r) - law.E(1.4)))

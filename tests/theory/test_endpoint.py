@@ -71,17 +71,20 @@ def test_minima(depth):
     assert not endpoint.log_minimum(infeasible, form, 0 * log_w, None)[1].held
 
 
-def test_bad_input():
-    for call, message in [
-        (lambda: endpoint.endpoint(NETWORK, FORM, [0.5, 0.5, 0.5]), "shape"),
-        (lambda: endpoint.endpoint(NETWORK, FORM, [1.5, -0.5]), "negative"),
-        (lambda: endpoint.endpoint(NETWORK, FORM, solution([X, X])), "batch"),
-        (lambda: endpoint.endpoint(SIGNED, SIGNED_FORM, solution(X)), "halves"),
-        (lambda: endpoint.limit_radius(NETWORK, FORM, -1.0), "negative"),
-        (lambda: endpoint.limit_radius(NETWORK, FORM, np.nan), "NaN"),
-        (lambda: endpoint.log_minimum(PROBLEM, FORM, np.zeros(2), -1.0), "minimum"),
-        (lambda: endpoint.log_minimum(PROBLEM, FORM, np.zeros(2), [1.0, 2.0]), "minimum"),
-        (lambda: endpoint.reduced_form(PROBLEM, NETWORK, NETWORK.init([0.5, 0.6], [1.0, 1.0])), "one run"),
-    ]:
-        with pytest.raises(InvalidInput, match=message):
-            call()
+@pytest.mark.parametrize(
+    ("function", "arguments", "message"),
+    [
+        (endpoint.endpoint, (NETWORK, FORM, [0.5, 0.5, 0.5]), "shape"),
+        (endpoint.endpoint, (NETWORK, FORM, [1.5, -0.5]), "negative"),
+        (endpoint.endpoint, (NETWORK, FORM, solution([X, X])), "batch"),
+        (endpoint.endpoint, (SIGNED, SIGNED_FORM, solution(X)), "halves"),
+        (endpoint.limit_radius, (NETWORK, FORM, -1.0), "negative"),
+        (endpoint.limit_radius, (NETWORK, FORM, np.nan), "NaN"),
+        (endpoint.log_minimum, (PROBLEM, FORM, np.zeros(2), -1.0), "minimum"),
+        (endpoint.log_minimum, (PROBLEM, FORM, np.zeros(2), [1.0, 2.0]), "minimum"),
+        (endpoint.reduced_form, (PROBLEM, NETWORK, NETWORK.init([0.5, 0.6], [1.0, 1.0])), "one run"),
+    ],
+)
+def test_bad_input(function, arguments, message):
+    with pytest.raises(InvalidInput, match=message):
+        function(*arguments)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import polarbias as pb
-from flow_cases import LAWS, converged_cases, make, network_of
+from flow_cases import LAWS, converged_cases, network_of
 from polarbias import theory
 
 
@@ -46,7 +46,7 @@ def rates_of(x, A, b, depth, law):
 
 
 @pytest.mark.parametrize("law", [None, *LAWS])
-@pytest.mark.parametrize("depth", [1, 2, 3, 4, 6])
+@pytest.mark.parametrize("depth", [1, 2, 3])
 def test_local_rate_is_the_linearisation(depth, law):
     rng = np.random.default_rng(depth)
     A, x = rng.standard_normal((3, 6)), rng.uniform(0.4, 1.3, 6)
@@ -60,14 +60,6 @@ def test_local_rate_is_the_linearisation(depth, law):
         residual = A @ near**depth - b
         change = A @ (depth * near ** (depth - 1) * rates_of(near, A, b, depth, law))
         assert np.linalg.norm(change + local.K @ residual) < 1e-5 * np.linalg.norm(change)
-
-
-def test_local_rate_is_that_at_the_end_of_a_flow():
-    case = make([[1.0, 0.3, 0.5], [0.2, 1.0, -0.4]], [0.8, 0.5, 0.3], 2, ("constant", 0.5), 0.8, [1.0, 2.0, 1.5])
-    local = theory.local_rate(*case.run, case.path.x)
-    late = (case.path.residual_norm < 1e-4) & (case.path.residual_norm > 1e-9)
-    slope = np.polyfit(case.path.time[late], np.log(case.path.residual_norm[late]), 1)[0]
-    assert -slope == pytest.approx(local.rate, rel=2e-3)
 
 
 def test_local_rate_with_dependent_rows_and_other_clocks():
@@ -91,14 +83,15 @@ def test_printed_rank_in_31_is_wrong():
     assert theory.loss_rate(problem, network, thetas).applies
 
 
-def test_bad_input():
-    problem, network = pb.LinearProblem([[1.0, 1.0]], [1.0]), pb.HadamardPower(2)
-    two = pb.Factor(np.ones((2, 2)))
-    for call, message in [
-        (lambda: theory.loss_rate(problem, network, two, support=[]), "nonempty"),
-        (lambda: theory.loss_rate(problem, network, two, support=[2]), "indices"),
-        (lambda: theory.loss_rate(problem, network, pb.Factor(np.ones((2, 3, 2)))), "one run"),
-        (lambda: theory.local_rate(problem, network, pb.Factor([1.0, 1.0]), [0.0, 0.0]), "radius 0"),
-    ]:
-        with pytest.raises(pb.InvalidInput, match=message):
-            call()
+@pytest.mark.parametrize(
+    ("function", "arguments", "message"),
+    [
+        (theory.loss_rate, (pb.Factor(np.ones((2, 2))), []), "nonempty"),
+        (theory.loss_rate, (pb.Factor(np.ones((2, 2))), [2]), "indices"),
+        (theory.loss_rate, (pb.Factor(np.ones((2, 3, 2))),), "one run"),
+        (theory.local_rate, (pb.Factor([1.0, 1.0]), [0.0, 0.0]), "radius 0"),
+    ],
+)
+def test_bad_input(function, arguments, message):
+    with pytest.raises(pb.InvalidInput, match=message):
+        function(pb.LinearProblem([[1.0, 1.0]], [1.0]), pb.HadamardPower(2), *arguments)

@@ -30,9 +30,9 @@ from polarbias.errors import InvalidInput
 from polarbias.linalg.quadrature import log_integral
 from polarbias.mirror.reduced_form import ReducedForm
 from polarbias.networks import FactorNetwork, HadamardPower, WeightNormalization
-from polarbias.networks.hadamard import is_power
 from polarbias.networks.laws import PowerRatio, as_ratio
 from polarbias.networks.ratio_law import RatioLaw
+from polarbias.networks.weight_normalization import power_inside
 from polarbias.runtime.options import positive_number
 from polarbias.runtime.pytree import tree_leaves
 
@@ -108,12 +108,7 @@ class Potential:
         >>> pb.Potential.of(pb.WeightNormalization(pb.HadamardPower(3), 0.1))
         Potential(depth=3, law=ConstantRatio(eta=0.1), time_scale=1.0, r0=1.0)
         """
-        inner = network.inner if isinstance(network, WeightNormalization) else network
-        if not is_power(inner):
-            raise InvalidInput(
-                "a potential belongs to HadamardPower, HadamardDifference, or WeightNormalization around one of them,"
-                f" got {network!r}."
-            )
+        inner = power_inside(network, "a potential belongs to")
         if not isinstance(network, WeightNormalization):
             return cls(inner.degree, r0=r0)
         if np.ndim(network.direction_rate):

@@ -22,10 +22,10 @@ import numpy as np
 from polarbias.errors import InvalidInput
 from polarbias.networks import HadamardDifference, WeightNormalization
 from polarbias.networks.base import norm
-from polarbias.networks.hadamard import is_power
 from polarbias.networks.laws import PowerRatio
 from polarbias.networks.parameters import check_parameters
 from polarbias.networks.ratio_law import RatioLaw, SquaredRadius
+from polarbias.networks.weight_normalization import power_inside
 from polarbias.problems.linear import LinearProblem
 from polarbias.runtime.pytree import tree_map
 
@@ -138,12 +138,8 @@ def reduced_forms(
     """
     theta, batch_shape = check_parameters(problem, network, theta0, np.dtype(np.float64))
     plain = not isinstance(network, WeightNormalization)
-    inner = network if plain else network.inner
-    if not is_power(inner):
-        raise InvalidInput(
-            "this needs HadamardPower, HadamardDifference, or WeightNormalization around one of them, got"
-            f" {network!r}: only these flows are mirror flows (polar coordinates of each half have two time scales)."
-        )
+    reason = ": only these flows are mirror flows (polar coordinates of each half have two time scales)"
+    inner = power_inside(network, "this needs", reason)
     if plain:
         r, direction, law = network.radius(theta), network.factor(theta), PowerRatio(1.0, 2)
         time_scale = np.ones(batch_shape)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from polarbias.errors import InvalidInput
 from polarbias.networks.base import Array, FactorNetwork, Polar, clip_underflow, norm, scaled_norm
+from polarbias.networks.hadamard import is_power
 from polarbias.networks.laws import as_ratio
 from polarbias.networks.ratio_law import RatioLaw
 from polarbias.runtime.arrays import real_array
@@ -179,3 +180,14 @@ class WeightNormalization(FactorNetwork):
             kind = "positive" if self.positive else "nonzero"
             raise InvalidInput(f"theta0.r must be {kind} at depth {self.degree}, got {np.min(theta.r):g}.")
         self._check_signs(np.asarray(theta.u), "theta0.u")
+
+
+def power_inside(network: Any, purpose: str, reason: str = "") -> Any:
+    """Return the `HadamardPower` or `HadamardDifference` of a network, or raise `InvalidInput` if it has none."""
+    inner = network.inner if isinstance(network, WeightNormalization) else network
+    if not is_power(inner):
+        raise InvalidInput(
+            f"{purpose} HadamardPower, HadamardDifference, or WeightNormalization around one of them, got {network!r}"
+            f"{reason}."
+        )
+    return inner

@@ -21,8 +21,8 @@ from polarbias.flow.trajectory import FlowTrajectory
 from polarbias.mirror.map import mirror_powers
 from polarbias.networks import HadamardDifference, WeightNormalization
 from polarbias.networks.base import norm, scaled_norm
-from polarbias.networks.hadamard import is_power
 from polarbias.networks.parameters import check_parameters
+from polarbias.networks.weight_normalization import power_inside
 from polarbias.problems.linear import LinearProblem, require_dense
 from polarbias.runtime.arrays import real_array
 from polarbias.runtime.pytree import tree_leaves, tree_map
@@ -227,14 +227,7 @@ def _require_direction(network: Any) -> None:
 
 
 def _inner(network: Any) -> Any:
-    """Return the plain network inside a network with a known invariant."""
-    inner = network.inner if isinstance(network, WeightNormalization) else network
-    if not is_power(inner):
-        raise InvalidInput(
-            "invariants are known for HadamardPower, HadamardDifference, and WeightNormalization around one of them,"
-            f" got {network!r}."
-        )
-    return inner
+    return power_inside(network, "invariants are known for")
 
 
 def _rise(network: WeightNormalization, u: np.ndarray, r: np.ndarray) -> np.ndarray:
@@ -260,8 +253,7 @@ def _vector(network: Any, theta: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def _off_rows(problem: LinearProblem, network: Any, vectors: np.ndarray) -> np.ndarray:
     """Return (I - P) v, P the projection on the rows of A, or of [A, -A] for a signed network."""
-    inner = network.inner if isinstance(network, WeightNormalization) else network
-    if isinstance(inner, HadamardDifference):
+    if isinstance(_inner(network), HadamardDifference):
         plus, minus = np.split(vectors, 2, axis=-1)
         half = (plus - minus) / 2
         along_rows = half - _project_out(problem, half)

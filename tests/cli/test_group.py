@@ -1,5 +1,6 @@
 """Help, exit codes, one line per error, and light imports."""
 
+import errno
 import re
 import shlex
 
@@ -8,7 +9,7 @@ from click.testing import CliRunner
 
 from commands import call, process
 from polarbias import __version__
-from polarbias.cli import group, main
+from polarbias.cli import main
 from polarbias.errors import ClusterError, InvalidInput, MissingExtra, StoreMismatch
 from polarbias.runtime import extras
 
@@ -91,11 +92,13 @@ def test_exceptions_become_one_line_and_an_exit_code(error, code, message, monke
     assert done.stderr.count("\n") == 1
 
 
-def test_a_full_disk_is_a_failure_and_a_bad_path_is_wrong_input():
-    for number, code in ((28, 1), (20, 2)):
-        error = InvalidInput("cannot write")
-        error.__cause__ = OSError(number, "")
-        assert group._exit_code(error) == code
+@pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, 1), (errno.ENOTDIR, 2)])
+def test_a_full_disk_is_a_failure_and_a_bad_path_is_wrong_input(number, code, monkeypatch):
+    def raising(*used, style):
+        raise InvalidInput("cannot write") from OSError(number, "")
+
+    monkeypatch.setattr("polarbias.bibliography.citation.citation", raising)
+    assert call("cite", code=code).stderr == "polarbias: cannot write\n"
 
 
 def test_wrong_log_level(monkeypatch):

@@ -63,7 +63,7 @@ def test_descent_stops_at_its_steps():
 def test_a_violated_row_ends_with_1(start, monkeypatch):
     found = pb.flow_limit(*start)
     wrong = replace(found, x=found.x * 1.01, r=found.r * 1.01)
-    monkeypatch.setattr("polarbias.limit.flow_limit.flow_limit", lambda *_: wrong)
+    monkeypatch.setattr(pb, "flow_limit", lambda *_: wrong)
     result = call("verify", *SIZES, "--solution", "limit", code=1)
     rows = [line for line in result.stdout.splitlines() if line.endswith("| violated")]
     assert rows

@@ -61,14 +61,8 @@ def warnings(page):
 @pytest.mark.parametrize("tab", module.TABS)
 def test_every_tab_has_its_table_script_and_address(make_page, tab):
     page = make_page(f"{ADDRESS}&tab={tab}")
-    tables = {
-        "limits": lambda: results.limits(SMALL).table,
-        "trajectory": lambda: results.trajectories(SMALL, lambda _: False)[0],
-        "map": lambda: results.limit_map(SMALL),
-        "bounds": lambda: results.bounds(SMALL),
-        "plane": lambda: results.plane(SMALL).table,
-    }
-    assert page._data(tab) == tables[tab]().to_csv(index=False, float_format="%.17g")
+    table = module.compute(tab, SMALL, lambda: False).table
+    assert page._data(tab) == table.to_csv(index=False, float_format="%.17g")
     compile(page._script(tab), tab, "exec")
     assert parse_qs(page._address.value).get("tab", ["limits"]) == [tab]
     root = page.served().get_root(page._document)

@@ -9,7 +9,8 @@ from io import StringIO
 import pandas as pd
 import pytest
 
-from polarbias.explorer import plots, results, scripts, views
+from polarbias.explorer import scripts
+from polarbias.explorer.page import compute
 from polarbias.explorer.settings import Settings
 
 SMALL = Settings(m=20, n=60, s=3)
@@ -27,13 +28,7 @@ SPACE = replace(SMALL, A="1 2 0.5", b="2", u0="1 1 2", law="harmonic", truth="ga
     ],
 )
 def test_scripts_repeat_the_tables(tmp_path, view, settings):
-    table = {
-        "limits": lambda: results.limits(settings).table,
-        "trajectory": lambda: results.trajectories(settings, lambda _: False)[0],
-        "map": lambda: results.limit_map(settings),
-        "bounds": lambda: results.bounds(settings),
-        "plane": lambda: results.plane(settings).table,
-    }[view]()
+    table = compute(view, settings, lambda: False).table
     expected = pd.read_csv(StringIO(table.to_csv(index=False, float_format="%.17g")))
     path = tmp_path / f"{view}.py"
     path.write_text(scripts.script(view, settings) + "table.to_csv('table.csv', index=False, float_format='%.17g')\n")
@@ -48,13 +43,3 @@ def test_scripts_repeat_the_tables(tmp_path, view, settings):
     assert (tmp_path / f"polarbias-{view}.png").stat().st_size > 5000
     found = pd.read_csv(tmp_path / "table.csv")
     pd.testing.assert_frame_equal(found[expected.columns], expected, rtol=1e-6, atol=1e-9)
-
-
-def test_scripts_hold_the_source_that_computed_the_page():
-    text = scripts.script("map", SMALL)
-    for module, name in ((views, "map_table"), (plots, "plot_map")):
-        assert f"def {name}(" in text
-        with open(module.__file__) as file:
-            source = file.read()
-        for line in text[text.index(f"def {name}(") :].split("\n\n\n")[0].splitlines():
-            assert line in source

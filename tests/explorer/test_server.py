@@ -4,8 +4,10 @@ import socket
 from urllib.parse import urlsplit
 
 import psutil
+import pytest
 
 from browser import explorer
+from polarbias.explorer.server import free_port
 
 
 def test_the_address_and_the_origin():
@@ -25,3 +27,10 @@ def test_the_address_and_the_origin():
         with socket.create_connection(("127.0.0.1", port)) as raw:
             raw.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
             assert b" 403 " in raw.recv(200)
+
+
+def test_ports():
+    with socket.create_server(("127.0.0.1", 0)) as listening, pytest.raises(OSError, match="in use"):
+        free_port("127.0.0.1", listening.getsockname()[1])
+    free = free_port("127.0.0.1", 0)
+    assert free_port("127.0.0.1", free) == free > 0

@@ -35,7 +35,7 @@ class _Group(click.Group):
             click.echo(usage.format_message())
             code = EXIT_WRONG_INPUT
         except click.ClickException as error:
-            click.echo(f"polarbias: {_one_line(error.format_message())}", err=True)
+            _echo_line(error.format_message())
             code = error.exit_code
         except click.Abort:
             code = EXIT_INTERRUPTED
@@ -50,17 +50,16 @@ class _Group(click.Group):
         except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
             raise
         except PolarbiasError as error:
-            fail(_one_line(str(error)), _exit_code(error))
+            full = isinstance(error.__cause__, OSError) and error.__cause__.errno in _DISK_FULL
+            wrong = isinstance(error, InvalidInput | StoreMismatch) and not full
+            fail(str(error), EXIT_WRONG_INPUT if wrong else EXIT_FAILED)
         except KeyboardInterrupt:
             fail(f"interrupted{ctx.meta.get(_INTERRUPTED, '')}.", EXIT_INTERRUPTED)
         except MemoryError:
             fail("the problem does not fit into the memory of this machine.")
         except Exception as error:
             _log.debug("unexpected error", exc_info=error)
-            fail(
-                f"unexpected error, {type(error).__name__}: {_one_line(str(error))}"
-                " (POLARBIAS_LOG=DEBUG shows the traceback)"
-            )
+            fail(f"unexpected error, {type(error).__name__}: {error} (POLARBIAS_LOG=DEBUG shows the traceback)")
 
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True}
@@ -86,7 +85,7 @@ def main() -> None:
 
 def fail(message: str, code: int = EXIT_FAILED) -> NoReturn:
     """Print one line on stderr and end the command with an exit code."""
-    click.echo(f"polarbias: {message}", err=True)
+    _echo_line(message)
     raise click.exceptions.Exit(code)
 
 
@@ -95,10 +94,5 @@ def after_interruption(text: str) -> None:
     click.get_current_context().meta[_INTERRUPTED] = text
 
 
-def _exit_code(error: PolarbiasError) -> int:
-    full = isinstance(error.__cause__, OSError) and error.__cause__.errno in _DISK_FULL
-    return EXIT_WRONG_INPUT if isinstance(error, InvalidInput | StoreMismatch) and not full else EXIT_FAILED
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def _echo_line(message: str) -> None:
+    click.echo(f"polarbias: {' '.join(message.split())}", err=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from polarbias.cli.parameters import Folder, bad_parameter
+from polarbias.cli.parameters import FOLDER, bad_parameter
 
 _ENDINGS = (".npz", ".npy", ".csv")
 
@@ -26,7 +26,7 @@ def output_file(text: str) -> Callable[[Any], Any]:
 
 def output_folder(text: str, **settings: Any) -> Callable[[Any], Any]:
     """Return the option for a results folder."""
-    return click.option("-o", "--output", type=Folder(), metavar="DIR", help=text, **settings)
+    return click.option("-o", "--output", type=FOLDER, metavar="DIR", help=text, **settings)
 
 
 def print_result(record: Mapping[str, Any], text: str, as_json: bool) -> None:

@@ -7,12 +7,12 @@ import click
 from polarbias.cli.execution import require_paper
 from polarbias.cli.group import after_interruption
 from polarbias.cli.output import JSON, print_result
-from polarbias.cli.parameters import EXISTING_FOLDER, Folder, integer
+from polarbias.cli.parameters import EXISTING_FOLDER, FOLDER, integer
 
 
 @click.command(epilog="Example: polarbias pack results/paper paper --records 60")
 @click.argument("folder", type=EXISTING_FOLDER)
-@click.argument("target", type=Folder())
+@click.argument("target", type=FOLDER)
 @click.option("--records", type=integer(2), default=60, help="Records kept of each trajectory.")
 @JSON
 def pack(folder: Path, target: Path, records: int, as_json: bool) -> None:

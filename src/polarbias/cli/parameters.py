@@ -56,9 +56,6 @@ def integer(low: int, high: int = 10**9) -> Number:
 class Folder(click.Path):
     """A results folder, existing or not."""
 
-    def __init__(self) -> None:
-        super().__init__(file_okay=False, path_type=Path)
-
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path."""
         if not os.fspath(value):
@@ -68,6 +65,7 @@ class Folder(click.Path):
 
 MAX_STEPS = integer(1, MOST_STEPS)
 SEED = integer(0, MOST_SEED)
+FOLDER = Folder(file_okay=False, path_type=Path)
 EXISTING_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 

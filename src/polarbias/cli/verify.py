@@ -69,14 +69,10 @@ def verify(*, solution: str, tol: float, max_steps: int, as_json: bool, **option
 
 
 def _solve(solution: str, start: tuple[Any, Any, Any], tol: float, max_steps: int) -> Any:
+    import polarbias
+
     if solution == "limit":
-        from polarbias.limit.flow_limit import flow_limit
-
-        return flow_limit(*start)
+        return polarbias.flow_limit(*start)
     if solution == "flow":
-        from polarbias.flow.gradient_flow import gradient_flow
-
-        return gradient_flow(*start, tol=tol)
-    from polarbias.descent.gradient_descent import gradient_descent
-
-    return gradient_descent(*start, tol=tol, max_steps=max_steps)
+        return polarbias.gradient_flow(*start, tol=tol)
+    return polarbias.gradient_descent(*start, tol=tol, max_steps=max_steps)

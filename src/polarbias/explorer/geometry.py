@@ -7,7 +7,7 @@ import numpy as np
 from scipy.linalg import null_space
 
 from polarbias.explorer.options import OPTIONS
-from polarbias.explorer.results import ALGORITHMS, Plane
+from polarbias.explorer.results import ALGORITHMS, Limits
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def projection(azimuth: float, elevation: float) -> np.ndarray:
     return np.array([across, up])
 
 
-def scene(plane: Plane, signed: bool, azimuth: float, elevation: float) -> Scene:
+def scene(plane: Limits, signed: bool, azimuth: float, elevation: float) -> Scene:
     """Return the figure of a problem; the angles apply to three dimensions."""
     A, b = np.asarray(plane.problem.A), np.asarray(plane.problem.b)
     n = A.shape[1]
@@ -39,7 +39,7 @@ def scene(plane: Plane, signed: bool, azimuth: float, elevation: float) -> Scene
     radius = float(plane.minimum.value)
     columns, algorithm = [f"x{k + 1}" for k in range(n)], plane.table["algorithm"]
     paths = {name: plane.table.loc[algorithm == name, columns].to_numpy() for name in ALGORITHMS}
-    points = {"start": paths["plain"][0], "minimal_l1": plane.minimum.x, "plain": plane.plain, "wn": plane.wn}
+    points = {"start": paths["plain"][0], "minimal_l1": plane.minimum.x, "plain": plane.plain.x, "wn": plane.wn.x}
     everything = np.concatenate([*paths.values(), *(point[None] for point in points.values())])
     half = OPTIONS.margin * max(float(np.abs(everything).max()), radius)
     low = -half if signed else 0.0

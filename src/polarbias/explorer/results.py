@@ -37,7 +37,7 @@ def _cached(result: str) -> Callable[[Callable[[Settings], T]], Callable[[Settin
 
 @dataclass(frozen=True)
 class Limits:
-    """Minimal l1 solution and limits of both flows of the random problem."""
+    """A problem, its minimal l1 solution, the limits of both flows, and the table of their view."""
 
     problem: LinearProblem
     minimum: Pursuit
@@ -80,17 +80,6 @@ class Limits:
         if self.minimum.status != PursuitStatus.OPTIMAL:
             found.append(f"Minimal l1 norm: {self.minimum.message}.")
         return found
-
-
-@dataclass(frozen=True)
-class Plane:
-    """A problem in two or three dimensions: table of both flows, limits, and the minimal l1 solution."""
-
-    problem: LinearProblem
-    minimum: Pursuit
-    table: pd.DataFrame
-    plain: np.ndarray
-    wn: np.ndarray
 
 
 def _both_limits(problem: LinearProblem, configuration: Any) -> dict[str, Solution]:
@@ -158,11 +147,10 @@ def statements(settings: Settings) -> pd.DataFrame:
 
 
 @_cached("plane")
-def plane(settings: Settings) -> Plane:
-    """Return both flows of the problem in two or three dimensions, or raise `InvalidInput` as `limits`."""
+def plane(settings: Settings) -> Limits:
+    """Return limits and flows of the problem in two or three dimensions, or raise `InvalidInput` as `limits`."""
     A, b, _ = settings.plane_arrays()
     problem, minimum = LinearProblem(A, b), basis_pursuit(A, b, nonnegative=not settings.signed)
     configuration = settings.plane_configuration()
     found = _both_limits(problem, configuration)
-    table = views.plane_table(problem, minimum, configuration)
-    return Plane(problem, minimum, table, **{name: limit.x for name, limit in found.items()})
+    return Limits(problem, minimum, views.plane_table(problem, minimum, configuration), **found)

@@ -90,8 +90,7 @@ def interior_points(
         near = np.arange(n) if used == n else np.argpartition(slack.min(0), used - 1)[:used]
         yield None
         newton = _Newton(problem, columns, signs, near, p[:, near], slack, infeasibility, y)
-        newton.factorize(factorize, refine=best < OPTIONS.refined_gap)
-        step = newton.best_step()
+        step = newton.best_step(factorize, refine=best < OPTIONS.refined_gap)
         p_near = newton.p + step.primal_length * step.dp
         y = y + step.dual_length * step.dy
         correlations = correlations + step.dual_length * step.change
@@ -159,15 +158,12 @@ class _Newton:
             self._ball = Ball(problem.sigma / size, y / size)
             self._b = problem.b - problem.sigma * self._ball.unit
 
-    def factorize(self, factorize: Factorize, *, refine: bool) -> None:
-        """Factorize the Newton matrix."""
+    def best_step(self, factorize: Factorize, *, refine: bool) -> _Step:
+        """Factorize, and return Mehrotra's step, improved by Gondzio's corrections while these lengthen it."""
         weights = self._ratio.sum(0)
         self._solve = factorize(self.columns, weights, self._ball)
         if refine:
             self._solve = _refined(self._solve, self.columns, weights, self._ball)
-
-    def best_step(self) -> _Step:
-        """Return Mehrotra's step, improved by Gondzio's corrections while these lengthen it."""
         step = self._step(self._mehrotra_target())
         for _ in range(OPTIONS.corrections):
             if min(step.primal_length, step.dual_length) > 0.9:
@@ -200,9 +196,8 @@ class _Newton:
 
     def _gondzio_target(self, step: _Step) -> np.ndarray:
         """Return the target of a step, corrected for entries of p s far from their mean on a longer step."""
-        primal_length, dual_length = (
-            min(1.0, length + OPTIONS.correction_reach) for length in (step.primal_length, step.dual_length)
-        )
+        primal_length = min(1.0, step.primal_length + OPTIONS.correction_reach)
+        dual_length = min(1.0, step.dual_length + OPTIONS.correction_reach)
         product = (self.p + primal_length * step.dp) * (self._s + dual_length * step.ds[:, self._near])
         wanted = np.clip(product, self._goal / 10, 10 * self._goal)
         return np.asarray(step.target + np.maximum(wanted - product, -10 * self._goal))

@@ -129,7 +129,7 @@ def complete(problem: ScaledProblem, iterate: Iterate) -> Iterate | None:
     unit = max(float(slack[open_].max()), 1e-300)
     columns, candidates = problem.columns.take(fixed), problem.columns.take(open_).dense() * signs[:, None]
     try:
-        solve = columns.gram_solver() if fixed.size else np.zeros_like
+        solve = columns.gram_solver()
         # In coordinates of the complement no more columns than its dimension are needed.
         outside = np.array([one - columns.apply(solve(columns.adjoint(one))) for one in candidates])
         axes, sizes, parts = linalg.svd(outside.T, full_matrices=False)

@@ -23,14 +23,6 @@ def test_against_the_pseudoinverse(seed, m, n, log_a, log_b):
     assert best.gap < 1e-12
 
 
-def test_the_size_of_the_paper():
-    problem = pb.gaussian_problem(0, 150, 1000, truth="signed")
-    best = minimal_l2(problem)
-    assert best.gap < 1e-12
-    np.testing.assert_allclose(problem.A @ best.x, problem.b, atol=1e-13)
-    np.testing.assert_allclose(best.x, best.dual @ problem.A, atol=1e-14)
-
-
 def test_dependent_rows_of_all_scales_and_zeros():
     problem = pb.gaussian_problem(0, 10, 30)
     rows = 10.0 ** np.linspace(-8, 8, 14)

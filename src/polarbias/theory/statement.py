@@ -40,21 +40,11 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class Bound:
-    """A proved bound with its hypotheses.
+    """A proved bound ``value`` on a ``quantity``, which shows the direction of the inequality.
 
-    Attributes
-    ----------
-    quantity
-        The bounded quantity, with the direction of the inequality.
-    value
-        The bound; NaN unless all hypotheses are met.
-    hypotheses
-        All hypotheses, met or not.
-    source
-        Equation or theorem of arXiv:2305.05448v1, or the proof in a few words.
+    The value is NaN unless all ``hypotheses`` are met. ``source`` is the equation or theorem of arXiv:2305.05448v1, or
+    the proof in a few words.
 
-    Examples
-    --------
     >>> bound = Bound.concluded("rho >= value", "(20)", [Hypothesis.at_most("r0 <= 1", 2.0, 1.0)], lambda: 1.0)
     >>> bound.applies, bound.value
     (False, nan)

@@ -26,20 +26,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class VerificationRow:
-    """One row of a verification.
+    """One row of a verification, with all hypotheses, met or not.
 
-    Attributes
-    ----------
-    statement
-        Name in arXiv:2305.05448v1; "corrected" if the printed form is wrong.
-    hypotheses
-        All hypotheses, met or not.
-    predicted
-        The conclusion, in symbols.
-    observed
-        The measured quantities; the reason of a row that is undecided.
-    verdict
-        The `Verdict`.
+    ``statement`` is the name in arXiv:2305.05448v1, with "corrected" if the printed form is wrong; ``predicted`` the
+    conclusion in symbols; ``observed`` the measured quantities, or the reason of a row that is undecided.
     """
 
     statement: str

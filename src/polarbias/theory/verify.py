@@ -30,15 +30,10 @@ _HEADER = ("statement", "hypotheses", "predicted", "observed", "verdict")
 
 @dataclass(frozen=True)
 class Verification(Sequence[VerificationRow]):
-    """Rows of a verification in order; indexing takes a number, a slice, or the name of a statement.
+    """Rows of a verification in order, one `VerificationRow` per statement; ``print`` shows an aligned table.
 
-    Attributes
-    ----------
-    rows
-        One `VerificationRow` per statement; ``print`` shows an aligned table.
+    Indexing takes a number, a slice, or the name of a statement.
 
-    Examples
-    --------
     >>> import polarbias as pb
     >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
     >>> network = pb.WeightNormalization(pb.HadamardPower(2), 0.1)

@@ -39,7 +39,19 @@ def invented(profile):
     return Results(profile, pd.DataFrame(runs), pd.DataFrame(records), pd.DataFrame(limits))
 
 
-def drawn(number, letter, results):
+RESULTS = invented(PROFILE)
+
+
+def changed(change, **where):
+    """Return the results with changed values of the runs that have the given ones."""
+    runs = RESULTS.runs.copy()
+    mask = np.logical_and.reduce([runs[name] == value for name, value in where.items()])
+    assert mask.any()
+    runs.loc[mask, list(change)] = list(change.values())
+    return replace(RESULTS, runs=runs)
+
+
+def drawn(number, letter, results=RESULTS):
     """Return the axes of a drawn panel."""
     panel = next(panel for panel in FIGURES[number].panels if panel.letter == letter)
     with mpl.rc_context(STYLE):
@@ -51,6 +63,12 @@ def drawn(number, letter, results):
 
 def lines(ax, label):
     return [line for line in ax.get_lines() if line.get_label() == label]
+
+
+def matches_means(line, table, x, y):
+    """Check that a line has the means of a column for each value of another."""
+    means = table.groupby(x)[y].mean()
+    np.testing.assert_allclose(line.get_xydata(), np.column_stack([means.index, means]))
 
 
 def hollow(ax):

@@ -15,11 +15,11 @@ from commands import call
 from polarbias.bibliography import citation as module
 from polarbias.errors import InvalidInput, StoreMismatch
 from polarbias.estimator import BasisPursuit, DiagonalLinearRegressor
-from polarbias.experiments import Profile, pack, reproduce, sweep
+from polarbias.experiments import pack, reproduce, sweep
 from polarbias.experiments.engine.store import read_metadata, write_table
 from polarbias.experiments.grids.grid import read_grid
 from repository import ROOT
-from reproductions import quiet
+from reproductions import quiet, small
 
 GENERAL = ["polarbias", "chou2023robust"]
 JAX = ["bradbury2018jax"]
@@ -126,14 +126,15 @@ def test_solutions(start):
     constant = pb.gradient_descent(*start, step=pb.ConstantStep(1e3), max_steps=50)  # with a rejected trial
     assert keys(constant) == JAX
     assert keys(constant, pb.Armijo) == [*JAX, ARMIJO]
+    # The flow of the network's own parameters alone needs automatic differentiation.
     flow, primal = pb.gradient_flow(*start), pb.gradient_flow(*start, full=True, t_end=0.01)
-    assert keys(flow) == [*ARRAYS, LSODA]
-    assert keys(primal) == keys(primal.trajectory) == keys(pb.gradient_flow) == [*JAX, *ARRAYS, LSODA]
+    assert keys(flow) == keys(flow.trajectory) == keys(pb.gradient_flow) == [*ARRAYS, LSODA]
+    assert keys(primal) == keys(primal.trajectory) == [*JAX, *ARRAYS, LSODA]
     limits = pb.flow_limit(problem, network, network.init(np.array([0.5, 1.0]), pb.uniform_direction(20)))
     assert keys(limits) == keys(limits[1]) == [*ARRAYS, MEHROTRA]
     integrated = replace(limits[0], collapse_status=np.array(pb.CollapseStatus.INTEGRATED))
     assert keys(integrated) == keys(pb.flow_limit) == [*ARRAYS, LSODA, MEHROTRA]
-    assert keys(pb.limit_sensitivity) == keys(pb.limit_sensitivity(*start, limits[1])) == [JAX[0], *ARRAYS]
+    assert keys(pb.limit_sensitivity) == keys(pb.limit_sensitivity(*start, limits[1])) == ARRAYS
     assert keys(pb.mirror_descent(*start, max_steps=20)) == keys(pb.mirror_descent) == [*ARRAYS, MIRROR]
     used = [pb.minimal_l1(problem), limits, run]
     assert keys(*used) == keys(*used[::-1]) == keys(*used, *used) == [*JAX, *ARRAYS, ARMIJO, HIGHS, MEHROTRA]
@@ -145,11 +146,8 @@ def test_minima_and_estimators(start):
     for one in (problem, pb.stack([problem, pb.gaussian_problem(seed=1, m=8, n=20)])):
         assert keys(pb.minimal_l1(one)) == keys(pb.minimal_l1) == [*ARRAYS, HIGHS]
         assert keys(pb.minimal_l2(one)) == keys(pb.minimal_l2) == ARRAYS
-
-    class Mine(BasisPursuit):
-        pass
-
-    assert keys(BasisPursuit()) == keys(BasisPursuit) == keys(Mine()) == [*ARRAYS, LEARN, *NOISY, *GREEDY]
+    mine = type("Mine", (BasisPursuit,), {})
+    assert keys(BasisPursuit()) == keys(BasisPursuit) == keys(mine()) == [*ARRAYS, LEARN, *NOISY, *GREEDY]
     assert keys(DiagonalLinearRegressor()) == [*ARRAYS, LEARN, LSODA, MEHROTRA]
     assert keys(DiagonalLinearRegressor(method="descent")) == [*JAX, LEARN, ARMIJO]
     assert keys(DiagonalLinearRegressor) == [*JAX, *ARRAYS, LEARN, ARMIJO, LSODA, MEHROTRA]
@@ -185,16 +183,10 @@ assert "year = {2023}" in pb.citation(pb.basis_pursuit, pb.minimal_l2) and not {
     assert [key for key, entry in parsed(everything()).items() if "Version" in entry.get("note", "")] == ["polarbias"]
 
 
-PROFILE = Profile(
-    "tiny", trials=1, starts=1, r0=(1.0,), ratios=(1.0,), max_steps=60, m=8, n=16, s=2,
-    limit_trials=1, limit_r0=(1.0,), limit_ratios=(1.0,),
-)  # fmt: skip
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, no_drawings):
     folder = tmp_path_factory.mktemp("whole")
-    reproduce(PROFILE, folder, [4], observe=quiet)
+    reproduce(small(max_steps=60), folder, [4], observe=quiet)
     return folder
 
 
@@ -250,18 +242,6 @@ def test_empty_and_damaged_folders_are_refused(folder, tmp_path):
 @pytest.mark.usefixtures("no_logging_set_up")
 def test_command(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert call("cite").stdout == f"{pb.citation()}\n"
     assert call("cite", folder, "--style", "text").stdout == f"{pb.citation(folder, style='text')}\n"
     assert call("cite", folder, "--output", "x.bib").stdout == "stored in x.bib\n"
     assert (tmp_path / "x.bib").read_text() == f"{pb.citation(folder)}\n"
-    for arguments, words in (
-        (["nowhere"], "does not exist"),
-        (["x.bib"], "is a file"),
-        (["--style", "apa"], "'bibtex', 'text'"),
-        (["--output", "none/x.bib"], "there is no folder 'none'"),
-        (["--output", "."], "is a directory"),
-    ):
-        assert words in call("cite", *arguments, code=2).stderr
-    message = call("cite", ".", "--output", "y.bib", code=2).stderr
-    assert message == "polarbias: . holds no results: there is no spec.json in it.\n"
-    assert [path.name for path in tmp_path.iterdir()] == ["x.bib"]

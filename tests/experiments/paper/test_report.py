@@ -10,13 +10,10 @@ import pytest
 
 from commands import call
 from polarbias.errors import StoreMismatch
-from polarbias.experiments import FIGURES, Profile, pack, redraw, report, reproduce
-from reproductions import quiet
-
-PROFILE = Profile(
-    "small", trials=1, starts=2, r0=(0.1, 1.0), ratios=(1.0, 0.1), max_steps=2000, m=10, n=20, s=2,
-    limit_trials=1, limit_r0=(0.1, 1.0), map_size=(5, 4),
-)  # fmt: skip
+from polarbias.experiments import FIGURES, pack, report, reproduce
+from polarbias.experiments.engine.archive import table_files
+from polarbias.experiments.engine.store import read_metadata
+from reproductions import quiet, small
 
 
 class Page(HTMLParser):
@@ -40,15 +37,16 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("polarbias.experiments.paper.reproduction.draw_all", lambda figures, results, folder: [])
-        assert reproduce(PROFILE, folder, [1, 4], observe=quiet).files[-1] == folder / "report.html"
-    return folder
+        made = reproduce(small(max_steps=2000), folder, [1, 4], observe=quiet)
+    assert made.files[-1] == folder / "report.html"
+    return folder, made.findings
 
 
-def assert_self_contained(path):
+def self_contained(path):
     text = path.read_text()
     page = Page(text)
     assert max(page.ids.values()) == 1
@@ -61,43 +59,38 @@ def assert_self_contained(path):
     return page
 
 
-def test_the_page_is_self_contained_and_has_every_panel(folder):
-    page = assert_self_contained(folder / "report.html")
-    assert page.tags["svg"] == sum(len(FIGURES[number].panels) for number in (1, 4))
-    for number in (1, 4):
-        assert f"Figure {number}. {FIGURES[number].caption}" in page.text
-        for panel in FIGURES[number].panels:
-            assert panel.caption in page.text
-
-
-def test_the_page_has_the_findings_and_totals_of_the_tables(folder, monkeypatch):
-    monkeypatch.setattr("polarbias.experiments.paper.reproduction.draw_all", lambda figures, results, folder: [])
-    page = Page((folder / "report.html").read_text())
-    findings = redraw(folder).findings
+def test_the_page_has_panels_findings_and_totals(made):
+    folder, findings = made
+    page = self_contained(folder / "report.html")
+    panels = [panel for number in (1, 4) for panel in FIGURES[number].panels]
+    assert page.tags["svg"] == len(panels)
     assert len(findings) > 3
-    for finding in findings:
-        assert finding.statement in page.text
-        assert finding.measured in page.text
     runs = pd.read_parquet(folder / "runs")
-    assert f"{len(runs):,}, {runs['steps'].sum():,} accepted steps" in page.text
-    assert "Lemma 3.4" in page.text
+    seconds = sum(read_metadata(path)["wall_seconds"] for path in table_files(folder))
+    for text in (
+        *(f"Figure {number}. {FIGURES[number].caption}" for number in (1, 4)),
+        *(panel.caption for panel in panels),
+        *(text for finding in findings for text in (finding.statement, finding.measured)),
+        f"{len(runs):,}, {runs['steps'].sum():,} accepted steps",
+        f"time inside tasks, on one core each{seconds:,.0f} s",
+        "Lemma 3.4",
+    ):
+        assert text in page.text
     assert "violated" not in page.text
-    assert re.search(r"time inside tasks, on one core each\s*[\d,]+ s", page.text)
 
 
-def test_archives_and_other_places(folder, tmp_path):
+def test_archives_and_other_places(made, tmp_path):
+    folder, _ = made
     pack(folder, tmp_path / "archive")
     assert report(tmp_path / "archive") == tmp_path / "archive" / "report.html"
-    page = assert_self_contained(tmp_path / "archive" / "report.html")
-    assert "not stored in an archive" in page.text
+    assert "not stored in an archive" in self_contained(tmp_path / "archive" / "report.html").text
     target = tmp_path / "a new folder" / "page.html"
     assert str(target) in call("report", folder, "--output", target).output
-    assert_self_contained(target)
+    self_contained(target)
 
 
 def test_folders_without_a_reproduction(tmp_path):
     with pytest.raises(StoreMismatch):
         report(tmp_path)
-    call("run", "--m", 5, "--n", 9, "--max-steps", 3, "--output", tmp_path / "one")
-    done = call("report", tmp_path / "one", code=2)
-    assert "reports are of reproductions" in done.output
+    (tmp_path / "spec.json").write_text('{"specification": {"schema": 2, "kind": "run"}, "plan": {}}')
+    assert "reports are of reproductions" in call("report", tmp_path, code=2).output

@@ -12,20 +12,14 @@ from statement_rows import ETA4, FAR, LOST, OPEN, R0, SQRT10, judge, row
 
 
 def records(figure, r0, losses, **values):
-    base = {
-        "figure": figure, "trial": 0, "algorithm": "wn", "step_rule": "armijo", "centred": False, "start": 0,
-        "ratio": 0.1, "r0": r0,
-    }  # fmt: skip
-    return [{**base, "step": step, "loss": loss, **values} for step, loss in enumerate(losses)]
+    base = {"figure": figure, "trial": 0, "algorithm": "wn", "step_rule": "armijo", "centred": False, "start": 0}
+    return [{**base, "ratio": 0.1, "r0": r0, "step": k, "loss": loss, **values} for k, loss in enumerate(losses)]
 
 
 def pairs(figure=2, wn=0.5, plain=1.0, value="eps1_cert", changes=(), **options):
     """Return plain and WN rows over the grid, with ``changes`` as (algorithm, r0, values)."""
-    rows = [
-        row(figure, name, r0, **{value: error}, **options)
-        for name, error in (("plain", plain), ("wn", wn))
-        for r0 in R0
-    ]
+    errors = {"plain": plain, "wn": wn}
+    rows = [row(figure, name, r0, **{value: errors[name]}, **options) for name in errors for r0 in R0]
     for algorithm, r0, values in changes:
         next(r for r in rows if (r["algorithm"], r["r0"]) == (algorithm, r0)).update(values)
     return rows
@@ -43,11 +37,7 @@ def pairs(figure=2, wn=0.5, plain=1.0, value="eps1_cert", changes=(), **options)
         ([("wn", 0.1, OPEN)], "held"),  # near a solution more steps help WN
         ([("wn", 0.1, FAR)], "not decided"),  # far from all solutions a small l1 norm proves nothing
         ([("plain", 0.1, FAR)], "not decided"),
-        ([("wn", 10.0, FAR)], "held"),
         ([("wn", 0.01, LOST)], "failed"),  # X = 0 has no error, and solves nothing
-        ([("wn", 0.01, {**LOST, "loss": 1e-3})], "failed"),
-        ([("wn", 0.01, {**LOST, "status": "line_search_failed"})], "failed"),
-        ([("wn", 0.01, {**LOST, "loss": np.nan, "status": "diverged"})], "failed"),
         ([("wn", 0.01, LOST), ("plain", 0.01, FAR)], "failed"),
         ([("plain", 0.01, LOST)], "not decided"),  # nothing to compare with
         ([("wn", 0.01, {"status": "line_search_failed", "loss": 1e-11})], "held"),
@@ -58,15 +48,12 @@ def test_1_wn_has_the_smaller_error(changes, verdict):
     assert judge(1, pairs(changes=changes)) == verdict
 
 
-def test_1_at_the_radius_and_without_starts_below_it():
+def test_1_at_the_radius_without_starts_below_it_and_in_a_second_trial():
     edge = [("wn", 10.0, {"eps1_cert": 7.0, "minimal_l1": 100.0}), ("plain", 10.0, {"minimal_l1": 100.0})]
     assert judge(1, pairs(changes=edge)) == "held"
     inside = [(name, r0, {**values, "minimal_l1": 100.1}) for name, r0, values in edge]
     assert judge(1, pairs(changes=inside)) == "failed"
     assert judge(1, pairs(minimal_l1=1e-5)) == "not decided"
-
-
-def test_1_each_trial_counts():
     second = [{**r, "trial": 1} for r in pairs(changes=[("wn", 1.0, {"eps1_cert": 2.0})])]
     assert judge(1, pairs() + second) == "failed"
 
@@ -109,32 +96,19 @@ def with_losses(number, losses, status="converged", r0=1.0, figure=2):
         ([2.0, 1.999e-6], "max_steps", "held"),
         ([2.0, 2.001e-6], "max_steps", "not decided"),
         ([2.0, 2.001e-6], "line_search_failed", "failed"),
+        ([2.0, 1e-7], "unstable", "failed"),  # descent rejects the step that raises the loss
+        ([2.0, 1e-7], "diverged", "failed"),
     ],
 )
 def test_3_losses_fall_to_zero(losses, status, verdict):
     assert with_losses(3, losses, status) == verdict
 
 
-def test_3_an_open_run_elsewhere_excuses_nothing():
-    rows = [row(2, "wn", 0.1, status="collapsed"), row(2, "wn", 1.0, **OPEN)]
-    tracks = records(2, 0.1, [2.0, 1.0]) + records(2, 1.0, [2.0, 1e-7])
-    assert judge(3, rows, tracks) == "failed"
-
-
-@pytest.mark.parametrize("status", ["unstable", "diverged"])
-@pytest.mark.parametrize(("number", "figure", "r0"), [(3, 2, 1.0), (7, 4, 100.0)])
-def test_3_and_7_a_step_refused_because_the_loss_rose_is_a_rise(status, number, figure, r0):
-    # The trajectory ends before the rise, here even near zero for statement 3.
-    assert with_losses(number, [2.0, 1.0 if number == 7 else 1e-7], status, r0, figure) == "failed"
-
-
 @pytest.mark.parametrize(
     ("share", "status", "verdict"),
     [
-        (1e-7, "converged", "held"),
         (1e-3, "max_steps", "held"),
         (1e-7, "unstable", "failed"),
-        (1e-3, "diverged", "failed"),
     ],
 )
 def test_3_asks_constant_steps_for_monotonicity_only(share, status, verdict):
@@ -164,10 +138,8 @@ def recoveries(figure, gains, **options):
         ((9, 9, 9, 9, 1.0), {5: OPEN}, "held"),
         ((9, 9, 9, 9, 1.0), {5: FAR}, "not decided"),
         ((9, 9, 9, 9, 1.0), {9: OPEN}, "not decided"),  # could leave [0.5, 2]
-        ((9, 9, 9, 9, 3.0), {9: OPEN}, "not decided"),
         ((9, 9, 9, 9, 1.0), {5: LOST}, "failed"),
         ((9, 9, 9, 9, 1.0), {9: LOST}, "failed"),
-        ((9, 9, 9, 9, 1.0), {9: LOST, 4: FAR}, "failed"),
     ],
 )
 def test_6_recovery(gains, changes, verdict):
@@ -195,6 +167,7 @@ def test_6_is_a_ratio_of_means():
 )
 def test_7_sparse_losses(losses, r0, verdict):
     assert with_losses(7, losses, "max_steps", r0, figure=4) == verdict
+    assert with_losses(7, losses, "unstable", r0, figure=4) == "failed"
 
 
 @pytest.mark.parametrize(
@@ -203,7 +176,6 @@ def test_7_sparse_losses(losses, r0, verdict):
         ((8, 8, 8, 8, 1), (2, 2, 2, 2, 99), "held"),
         ((8, 8, 8, 8, 1), (2, 0.5, 4, 4, 1), "held"),  # geometric mean 2
         ((8, 8, 8, 8, 1), (8, 8, 8, 8, 1), "failed"),
-        ((8, 8, 8, 8, 1), (9, 9, 9, 9, 1), "failed"),
         ((8, 8, 8, 8, 1), (2, 0.5, 4, 0.25, 99), "failed"),  # geometric mean 1, arithmetic mean 1.7
     ],
 )
@@ -227,7 +199,6 @@ def test_8_signed_gain(sparse, signed, verdict):
         ((), "held"),
         ([(0, "max_steps")], "not decided"),
         ([(0, "collapsed")], "failed"),
-        ([(0, "line_search_failed")], "failed"),
         ([(0, "max_steps"), (1, "collapsed")], "failed"),
         ([(4, "collapsed")], "held"),  # r0 = 10 is not below the limit's radius
     ],
@@ -240,6 +211,7 @@ def test_10_converges(states, verdict, figure):
         rows[index]["status"] = status
     assert judge(10, rows) == verdict
     assert judge(10, [row(4, "wn", 10.0)]) == "not decided"  # no case, no verdict
+    assert judge(10, [*rows, row(8, "wn", 1.0, status="unstable")]) == verdict  # not one of the paper's figures
 
 
 def plane(changes=()):
@@ -269,19 +241,10 @@ def plane(changes=()):
 def test_11_start_near_root_of_ratio(changes, verdict):
     runs = [row(1, "wn", r0, 0.1, eps1_cert=r0) for r0 in R0]  # runs do not matter
     assert judge(11, runs, limits=plane(changes)) == verdict
+    assert judge(11, runs) == "not decided"
 
 
-def test_11_without_limits():
-    assert judge(11, [row(1, "wn", r0, 0.1) for r0 in R0]) == "not decided"
-
-
-def test_10_counts_runs_of_the_papers_figures_only():
-    assert judge(10, [row(2, "wn", 1.0), row(8, "wn", 1.0, status="unstable")]) == "held"
-
-
-@pytest.mark.parametrize(
-    ("deviation", "verdict"), [(0, "held"), (0.9e-9, "held"), (-1.1e-9, "failed"), (0.5, "failed")]
-)
+@pytest.mark.parametrize(("deviation", "verdict"), [(0.9e-9, "held"), (-1.1e-9, "failed"), (0.5, "failed")])
 def test_13_minimal_norm(deviation, verdict):
     rows = [row(4, "wn", 1.0, minimal_l1=QUICK.s), row(4, "wn", 1.0, trial=1, minimal_l1=QUICK.s * (1 + deviation))]
     assert judge(13, rows) == verdict
@@ -333,13 +296,8 @@ def test_lost_runs_are_counted_in_what_was_measured(number):
 
 
 def everything():
-    rows = (
-        pairs()
-        + pairs(centred=True)
-        + [row(1, "wn", r0) for r0 in R0]
-        + recoveries(4, (8, 8, 8, 8, 1), minimal_l1=10.0)
-    )
-    rows += recoveries(5, (2, 2, 2, 2, 1))
+    rows = pairs() + pairs(centred=True) + [row(1, "wn", r0) for r0 in R0]
+    rows += recoveries(4, (8, 8, 8, 8, 1), minimal_l1=10.0) + recoveries(5, (2, 2, 2, 2, 1))
     for centred in (False, True):
         rows += [row(3, "wn", 1.0, ratio, eps1_cert=ratio, steps=int(100 / ratio), centred=centred) for ratio in ETA4]
     tracks = [record for figure in (2, 4) for r0 in R0 for record in records(figure, r0, [2.0, 1e-13])]
@@ -364,6 +322,7 @@ def test_every_statement_is_judged_once():
 @pytest.mark.parametrize(
     ("figures", "numbers"),
     [
+        ((), []),
         ((1,), [10, 11]),
         ((2,), [1, 2, 3, 9, 10, 12, 14]),
         ((3,), [4, 5, 10]),
@@ -376,13 +335,5 @@ def test_every_statement_is_judged_once():
 )
 def test_only_figures_with_data_are_judged(figures, numbers):
     whole = everything()
-    part = Results(
-        QUICK,
-        whole.runs[whole.runs["figure"].isin(figures)],
-        whole.trajectories[whole.trajectories["figure"].isin(figures)],
-    )
-    assert [finding.number for finding in judge_all(part)] == numbers
-
-
-def test_without_data_nothing_is_said():
-    assert judge_all(Results(QUICK, pd.DataFrame(), pd.DataFrame())) == []
+    part = (table[table["figure"].isin(figures)] for table in (whole.runs, whole.trajectories))
+    assert [finding.number for finding in judge_all(Results(QUICK, *part))] == numbers

@@ -56,19 +56,24 @@ class DaskBackend:
         """Compute the tasks, and yield them in the order in which they finish.
 
         A task whose worker dies starts again on another one, as often as the scheduler allows (by default three times);
-        the other tasks continue.
-
-        Raises
-        ------
-        ClusterError
-            No scheduler or worker answers, the scheduler is lost, or a task's workers died too often.
+        the other tasks continue. `ClusterError` is raised if no scheduler or worker answers, the scheduler is lost, or
+        a task's workers died too often.
         """
         if not tasks:
             return
-        # Without this level the client logs a page when its scheduler is lost; ClusterError is enough.
-        with _log_level("distributed.client", logging.CRITICAL), _client(self._address, self._timeout) as client:
-            futures = _Futures(client, self._address, profile, observer, self._device)
-            yield from futures.results(tasks, self._timeout)
+        # Without this filter the client logs a page when its scheduler is lost; ClusterError is enough.
+        log = logging.getLogger("distributed.client")
+        log.addFilter(_is_critical)
+        try:
+            with _client(self._address, self._timeout) as client:
+                futures = _Futures(client, self._address, profile, observer, self._device)
+                yield from futures.results(tasks, self._timeout)
+        finally:
+            log.removeFilter(_is_critical)
+
+
+def _is_critical(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.CRITICAL
 
 
 class _Futures:
@@ -76,13 +81,12 @@ class _Futures:
 
     def __init__(self, client: Client, address: str, profile: Profile, observer: Observer, device: str) -> None:
         self._client, self._address, self._profile, self._observer = client, address, profile, observer
-        self._device = device
+        self._device, self._topic = device, f"polarbias-{uuid4().hex}"
         self._submitted: dict[str, tuple[Task, Future[TaskResult]]] = {}
         self._started: set[str] = set()
-        self._known_versions = {str(environment()["versions"])}
+        self._known_versions = [environment()["versions"]]
         # The client's threads fill the queue and this thread reads it: observer and store are not thread-safe.
         self._events: SimpleQueue[tuple[str, str]] = SimpleQueue()
-        self._topic = f"polarbias-{uuid4().hex}"
 
     def results(self, tasks: Sequence[Task], timeout: float) -> Generator[TaskResult]:
         waiting, failed = iter(tasks), []
@@ -96,23 +100,24 @@ class _Futures:
                 event, key = self._next(timeout)
                 if key not in self._submitted:
                     continue  # start and completion events use different channels, so a start may arrive late
-                if event == "started":
+                if event == "started" or key not in self._started:
                     self._start(key)
+                if event == "started":
                     continue
                 try:
                     yield self._result(key)
                 except KilledWorker as reason:
                     failed.append((key, reason))
         finally:
-            self._cancel()
+            if self._submitted and self._client.status == "running":
+                self._client.cancel([future for _, future in self._submitted.values()], force=True)
         if failed:
             raise _workers_died(failed)
 
     def _submit(self, task: Task) -> None:
         name = f"{self._topic}-{task.key}"
-        future = self._client.submit(
-            _compute, task, self._profile, self._device, self._topic, name, key=name, pure=False
-        )
+        arguments = (task, self._profile, self._device, self._topic, name)
+        future = self._client.submit(_compute, *arguments, key=name, pure=False)
         self._submitted[task.key] = task, future
         future.add_done_callback(lambda _: self._events.put(("done", task.key)))
 
@@ -132,8 +137,6 @@ class _Futures:
         self._observer.started(self._submitted[key][0])
 
     def _result(self, key: str) -> TaskResult:
-        if key not in self._started:
-            self._start(key)
         _, future = self._submitted.pop(key)
         try:
             result: TaskResult = future.result()
@@ -146,23 +149,12 @@ class _Futures:
                 f"the Dask scheduler at {self._address} is lost; finished tasks are stored. Start it again, then repeat"
                 " the command to continue."
             ) from reason
-        self._compare(result)
-        return result
-
-    def _compare(self, result: TaskResult) -> None:
-        """Warn once of each other set of versions, which may round differently."""
-        versions = str(result.made_by["versions"])
+        host, versions = result.made_by["host"], result.made_by["versions"]
         if versions not in self._known_versions:
-            self._known_versions.add(versions)
-            logger.warning(
-                "%s computes with other versions than this process, and its results may differ: %s",
-                result.made_by["host"],
-                versions,
-            )
-
-    def _cancel(self) -> None:
-        if self._submitted and self._client.status == "running":
-            self._client.cancel([future for _, future in self._submitted.values()], force=True)
+            self._known_versions.append(versions)
+            text = "%s computes with other versions than this process, and its results may differ: %s"
+            logger.warning(text, host, versions)
+        return result
 
 
 def _workers_died(failed: Sequence[tuple[str, KilledWorker]]) -> ClusterError:
@@ -176,23 +168,18 @@ def _workers_died(failed: Sequence[tuple[str, KilledWorker]]) -> ClusterError:
     )
 
 
-class _CancellationObserver:
-    """Observer that ends a cancelled task on its worker; Dask alone would compute it to its end."""
+def _compute(task: Task, profile: Profile, device: str, topic: str, name: str) -> TaskResult:
+    """Return the result of a task on a worker, which ends a cancelled task; Dask alone would compute it to its end."""
+    worker = get_worker()
 
-    def __init__(self, worker: Worker, name: str) -> None:
-        self._worker, self._name = worker, name
-
-    def progress(self, task: Task, state: DescentProgress) -> None:
-        future = self._worker.state.tasks.get(self._name)
+    def progress(task: Task, state: DescentProgress) -> None:
+        future = worker.state.tasks.get(name)
         if future is None or future.state == "cancelled":
             raise ClusterError(f"{task.key} was cancelled.")
 
-
-def _compute(task: Task, profile: Profile, device: str, topic: str, name: str) -> TaskResult:
-    worker = get_worker()
     worker.log_event(topic, task.key)
     with use_device(device):
-        return compute_task(task, profile, _CancellationObserver(worker, name))
+        return compute_task(task, profile, progress)
 
 
 @contextmanager
@@ -219,17 +206,6 @@ def _client(address: str, timeout: float) -> Iterator[Client]:
                 f" `dask worker {address}`."
             ) from reason
         yield client
-
-
-@contextmanager
-def _log_level(name: str, level: int) -> Iterator[None]:
-    named = logging.getLogger(name)
-    before = named.level
-    named.setLevel(level)
-    try:
-        yield
-    finally:
-        named.setLevel(before)
 
 
 @contextmanager

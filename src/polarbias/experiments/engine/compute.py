@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,77 +37,75 @@ class Interrupted(KeyboardInterrupt):
     """Ctrl-C; all tasks but those in progress are stored."""
 
 
-class TaskObserver(Protocol):
-    """Receiver of the progress of one task."""
-
-    def progress(self, task: Task, state: DescentProgress) -> None:
-        """Handle the state of the task's runs, about twice a second; an exception ends the task."""
+TaskProgress = Callable[[Task, DescentProgress], None]
+"""Function that takes the state of a task's runs about twice a second; an exception ends the task."""
 
 
 @dataclass(frozen=True)
 class TaskResult:
-    """Tables of a task.
-
-    Attributes
-    ----------
-    table
-        Runs or exact limits, one row per run.
-    trajectories
-        Records of the runs; None for limits.
-    seconds
-        Wall time.
-    made_by
-        The `environment` of the process that computed the task.
-    """
+    """Tables of a task, as `Store.write` takes them, wall time, and the `environment` that computed it."""
 
     task: Task
-    table: pd.DataFrame
-    trajectories: pd.DataFrame | None
+    tables: dict[str, pd.DataFrame]
     seconds: float
     made_by: dict[str, Any]
 
+    @property
+    def ends(self) -> pd.DataFrame:
+        """The table with one row per run or limit."""
+        return self.tables["limits" if self.task.is_limit else "runs"]
+
 
 def compute_task(
-    task: Task, profile: Profile, observer: TaskObserver | None = None, checkpoint: Path | None = None
+    task: Task, profile: Profile, progress: TaskProgress | None = None, checkpoint: Path | None = None
 ) -> TaskResult:
     """Compute a task of runs or of exact limits, and time it."""
     began = perf_counter()
     if task.is_limit:
-        table, trajectories = compute_limits(task, profile), None
+        tables = {"limits": compute_limits(task, profile)}
     else:
-        table, trajectories = compute_runs(task, profile, observer, checkpoint)
-    return TaskResult(task, table, trajectories, perf_counter() - began, environment())
+        runs, trajectories = compute_runs(task, profile, progress, checkpoint)
+        tables = {"trajectories": trajectories, "runs": runs}
+    return TaskResult(task, tables, perf_counter() - began, environment())
 
 
 def compute_runs(
-    task: Task, profile: Profile, observer: TaskObserver | None = None, checkpoint: Path | None = None
+    task: Task, profile: Profile, progress: TaskProgress | None = None, checkpoint: Path | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Run descent for one task; return its table of runs and its table of records.
 
-    Raises
-    ------
-    Interrupted
-        Ctrl-C ended descent, after a checkpoint.
+    Ctrl-C raises `Interrupted`, after a checkpoint.
     """
     problem, minimum = problem_of(task, profile)
     network, theta0 = _network_and_start(task, profile)
+    limits: dict[str, Any] = {"max_steps": profile.max_steps, "tol": profile.tol}
     if task.step == "mirror":
         with _blas_lock:
-            solution = mirror_descent(problem, network, theta0, max_steps=profile.max_steps, tol=profile.tol)
+            solution = mirror_descent(problem, network, theta0, **limits)
     else:
         solution = gradient_descent(
             problem,
             network,
             theta0,
             step=_step(task, problem, network, theta0),
-            max_steps=profile.max_steps,
-            tol=profile.tol,
-            callback=None if observer is None else lambda state: observer.progress(task, state),
+            callback=progress and partial(progress, task),
             checkpoint=checkpoint,
+            **limits,
         )
     if (solution.status == Status.INTERRUPTED).any():
         raise Interrupted
-    return _tables(task, profile, problem, minimum, solution)
+    trajectory = solution.trajectory
+    assert trajectory is not None
+    of_task, of_runs = _task_columns(task, profile), _run_columns(task)
+    started = {"steps": solution.steps, "trials": solution.stats["trials"], "loss_start": trajectory.loss[:, 0]}
+    runs = pd.DataFrame({**of_task, **of_runs, **started, **_end_columns(problem, minimum, solution)})
+    records = []
+    for index in range(len(task.runs)):
+        record = trajectory[index]
+        run = {name: values[index] for name, values in of_runs.items()}
+        columns = {name: getattr(record, name) for name in ("step", "loss", "r", "l1")}
+        records.append(pd.DataFrame({**of_task, **run, **columns}))
+    return runs, pd.concat(records, ignore_index=True)
 
 
 def compute_limits(task: Task, profile: Profile) -> pd.DataFrame:
@@ -114,16 +113,9 @@ def compute_limits(task: Task, profile: Profile) -> pd.DataFrame:
     problem, minimum = problem_of(task, profile)
     with _blas_lock:
         limit = flow_limit(problem, *_network_and_start(task, profile))
-    return pd.DataFrame(
-        {
-            **_task_columns(task, profile),
-            **_run_columns(task),
-            "factorizations": limit.steps,
-            **_end_columns(problem, minimum, limit),
-            "r": limit.r,
-            "log_rho": limit.log_rho,
-        }
-    )
+    before = {**_task_columns(task, profile), **_run_columns(task), "factorizations": limit.steps}
+    ends = _end_columns(problem, minimum, limit)
+    return pd.DataFrame({**before, **ends, "r": limit.r, "log_rho": limit.log_rho})
 
 
 def problem_of(task: Task, profile: Profile) -> tuple[LinearProblem, Minimum]:
@@ -160,50 +152,15 @@ def _step(task: Task, problem: LinearProblem, network: FactorNetwork, theta0: An
         raise InvalidInput(f"step must be armijo, stable or a positive number, got {task.step!r}.") from reason
 
 
-def _tables(
-    task: Task, profile: Profile, problem: LinearProblem, minimum: Minimum, solution: Solution
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    trajectory = solution.trajectory
-    assert trajectory is not None
-    of_task, of_runs = _task_columns(task, profile), _run_columns(task)
-    runs = pd.DataFrame(
-        {
-            **of_task,
-            **of_runs,
-            "steps": solution.steps,
-            "trials": solution.stats["trials"],
-            "loss_start": trajectory.loss[:, 0],
-            **_end_columns(problem, minimum, solution),
-        }
-    )
-    records = []
-    for index in range(len(task.runs)):
-        record = trajectory[index]
-        run = {name: values[index] for name, values in of_runs.items()}
-        columns = {name: getattr(record, name) for name in ("step", "loss", "r", "l1")}
-        records.append(pd.DataFrame({**of_task, **run, **columns}))
-    return runs, pd.concat(records, ignore_index=True)
-
-
 def _task_columns(task: Task, profile: Profile) -> dict[str, Any]:
-    size: dict[str, Any] = {}
+    names = ("figure", "trial", "algorithm", "truth", "depth", "law", "direction")
+    columns: dict[str, Any] = {name: getattr(task, name) for name in names}
+    columns |= {"step_rule": task.step, "centred": task.centred, "part": task.part, "seed": profile.seed}
     if task.size is not None:
+        m, n, s = task.size
         # s is a float in all tables, because a dense truth has none.
-        size = {"m": task.size[0], "n": task.size[1], "s": np.nan if task.truth == "gaussian" else float(task.size[2])}
-    return {
-        "figure": task.figure,
-        "trial": task.trial,
-        "algorithm": task.algorithm,
-        "truth": task.truth,
-        "depth": task.depth,
-        "law": task.law,
-        "direction": task.direction,
-        "step_rule": task.step,
-        "centred": task.centred,
-        "part": task.part,
-        "seed": profile.seed,
-        **size,
-    }
+        columns |= {"m": m, "n": n, "s": np.nan if task.truth == "gaussian" else float(s)}
+    return columns
 
 
 def _run_columns(task: Task) -> dict[str, list[float]]:
@@ -235,7 +192,7 @@ def environment() -> dict[str, Any]:
         "machine": platform.machine(),
         "device": device_shape().kind,
         "python": platform.python_version(),
-        "versions": {**_versions()},
+        "versions": _versions(),
     }
 
 

@@ -40,17 +40,22 @@ class PaperFigure:
     panels: tuple[Panel, ...]
 
 
+def drawn(panel: Panel, results: Results) -> Canvas:
+    """Return the drawing of one panel."""
+    canvas = Canvas(figsize=PANEL_SIZE, layout="constrained")
+    panel.draw(canvas.add_subplot(), results)
+    return canvas
+
+
 def draw_all(figures: Sequence[PaperFigure], results: Results, folder: Path) -> list[Path]:
     """Draw each panel as PNG and PDF, and an overview of all panels as PNG; return the files."""
     files: list[Path] = []
     with mpl.rc_context(STYLE):
         for figure in figures:
             for panel in figure.panels:
-                canvas = Canvas(figsize=PANEL_SIZE, layout="constrained")
-                panel.draw(canvas.add_subplot(), results)
-                files += [
-                    save(canvas, folder / f"figure{figure.number}{panel.letter}{suffix}") for suffix in (".png", ".pdf")
-                ]
+                canvas = drawn(panel, results)
+                stem = f"figure{figure.number}{panel.letter}"
+                files += [save(canvas, folder / f"{stem}{suffix}") for suffix in (".png", ".pdf")]
         files.append(save(_overview(figures, results), folder / "overview.png"))
     return files
 

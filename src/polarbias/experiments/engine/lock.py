@@ -8,15 +8,13 @@ import logging
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
 from polarbias.errors import InvalidInput, StoreBusy
 
 logger = logging.getLogger(__name__)
-
-NAME = ".lock"
 
 
 @contextmanager
@@ -33,10 +31,11 @@ def exclusive(folder: Path) -> Iterator[None]:
     InvalidInput
         The folder cannot be written.
     """
-    path = Path(folder) / NAME
+    path = Path(folder) / ".lock"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = _acquired(path)
+        while (handle := _acquired(path)) is None:
+            pass
     except OSError as reason:
         raise InvalidInput(f"cannot write results to {str(folder)!r}: {reason}; choose another folder.") from reason
     try:
@@ -46,44 +45,30 @@ def exclusive(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _acquired(path: Path) -> int:
-    """Return the handle of the locked file, which names this process."""
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+def _acquired(path: Path) -> int | None:
+    """Return the handle of the locked file, which names this process; None if its last holder has removed it."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
         try:
-            _lock(handle, path)
-            if _is_at(handle, path):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as busy:
+            raise StoreBusy(
+                f"{path.parent} is in use by {_holder(handle)}; wait until it ends, or use another folder."
+            ) from busy
+        except OSError as reason:
+            # Some network file systems have no locks.
+            logger.warning("%s cannot be locked (%s): nothing keeps a second run out of the folder", path, reason)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), path.stat()):
+                since = datetime.now().astimezone().isoformat(" ", "seconds")
                 os.ftruncate(handle, 0)
-                os.write(handle, json.dumps(_this_process()).encode())
+                os.write(handle, json.dumps({"pid": os.getpid(), "host": platform.node(), "since": since}).encode())
                 return handle
-        except BaseException:
-            os.close(handle)
-            raise
+    except BaseException:
         os.close(handle)
-
-
-def _is_at(handle: int, path: Path) -> bool:
-    """Check that the open file is the one at ``path``: its last holder may have removed it after it was opened."""
-    try:
-        return os.path.samestat(os.fstat(handle), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _lock(handle: int, path: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as busy:
-        raise StoreBusy(
-            f"{path.parent} is in use by {_holder(handle)}; wait until it ends, or use another folder."
-        ) from busy
-    except OSError as reason:
-        # Some network file systems have no locks.
-        logger.warning("%s cannot be locked (%s): nothing keeps a second run out of the folder", path, reason)
-
-
-def _this_process() -> dict[str, object]:
-    return {"pid": os.getpid(), "host": platform.node(), "since": datetime.now().astimezone().isoformat(" ", "seconds")}
+        raise
+    os.close(handle)
+    return None
 
 
 def _holder(handle: int) -> str:

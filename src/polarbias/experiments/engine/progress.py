@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from polarbias.descent.gradient_descent import DescentProgress
+from polarbias.experiments.engine.results import counted
 from polarbias.experiments.engine.runner import Observer
 from polarbias.experiments.engine.spec import Task
 
@@ -66,19 +67,13 @@ class LineObserver:
         """Print the statuses of the task's runs."""
         self._running.remove(task.key)
         self._done += 1
-        counts = runs["status"].map(lambda name: name.replace("_", " ")).value_counts()
-        ends = ", ".join(f"{count} {name}" for name, count in counts.items())
-        work = (
-            f"{runs['factorizations'].sum():,} factorizations"
-            if task.is_limit
-            else f"{runs['steps'].sum():,} run-steps"
-        )
-        self._print(self._done, task, f"{ends}; {work} in {seconds:.1f} s")
+        column, unit = ("factorizations", "factorizations") if task.is_limit else ("steps", "run-steps")
+        ends = ", ".join(counted(runs["status"]))
+        self._print(self._done, task, f"{ends}; {runs[column].sum():,} {unit} in {seconds:.1f} s")
 
     def _print(self, number: int, task: Task, text: str) -> None:
-        self._console.print(
-            f"[{number}/{self._total}] {task.label}: {text}", markup=False, highlight=False, soft_wrap=True
-        )
+        line = f"[{number}/{self._total}] {task.label}: {text}"
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class BarObserver:
@@ -124,14 +119,7 @@ def terminal_observer(console: Console, tasks: Sequence[Task]) -> Iterator[Obser
     if not (console.is_terminal and tasks):
         yield LineObserver(console, tasks)
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[losses]}"),
-    )
+    times = (TaskProgressColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), *times, TextColumn("{task.fields[losses]}"))
     with Progress(*columns, console=console, expand=True, speed_estimate_period=120) as bar:
         yield BarObserver(bar, tasks)

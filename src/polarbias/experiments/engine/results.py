@@ -41,11 +41,13 @@ class Results:
         return [] if self.runs.empty else sorted(int(number) for number in self.runs["figure"].unique())
 
 
+def counted(statuses: pd.Series) -> list[str]:
+    """Return the counts of the statuses, the most frequent first, such as ``3 max steps``."""
+    return [f"{count} {status.replace('_', ' ')}" for status, count in statuses.value_counts().items()]
+
+
 def _select(frame: pd.DataFrame, figure: int, values: dict[str, Any]) -> pd.DataFrame:
     if frame.empty:
         return frame
     wanted = {"figure": figure, "step_rule": "armijo", "centred": False, **values}
-    mask = pd.Series(True, index=frame.index)
-    for column, value in wanted.items():
-        mask &= frame[column] == value
-    return frame[mask]
+    return frame[(frame[list(wanted)] == pd.Series(wanted)).all(axis=1)]

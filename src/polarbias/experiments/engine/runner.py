@@ -6,10 +6,12 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from threading import Event
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Protocol
 
 import jax
 import pandas as pd
@@ -17,17 +19,20 @@ import pandas as pd
 from polarbias.descent.device import default_device
 from polarbias.descent.gradient_descent import DescentProgress
 from polarbias.descent.options import CORES
-from polarbias.experiments.engine.compute import Interrupted, TaskObserver, TaskResult, compute_task
+from polarbias.experiments.engine.compute import Interrupted, TaskResult, compute_task
 from polarbias.experiments.engine.spec import Profile, Task
 from polarbias.experiments.engine.store import Store
 from polarbias.runtime.interrupts import interrupt_flag
 
 
-class Observer(TaskObserver, Protocol):
+class Observer(Protocol):
     """Receiver of the progress of all tasks."""
 
     def started(self, task: Task) -> None:
         """Handle the start of a task, or its restart; several tasks can be in progress."""
+
+    def progress(self, task: Task, state: DescentProgress) -> None:
+        """Handle the state of a task's runs, about twice a second."""
 
     def finished(self, task: Task, runs: pd.DataFrame, seconds: float) -> None:
         """Handle a task that is finished and stored."""
@@ -60,22 +65,28 @@ class LocalBackend:
     Parameters
     ----------
     checkpoint
-        Function from a task's key to the folder of its intermediate states; without it interrupted tasks restart.
+        Function from a task's key to the folder of its intermediate states.
     """
 
-    def __init__(self, checkpoint: Callable[[str], Path] | None = None) -> None:
+    def __init__(self, checkpoint: Callable[[str], Path]) -> None:
         """Set the folders."""
         self._checkpoint = checkpoint
 
     def results(self, tasks: Sequence[Task], profile: Profile, observer: Observer) -> Generator[TaskResult]:
         """Compute the tasks; after Ctrl-C those in progress leave their checkpoints."""
         events: SimpleQueue[Future[TaskResult] | Callable[[], None]] = SimpleQueue()
-        relay, device = _Relay(observer, events), default_device()
+        stopped, device = Event(), default_device()
+
+        # The observer is called in this thread only.
+        def progress(task: Task, state: DescentProgress) -> None:
+            if stopped.is_set():
+                raise Interrupted
+            events.put(partial(observer.progress, task, state))
 
         def compute(task: Task) -> TaskResult:
-            relay.started(task)
+            events.put(partial(observer.started, task))
             with jax.default_device(device):
-                return compute_task(task, profile, relay, self._checkpoint and self._checkpoint(task.key))
+                return compute_task(task, profile, progress, self._checkpoint(task.key))
 
         with ThreadPoolExecutor(CORES, thread_name_prefix="task") as pool, interrupt_flag() as interrupted:
             try:
@@ -97,24 +108,8 @@ class LocalBackend:
             except KeyboardInterrupt:
                 raise Interrupted from None
             finally:
-                relay.stopped = True
+                stopped.set()
                 pool.shutdown(cancel_futures=True)
-
-
-class _Relay:
-    """Observer for worker threads: it queues calls of the observer for the thread that created it."""
-
-    def __init__(self, observer: Observer, events: SimpleQueue[Any]) -> None:
-        self._observer, self._events = observer, events
-        self.stopped = False
-
-    def started(self, task: Task) -> None:
-        self._events.put(lambda: self._observer.started(task))
-
-    def progress(self, task: Task, state: DescentProgress) -> None:
-        if self.stopped:
-            raise Interrupted
-        self._events.put(lambda: self._observer.progress(task, state))
 
 
 def run_tasks(
@@ -139,11 +134,7 @@ def run_tasks(
         closing((backend or LocalBackend(store.checkpoint)).results(missing, profile, observer)) as results,
     ):
         for result in results:
-            metadata = {"wall_seconds": result.seconds, **result.made_by}
-            if result.trajectories is None:
-                store.write_limits(result.task.key, result.table, metadata)
-            else:
-                store.write(result.task.key, result.table, result.trajectories, metadata)
-                run_steps += int(result.table["steps"].sum())
-            observer.finished(result.task, result.table, result.seconds)
+            store.write(result.task.key, result.tables, {"wall_seconds": result.seconds, **result.made_by})
+            run_steps += 0 if result.task.is_limit else int(result.ends["steps"].sum())
+            observer.finished(result.task, result.ends, result.seconds)
     return Totals(len(missing), len(tasks) - len(missing), run_steps, perf_counter() - began)

@@ -67,10 +67,8 @@ class Profile:
     @classmethod
     def restored(cls, identity: dict[str, Any], trials: int) -> Profile:
         """Return the profile of an `identity` that was read from JSON."""
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in identity.items()
-        }
-        return cls(trials=trials, **values)
+        listed: dict[str, Any] = {name: tuple(value) for name, value in identity.items() if isinstance(value, list)}
+        return cls(**{**identity, **listed, "trials": trials})
 
 
 QUICK = Profile(
@@ -116,10 +114,8 @@ class Task:
         Number of the figure, 0 for a run of its own.
     trial
         Number of the problem; with the seed it fixes A and the truth.
-    algorithm
-        One of `polarbias.networks.configuration.ALGORITHMS`.
-    truth
-        ``gaussian``, ``sparse`` or ``signed``; ``file`` for a problem of a user's own.
+    truth, direction
+        ``gaussian``, ``sparse`` or ``signed``; ``gaussian`` or ``uniform``; ``file`` for those of a user's own.
     runs
         Starts and ratios; ``RunConfiguration.start`` numbers the direction u0.
     step
@@ -127,12 +123,8 @@ class Task:
         for the exact limit of the flow.
     centred
         True if the rows of A are centred to sum to zero.
-    depth
-        L.
-    law
-        ``constant``, ``harmonic`` or ``power:K`` for c r^K; a run's ratio is eta or c.
-    direction
-        ``gaussian`` or ``uniform``; ``file`` for a start of a user's own.
+    algorithm, depth, law
+        As in `Configuration`; a run's ratio is eta or c.
     part
         Distinguishes tasks that differ only in their runs.
     size
@@ -158,31 +150,24 @@ class Task:
     def identity(self) -> dict[str, Any]:
         """Return the fields that determine the task's numbers, beside its profile."""
         found = asdict(replace(self, instance=None))
-        del found["instance"]
-        if self.instance is not None:
-            found["instance"] = self.instance.identity()
-        if self.size is None:
-            # Folders of releases before `size` lack the entry.
-            del found["size"]
-        return found
+        found["instance"] = self.instance and self.instance.identity()
+        return {name: value for name, value in found.items() if value is not None}
 
     @property
     def key(self) -> str:
         """Name of the task's files."""
-        extras = [self.step] * (self.step != "armijo") + ["centred"] * self.centred + [self.part] * bool(self.part)
-        # Only a sweep has sizes of its own.
-        origin = f"figure{self.figure}" if self.size is None else "sweep"
-        return "-".join([origin, f"trial{self.trial:02d}", self.algorithm, *extras])
+        origin = f"figure{self.figure}" if self.size is None else "sweep"  # only a sweep has sizes of its own
+        step, centred = self.step if self.step != "armijo" else "", "centred" * self.centred
+        return "-".join(filter(None, [origin, f"trial{self.trial:02d}", self.algorithm, step, centred, self.part]))
 
     @property
     def label(self) -> str:
         """Name of the task in messages."""
-        named = {"armijo": [], "stable": ["constant step"], "mirror": ["mirror descent"], LIMIT: ["exact limits"]}
-        extras = named.get(self.step, [f"constant step {self.step}"]) + ["centred rows"] * self.centred
-        extras += [self.part] * bool(self.part)
-        place = [f"Figure {self.figure}"] * bool(self.figure)
-        place += [f"trial {self.trial}"] * (bool(self.figure) or self.size is not None)
-        return ", ".join([*place, self.algorithm, *extras])
+        named = {"armijo": "", "stable": "constant step", "mirror": "mirror descent", LIMIT: "exact limits"}
+        step = named.get(self.step, f"constant step {self.step}")
+        figure = f"Figure {self.figure}" if self.figure else ""
+        trial = f"trial {self.trial}" if self.figure or self.size is not None else ""
+        return ", ".join(filter(None, [figure, trial, self.algorithm, step, "centred rows" * self.centred, self.part]))
 
     @property
     def is_limit(self) -> bool:
@@ -200,29 +185,23 @@ class Task:
 
     def configuration(self, profile: Profile) -> Configuration:
         """Return the networks and starts of the batch, one entry per run."""
+        signed = self.signed
+        length = self.dimensions(profile)[1] * (1 + signed)
         if self.instance is not None:
             one = self.instance.configuration
             direction = one.direction
             if isinstance(direction, str):
-                direction = start_direction(direction, self.instance.problem.n * (1 + one.signed), one.seed)
-            return replace(
-                one, ratio=np.array([one.ratio]), scale=np.array([one.scale]), direction=np.array(direction)[None]
-            )
-        signed = self.signed
-        length = self.dimensions(profile)[1] * (1 + signed)
-        directions = {
-            start: start_direction(self.direction, length, profile.seed, experiment=self.figure, trial=start)
-            for start in {run.start for run in self.runs}
-        }
-        return Configuration(
-            algorithm=self.algorithm,
-            depth=self.depth,
-            signed=signed,
-            law=self.law,
-            ratio=np.array([run.ratio for run in self.runs]),
-            scale=np.array([run.r0 for run in self.runs]),
-            direction=np.stack([directions[run.start] for run in self.runs]),
-        )
+                direction = start_direction(direction, length, one.seed)
+            directions = np.array(direction)[None]
+        else:
+            one = Configuration(algorithm=self.algorithm, depth=self.depth, signed=signed, law=self.law)
+            drawn = {
+                start: start_direction(self.direction, length, profile.seed, experiment=self.figure, trial=start)
+                for start in {run.start for run in self.runs}
+            }
+            directions = np.stack([drawn[run.start] for run in self.runs])
+        ratio, scale = (np.array([getattr(run, name) for run in self.runs]) for name in ("ratio", "r0"))
+        return replace(one, ratio=ratio, scale=scale, direction=directions)
 
 
 def configurations(r0: Iterable[float], ratios: Sequence[float], starts: Iterable[int]) -> tuple[RunConfiguration, ...]:
@@ -251,10 +230,6 @@ def adjusted(profile: Profile, trials: int | None, max_steps: int | None, seed: 
     >>> adjusted(QUICK, trials=2, max_steps=None, seed=None).trials
     2
     """
-    given = {"trials": trials, "max_steps": max_steps, "seed": seed}
-    changes: dict[str, Any] = {
-        name: whole_number(name, value, least=0 if name == "seed" else 1)
-        for name, value in given.items()
-        if value is not None
-    }
+    given = (("trials", trials, 1), ("max_steps", max_steps, 1), ("seed", seed, 0))
+    changes: dict[str, Any] = {name: whole_number(name, value, low) for name, value, low in given if value is not None}
     return replace(profile, **changes)

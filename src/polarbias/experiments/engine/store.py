@@ -65,7 +65,8 @@ class Store:
     def __init__(self, root: Path, specification: dict[str, Any], force: bool = False) -> None:
         """Open or create the folder."""
         self.root = Path(root)
-        self.specification = _plain({"schema": SCHEMA, **specification})
+        # JSON turns tuples into lists.
+        self.specification: dict[str, Any] = json.loads(json.dumps({"schema": SCHEMA, **specification}))
         self._intact: dict[Path, tuple[int, int]] = {}
         """Time and size of the files that agreed with their digests."""
         try:
@@ -78,89 +79,8 @@ class Store:
         except OSError as reason:
             raise InvalidInput(f"cannot write results to {str(root)!r}: {reason}; choose another folder.") from reason
 
-    def finished(self, key: str) -> bool:
-        """Check that the task's tables exist, are undamaged and belong to this specification."""
-        if self._path("limits", key).exists():
-            folders: tuple[str, ...] = ("limits",)
-        elif self._path("runs", key).exists():
-            folders = ("runs", "trajectories")
-        else:
-            return False
-        return all(self._usable(self._path(folder, key), key) for folder in folders)
-
-    def _usable(self, path: Path, key: str) -> bool:
-        try:
-            status = path.stat()
-            seen = status.st_mtime_ns, status.st_size
-            if self._intact.get(path) == seen:
-                return True
-            metadata = verified(path)
-            specification, owner = metadata["specification"], metadata.get("key", key)
-            if owner != key:
-                raise ValueError(f"it is the table of {owner}")
-        except UNREADABLE as reason:
-            logger.warning("%s cannot be used (%s); %s is computed again", path, _first_line(reason), key)
-            return False
-        if specification != self.specification:
-            raise StoreMismatch(
-                f"{path} belongs to another specification ({_differences(specification, self.specification)});"
-                " use another folder or --force."
-            )
-        self._intact[path] = seen
-        return True
-
-    def write(self, key: str, runs: pd.DataFrame, trajectories: pd.DataFrame, metadata: dict[str, Any]) -> None:
-        """Store a finished task of runs."""
-        self._write_table("trajectories", key, trajectories, metadata)
-        self._write_table("runs", key, runs, metadata)
-        shutil.rmtree(self.checkpoint(key), ignore_errors=True)
-        with suppress(OSError):  # other tasks have checkpoints
-            self.checkpoint(key).parent.rmdir()
-
-    def checkpoint(self, key: str) -> Path:
-        """Return the folder of a task's intermediate states, which `write` removes."""
-        return self.root / "checkpoints" / key
-
-    def write_limits(self, key: str, limits: pd.DataFrame, metadata: dict[str, Any]) -> None:
-        """Store a finished task of exact limits."""
-        self._write_table("limits", key, limits, metadata)
-
-    def read(self, keys: Iterable[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Return the runs and trajectories of the finished tasks among ``keys``."""
-        there = self._with("runs", keys)
-        return self._read_tables("runs", there), self._read_tables("trajectories", there)
-
-    def read_runs(self, keys: Iterable[str]) -> pd.DataFrame:
-        """Return the runs of the finished tasks among ``keys``."""
-        return self._read_tables("runs", self._with("runs", keys))
-
-    def read_limits(self, keys: Iterable[str]) -> pd.DataFrame:
-        """Return the exact limits of the finished tasks among ``keys``."""
-        return self._read_tables("limits", self._with("limits", keys))
-
-    def _with(self, folder: str, keys: Iterable[str]) -> list[str]:
-        return [key for key in keys if self.finished(key) and self._path(folder, key).exists()]
-
-    def _read_tables(self, folder: str, keys: list[str]) -> pd.DataFrame:
-        if not keys:
-            return pd.DataFrame()
-        return pd.concat([pd.read_parquet(self._path(folder, key)) for key in keys], ignore_index=True)
-
-    def _write_table(self, folder: str, key: str, frame: pd.DataFrame, metadata: dict[str, Any]) -> None:
-        path = self._path(folder, key)
-        make_folder(path.parent)
-        write_table(path, frame, {**metadata, "key": key, "specification": self.specification})
-
-    def write_plan(self, plan: dict[str, Any]) -> None:
-        """Store the requested part of the specification in ``spec.json``."""
-        write_spec(self.root, {"specification": self.specification, "plan": _plain(plan)})
-
-    def _path(self, folder: str, key: str) -> Path:
-        return self.root / folder / f"{key}.parquet"
-
     def _claim(self) -> None:
-        path = self.root / "spec.json"
-        if path.exists():
+        if (self.root / "spec.json").exists():
             found = read_spec(self.root)["specification"]
             if found != self.specification:
                 raise StoreMismatch(
@@ -183,6 +103,61 @@ class Store:
         shutil.rmtree(self.root / "checkpoints", ignore_errors=True)
         (self.root / "spec.json").unlink(missing_ok=True)
 
+    def _path(self, folder: str, key: str) -> Path:
+        return self.root / folder / f"{key}.parquet"
+
+    def finished(self, key: str) -> bool:
+        """Check that the task's tables exist, are undamaged and belong to this specification."""
+        folders = ("limits",) if self._path("limits", key).exists() else ("runs", "trajectories")
+        return self._path(folders[0], key).exists() and all(self._usable(self._path(name, key)) for name in folders)
+
+    def _usable(self, path: Path) -> bool:
+        key = path.stem
+        try:
+            status = path.stat()
+            seen = status.st_mtime_ns, status.st_size
+            if self._intact.get(path) == seen:
+                return True
+            metadata = verified(path)
+            specification, owner = metadata["specification"], metadata.get("key", key)
+            if owner != key:
+                raise ValueError(f"it is the table of {owner}")
+        except UNREADABLE as reason:
+            first_line = next(iter(str(reason).splitlines()), "") or type(reason).__name__
+            logger.warning("%s cannot be used (%s); %s is computed again", path, first_line, key)
+            return False
+        if specification != self.specification:
+            raise StoreMismatch(
+                f"{path} belongs to another specification ({_differences(specification, self.specification)});"
+                " use another folder or --force."
+            )
+        self._intact[path] = seen
+        return True
+
+    def write(self, key: str, tables: dict[str, pd.DataFrame], metadata: dict[str, Any]) -> None:
+        """Store a finished task: its tables by their folders, in the order of writing."""
+        for folder, table in tables.items():
+            path = self._path(folder, key)
+            make_folder(path.parent)
+            write_table(path, table, {**metadata, "key": key, "specification": self.specification})
+        shutil.rmtree(self.checkpoint(key), ignore_errors=True)
+        with suppress(OSError):  # there are none, or other tasks have some
+            self.checkpoint(key).parent.rmdir()
+
+    def checkpoint(self, key: str) -> Path:
+        """Return the folder of a task's intermediate states, which `write` removes."""
+        return self.root / "checkpoints" / key
+
+    def read(self, folder: str, keys: Iterable[str]) -> pd.DataFrame:
+        """Return the table of the finished tasks among ``keys`` in one of `FOLDERS`."""
+        paths = [self._path(folder, key) for key in keys if self.finished(key)]
+        tables = [pd.read_parquet(path) for path in paths if path.exists()]
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+    def write_plan(self, plan: dict[str, Any]) -> None:
+        """Store the requested part of the specification in ``spec.json``."""
+        write_spec(self.root, {"specification": self.specification, "plan": plan})
+
 
 def write_table(path: Path, frame: pd.DataFrame, metadata: dict[str, Any], **options: Any) -> None:
     """Write a table, its metadata and a digest of both; ``options`` go to Parquet's writer."""
@@ -200,10 +175,7 @@ def write_spec(root: Path, content: dict[str, Any]) -> None:
 def read_spec(root: Path) -> dict[str, Any]:
     """Return the content of ``spec.json``: the specification and the plan.
 
-    Raises
-    ------
-    StoreMismatch
-        The file is missing or damaged, or has another schema version.
+    A missing or damaged file, and another schema version, raise `StoreMismatch`.
     """
     path = Path(root) / "spec.json"
     try:
@@ -229,22 +201,14 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 
 def verified(path: Path) -> dict[str, Any]:
-    """Compare a file with its digest and return its metadata.
-
-    Raises
-    ------
-    ValueError
-        The file differs from its digest. A damaged file raises any of `UNREADABLE`.
-    """
+    """Return the metadata of a file, or raise one of `UNREADABLE` if it is damaged or differs from its digest."""
     # With partitioning, a parent folder named like "a=1" would add a column.
     table = pq.read_table(path, partitioning=None)
-    found = table.schema.metadata or {}
     # Parquet holds the metadata twice, and readers differ in which copy they take.
-    whole = found == pq.read_schema(path).metadata and found.get(_DIGEST) == _digest(table)
-    if not whole and not _without_digest(found):
+    found = table.schema.metadata or {}
+    if found != pq.read_schema(path).metadata or found.get(_DIGEST) != _digest(table):
         raise ValueError("its content differs from its digest")
-    result: dict[str, Any] = json.loads(found[_METADATA])
-    return result
+    return read_metadata(path)
 
 
 def _digest(table: pa.Table) -> bytes:
@@ -262,22 +226,6 @@ def _digest(table: pa.Table) -> bytes:
             filled = coded.indices
         state.update(filled.to_numpy(zero_copy_only=False).tobytes())
     return state.hexdigest().encode()
-
-
-def _without_digest(found: dict[bytes, bytes]) -> bool:
-    """Check for a file of a release without digests, which has exactly these entries."""
-    return found.keys() == {_METADATA, b"pandas"}
-
-
-def _first_line(reason: BaseException) -> str:
-    """Return the first line of a message, or the type of an exception without one."""
-    return next(iter(str(reason).splitlines()), "") or type(reason).__name__
-
-
-def _plain(content: dict[str, Any]) -> dict[str, Any]:
-    """Return the content after a round trip through JSON, which turns tuples into lists."""
-    result: dict[str, Any] = json.loads(json.dumps(content))
-    return result
 
 
 def _differences(found: Any, wanted: Any, name: str = "") -> str:

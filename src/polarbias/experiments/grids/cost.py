@@ -12,26 +12,13 @@ from polarbias.experiments.engine.compute import compute_limits, compute_runs, p
 from polarbias.experiments.engine.spec import LIMIT, Profile, Task
 from polarbias.linalg.blas_threads import limit_blas_threads
 
+PRODUCTS_PER_STEP = 4.0
+STEP_SECONDS = 5e-6
+TASK_SECONDS = 0.1
+COMPILE_SECONDS = 3.0
 
-@dataclass(frozen=True)
-class CostModel:
-    """Constants of the bound, measured on a virtual machine with 2 cores."""
-
-    products_per_step: float = 4.0
-    """Time of a run's step over that of A X and A^T R: 1.1 (150 x 1000, 5 runs) to 3.6 (20 x 60, 60 runs)."""
-    step_seconds: float = 5e-6
-    """Overhead of a step of a batch: the dispatch of the compiled loop."""
-    task_seconds: float = 0.1
-    """Reference solution and tables of a task of 150 x 1000 with 17 runs."""
-    compile_seconds: float = 3.0
-    """Compilation of one program: network, step rule and shape of a batch."""
-    calibration_seconds: float = 0.05
-    """Time spent on the measurement of the products, about 100 of them at 150 x 1000."""
-    mirror_steps: int = 3
-    """Steps of mirror descent that are timed."""
-
-
-MODEL = CostModel()
+MIRROR_STEPS = 3
+"""Steps of mirror descent that are timed."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +39,12 @@ def estimate_cost(tasks: Sequence[Task], profile: Profile) -> CostEstimate:
         \sum_{\text{tasks}} \left(t_{\text{task}} + \text{max\_steps}\,(k\,p(M, N, C) + t_{\text{step}})\right)
         + \sum_{\text{programs}} t_{\text{compile}},
 
-    with p the time of A X and A^T R for the C runs of a task, measured once per shape, and the other constants from
-    `CostModel`. The time of exact limits and of mirror descent is extrapolated from one run per shape.
+    with p the time of A X and A^T R for the C runs of a task, measured once per shape, and the constants above. The
+    time of exact limits and of mirror descent is extrapolated from one run per shape.
     """
     measured: dict[tuple[object, ...], float] = {}
     programs = {_program(task) for task in tasks if task.step not in (LIMIT, "mirror")}
-    seconds = MODEL.compile_seconds * len(programs) + MODEL.task_seconds * len(tasks)
+    seconds = COMPILE_SECONDS * len(programs) + TASK_SECONDS * len(tasks)
     for task in tasks:
         shape = (task.size, task.truth == "signed", len(task.runs), task.step if task.step in (LIMIT, "mirror") else "")
         if shape not in measured:
@@ -82,29 +69,26 @@ def _program(task: Task) -> tuple[object, ...]:
 def _measured(task: Task, profile: Profile) -> float:
     """Return the seconds of a task in which no run converges."""
     count = len(task.runs)
-    one = replace(task, runs=task.runs[:1])
-    if task.is_limit:
+    if task.is_limit or task.step == "mirror":
+        one, few = replace(task, runs=task.runs[:1]), replace(profile, max_steps=MIRROR_STEPS)
         problem_of(task, profile)  # outside the timing; the task itself reuses it
         began = perf_counter()
-        compute_limits(one, profile)
-        return count * (perf_counter() - began)
-    if task.step == "mirror":
-        few = replace(profile, max_steps=MODEL.mirror_steps)
-        problem_of(task, profile)
-        began = perf_counter()
+        if task.is_limit:
+            compute_limits(one, profile)
+            return count * (perf_counter() - began)
         compute_runs(one, few)
-        return count * profile.max_steps * (perf_counter() - began) / MODEL.mirror_steps
+        return count * profile.max_steps * (perf_counter() - began) / MIRROR_STEPS
     m, n, _ = task.dimensions(profile)
-    step = MODEL.products_per_step * _products(m, n * (1 + (task.truth == "signed")), count) + MODEL.step_seconds
-    return profile.max_steps * step
+    n *= 1 + (task.truth == "signed")
+    return profile.max_steps * (PRODUCTS_PER_STEP * _products(m, n, count) + STEP_SECONDS)
 
 
 def _products(m: int, n: int, count: int) -> float:
-    """Return the seconds of X -> A^T (A X) for ``count`` signals."""
+    """Return the seconds of X -> A^T (A X) for ``count`` signals: a mean over 0.05 s, or one product that is longer."""
     A, x = np.ones((m, n)), np.ones((count, n))
     done, began = 0, perf_counter()
     with limit_blas_threads(m):
-        while not done or perf_counter() - began < MODEL.calibration_seconds:
+        while not done or perf_counter() - began < 0.05:
             (x @ A.T) @ A
             done += 1
     return (perf_counter() - began) / done

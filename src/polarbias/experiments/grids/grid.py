@@ -11,34 +11,31 @@ from functools import partial
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from polarbias.errors import InvalidInput
 from polarbias.experiments.engine.spec import LIMIT, Profile, Task, configurations
 from polarbias.networks.configuration import ALGORITHMS, DIRECTIONS
 from polarbias.networks.laws import make_law
-from polarbias.runtime.options import MAX_STEPS, choice, flag, positive_number, step_limit, tolerance, whole_number
+from polarbias.runtime.options import choice, flag, positive_number, step_limit, tolerance, whole_number
 
 MAX_COMBINATIONS = 100_000
 """Largest number of combinations of a sweep; the plan of this many takes seconds."""
 
-TRUTHS = ("gaussian", "sparse", "signed")
 RULES = ("armijo", "stable", "mirror", LIMIT)
 
 
-@dataclass(frozen=True)
-class _Key:
-    """Default and allowed values of a key; ``convert`` takes name and value, and raises InvalidInput."""
+class _Key(NamedTuple):
+    """Default of a key; ``convert`` takes name and value, and raises InvalidInput for a value that is not allowed."""
 
     default: Any
-    expected: str
     convert: Callable[[str, Any], Any]
     is_axis: bool = True
 
 
 def _law(name: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise InvalidInput(f"{name} must be a string.")
+        raise InvalidInput(f"{name} must be constant, harmonic or power:K with a number K.")
     make_law(value, 1.0)
     name, _, exponent = value.partition(":")
     # Normalize the text so that power:2.0 and power:2 name the same stored tasks.
@@ -46,49 +43,44 @@ def _law(name: str, value: Any) -> str:
 
 
 def _rule(name: str, value: Any) -> str:
-    return value if isinstance(value, str) and value in RULES else repr(positive_number(name, value))
+    if value in RULES:
+        return str(value)
+    if isinstance(value, str):
+        raise InvalidInput(f"{name} must be {', '.join(RULES)} or a finite number above 0.")
+    return repr(positive_number(name, value))
 
 
 KEYS = {
-    "truth": _Key(["gaussian"], "gaussian, sparse or signed", partial(choice, allowed=TRUTHS)),
-    "m": _Key([150], "an integer of at least 1", whole_number),
-    "n": _Key([1000], "an integer of at least 1", whole_number),
-    "s": _Key([10], "an integer of at least 1", whole_number),
-    "center_rows": _Key([False], "true or false", flag),
-    "depth": _Key([2], "an integer of at least 1", whole_number),
-    "algorithm": _Key(
-        ["wn"], ", ".join(ALGORITHMS[:-1]) + f" or {ALGORITHMS[-1]}", partial(choice, allowed=ALGORITHMS)
-    ),
-    "law": _Key(["constant"], "constant, harmonic or power:K with a number K", _law),
-    "ratio": _Key([0.1], "a finite number above 0", positive_number),
-    "scale": _Key([1.0], "a finite number above 0", positive_number),
-    "direction": _Key(["gaussian"], "gaussian or uniform", partial(choice, allowed=DIRECTIONS)),
-    "step": _Key(["armijo"], "armijo, stable, mirror, limit or a finite number above 0", _rule),
-    "trials": _Key(1, "an integer of at least 1", whole_number, is_axis=False),
-    "max_steps": _Key(100_000, f"an integer from 1 to {MAX_STEPS:.0e}", step_limit, is_axis=False),
-    "tol": _Key(1e-12, "a finite number of at least 0", tolerance, is_axis=False),
-    "seed": _Key(0, "an integer of at least 0", partial(whole_number, least=0, most=2**63 - 1), is_axis=False),
+    "truth": _Key(["gaussian"], partial(choice, allowed=("gaussian", "sparse", "signed"))),
+    "m": _Key([150], whole_number),
+    "n": _Key([1000], whole_number),
+    "s": _Key([10], whole_number),
+    "center_rows": _Key([False], flag),
+    "depth": _Key([2], whole_number),
+    "algorithm": _Key(["wn"], partial(choice, allowed=ALGORITHMS)),
+    "law": _Key(["constant"], _law),
+    "ratio": _Key([0.1], positive_number),
+    "scale": _Key([1.0], positive_number),
+    "direction": _Key(["gaussian"], partial(choice, allowed=DIRECTIONS)),
+    "step": _Key(["armijo"], _rule),
+    "trials": _Key(1, whole_number, is_axis=False),
+    "max_steps": _Key(100_000, step_limit, is_axis=False),
+    "tol": _Key(1e-12, tolerance, is_axis=False),
+    "seed": _Key(0, partial(whole_number, least=0, most=2**63 - 1), is_axis=False),
 }
 """Keys of a sweep; an axis takes one value or a list of them, and the grid is the product of the axes."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Checked sweep.
-
-    Attributes
-    ----------
-    values
-        A tuple for each axis, a single value for every other key of `KEYS`.
-    """
+    """Checked sweep; ``values`` has a tuple for each axis, and a single value for every other key of `KEYS`."""
 
     values: dict[str, Any]
 
     @property
     def profile(self) -> Profile:
         """Budget and seed of all tasks; their sizes are their own."""
-        scales, ratios = self.values["scale"], self.values["ratio"]
-        trials = self.values["trials"]
+        scales, ratios, trials = (self.values[name] for name in ("scale", "ratio", "trials"))
         options = {name: self.values[name] for name in ("max_steps", "seed", "tol")}
         return Profile("sweep", trials, trials, scales, ratios, **options)
 
@@ -106,7 +98,7 @@ class Grid:
         InvalidInput
             All combinations are impossible, or there are more than `MAX_COMBINATIONS`.
         """
-        axes = ("truth", "m", "n", "s", "center_rows", "depth", "algorithm", "law", "direction", "step")
+        axes = [name for name, key in KEYS.items() if key.is_axis and name not in ("scale", "ratio")]
         count = self.values["trials"] * prod(len(self.values[name]) for name in axes)
         if count > MAX_COMBINATIONS:
             raise InvalidInput(f"the sweep has {count:,} combinations; at most {MAX_COMBINATIONS:,} are allowed.")
@@ -126,32 +118,20 @@ class Grid:
             raise InvalidInput(f"the sweep has no task, because in every combination {reasons}.")
         return list(found.values()), left_out
 
-    def _task(self, trial: int, **chosen: Any) -> Task:
-        truth, m, n, s = (chosen[name] for name in ("truth", "m", "n", "s"))
-        is_plain = chosen["algorithm"] == "plain"
+    def _task(self, trial: int, *, m: int, n: int, s: int, center_rows: bool, law: str, **chosen: Any) -> Task:
         # Plain descent does not use the law, nor a dense truth the sparsity.
-        law = "constant" if is_plain else chosen["law"]
-        size = f"{m}x{n}" if truth == "gaussian" else f"{m}x{n}x{s}"
-        named = [
-            truth,
-            size,
-            f"depth{chosen['depth']}",
-            *([] if is_plain else [law.replace(":", "")]),
-            chosen["direction"],
-        ]
+        is_plain = chosen["algorithm"] == "plain"
+        size = f"{m}x{n}" if chosen["truth"] == "gaussian" else f"{m}x{n}x{s}"
+        named = [chosen["truth"], size, f"depth{chosen['depth']}", "" if is_plain else law.replace(":", "")]
         return Task(
             figure=0,
             trial=trial,
-            algorithm=chosen["algorithm"],
-            truth=truth,
             runs=configurations(self.values["scale"], self.values["ratio"][: 1 if is_plain else None], [trial]),
-            step=chosen["step"],
-            centred=chosen["center_rows"],
-            depth=chosen["depth"],
-            law=law,
-            direction=chosen["direction"],
-            part="-".join(named),
+            centred=center_rows,
+            law="constant" if is_plain else law,
+            part="-".join(filter(None, [*named, chosen["direction"]])),
             size=(m, n, s),
+            **chosen,
         )
 
 
@@ -193,21 +173,20 @@ def read_grid(path: Path) -> Grid:
 def _checked(path: Path, name: str, given: Any, key: _Key) -> Any:
     """Return the converted value, or a tuple of all values of an axis."""
 
-    def fail(value: Any, expected: str) -> InvalidInput:
-        return InvalidInput(f"{path}: {name} = {value!r} is not allowed; give {expected}.")
+    def fail(value: Any, reason: object) -> InvalidInput:
+        return InvalidInput(f"{path}: {name} = {value!r} is not allowed; {reason}")
 
     if isinstance(given, list) and not key.is_axis:
-        raise fail(given, f"one value, {key.expected}")
+        raise fail(given, "give one value.")
     values: list[Any] = []
     for value in given if isinstance(given, list) else [given]:
         try:
             values.append(key.convert(name, value))
         except InvalidInput as reason:
-            several = ", or a list of such" if key.is_axis else ""
-            raise fail(value, key.expected + several) from reason
+            raise fail(value, reason) from reason
     if not values:
-        raise fail(given, f"at least one value, {key.expected}")
+        raise fail(given, "give at least one value.")
     twice = [value for value, count in Counter(values).items() if count > 1]
     if twice:
-        raise fail(given, f"each value once: {twice[0]!r} is repeated")
+        raise fail(given, f"give each value once: {twice[0]!r} is repeated.")
     return tuple(values) if key.is_axis else values[0]

@@ -23,40 +23,28 @@ def run_single(
 ) -> tuple[Totals, pd.DataFrame, pd.DataFrame, Path]:
     """Run a task of one run unless ``folder`` has its result; return totals, tables and the path of the drawing.
 
-    Raises
-    ------
-    StoreMismatch
-        The folder holds results of another configuration.
-    StoreBusy
-        Another process uses the folder.
-    InvalidInput
-        The folder cannot be written, or the configuration is invalid.
+    Raise `StoreMismatch`, `StoreBusy` and `InvalidInput` as `reproduce` does.
     """
     task.configuration(profile).network()  # raises InvalidInput before the folder is touched
     with exclusive(folder):
         store = Store(folder, {"kind": "run", "task": task.identity(), "profile": profile.identity()}, force)
         totals = run_tasks([task], profile, store, observe)
-        runs, trajectories = store.read([task.key])
+        runs, trajectories = (store.read(name, [task.key]) for name in ("runs", "trajectories"))
         return totals, runs, trajectories, draw_single(runs, trajectories, folder)
 
 
 def redraw_single(specification: dict[str, Any], folder: Path, target: Path) -> Path:
-    """Draw the stored run of a folder in ``target``.
-
-    Raises
-    ------
-    StoreMismatch
-        The folder holds no finished run, or a damaged specification.
-    """
+    """Draw the stored run of a folder in ``target``; raise `StoreMismatch` unless the folder holds a finished run."""
     try:
-        entries = {name: value for name, value in specification["task"].items() if name != "instance"}
-        task = Task(**{**entries, "runs": tuple(RunConfiguration(**run) for run in entries["runs"])})
+        entries = specification["task"]
+        runs = tuple(RunConfiguration(**run) for run in entries["runs"])
+        key = Task(**{**entries, "runs": runs, "instance": None}).key
     except (AttributeError, KeyError, TypeError, ValueError) as broken:
         raise StoreMismatch(f"{folder / 'spec.json'} does not describe a run; delete the folder.") from broken
-    runs, trajectories = Store(folder, specification).read([task.key])
-    if runs.empty:
+    store = Store(folder, specification)
+    if not store.finished(key):
         raise StoreMismatch(f"{folder} holds no finished run.")
-    return draw_single(runs, trajectories, target)
+    return draw_single(store.read("runs", [key]), store.read("trajectories", [key]), target)
 
 
 def draw_single(runs: pd.DataFrame, trajectories: pd.DataFrame, folder: Path) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from polarbias.experiments.engine.lock import exclusive
+from polarbias.experiments.engine.results import counted
 from polarbias.experiments.engine.runner import Backend, ObserverFactory, Totals, run_tasks
 from polarbias.experiments.engine.store import Store
 from polarbias.experiments.grids.grid import Grid
@@ -37,7 +38,7 @@ def sweep(
         store.write_plan(grid.values)
         totals = run_tasks(tasks, grid.profile, store, observe, backend)
         keys = [task.key for task in tasks]
-        return totals, summary(pd.concat([store.read_runs(keys), store.read_limits(keys)], ignore_index=True))
+        return totals, summary(pd.concat([store.read(name, keys) for name in ("runs", "limits")], ignore_index=True))
 
 
 def summary(ends: pd.DataFrame) -> pd.DataFrame:
@@ -49,10 +50,9 @@ def summary(ends: pd.DataFrame) -> pd.DataFrame:
     axes = [name for name in AXES if name == "algorithm" or ends[name].nunique(dropna=False) > 1]
     groups = ends.groupby(axes, dropna=False, sort=False)
     table = groups.agg(
-        runs=("status", "size"), status=("status", _counts), eps1=("eps1", "median"), eps2=("eps2", "median")
+        runs=("status", "size"),
+        status=("status", lambda statuses: ", ".join(counted(statuses))),
+        eps1=("eps1", "median"),
+        eps2=("eps2", "median"),
     )
     return table.reset_index()
-
-
-def _counts(statuses: pd.Series) -> str:
-    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in statuses.value_counts().items())

@@ -13,9 +13,9 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure as Canvas
 
-from polarbias.experiments.engine.figure import PANEL_SIZE, Panel, PaperFigure
+from polarbias.experiments.engine.archive import archived, is_archive, table_files
+from polarbias.experiments.engine.figure import Panel, PaperFigure, drawn
 from polarbias.experiments.engine.results import Results
 from polarbias.experiments.engine.spec import LIMIT, Profile
 from polarbias.experiments.engine.store import FOLDERS, read_metadata
@@ -59,21 +59,7 @@ figcaption, .faint { color: var(--faint); font-size: .9rem; } code { font-size: 
 def write_report(
     path: Path, folder: Path, figures: Sequence[PaperFigure], results: Results, findings: Iterable[Finding]
 ) -> Path:
-    """Write the page atomically.
-
-    Parameters
-    ----------
-    path
-        File of the page.
-    folder
-        Results folder or archive with the tables.
-    figures
-        Finished figures.
-    results
-        Their tables.
-    findings
-        The paper's statements and their verdicts.
-    """
+    """Write the page atomically: the finished figures with their tables from ``folder``, and the findings."""
     profile = results.profile
     base = Path(os.path.relpath(folder, path.parent)).as_posix()
     sections = "\n".join(_figure(figure, results, folder, base) for figure in figures)
@@ -138,7 +124,7 @@ def _theorems(profile: Profile) -> str:
 
 def _figure(figure: PaperFigure, results: Results, folder: Path, base: str) -> str:
     panels = "\n".join(_panel(figure, panel, results) for panel in figure.panels)
-    names = FOLDERS if (folder / FOLDERS[0]).is_dir() else [f"{name}.parquet" for name in FOLDERS]
+    names = [archived(folder, name).name for name in FOLDERS] if is_archive(folder) else FOLDERS
     tables = ", ".join(f'<a href="{escape(base)}/{name}">{name}</a>' for name in names if (folder / name).exists())
     rows = f'pandas.read_parquet("{folder.as_posix()}/{names[0]}", filters=[("figure", "==", {figure.number})])'
     return f"""<h2 id="figure{figure.number}">Figure {figure.number}. {escape(figure.caption)}</h2>
@@ -152,17 +138,15 @@ Draw again: <code>polarbias plot {escape(folder.as_posix())}</code>.</p>
 
 def _panel(figure: PaperFigure, panel: Panel, results: Results) -> str:
     name = f"{figure.number}{panel.letter}"
+    stream = io.StringIO()
     with mpl.rc_context(STYLE):
-        canvas = Canvas(figsize=PANEL_SIZE, layout="constrained")
-        panel.draw(canvas.add_subplot(), results)
-        stream = io.StringIO()
-        canvas.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
-    drawn = stream.getvalue()
-    drawn = drawn[drawn.index("<svg") :]
+        drawn(panel, results).savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    image = stream.getvalue()
+    image = image[image.index("<svg") :]
     # The drawings share one namespace of identifiers.
-    drawn = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>f{name}-", drawn)
-    drawn = drawn.replace("<svg ", f'<svg role="img" aria-label="Figure {name}: {escape(panel.caption)}" ', 1)
-    return f"<figure>{drawn}<figcaption><b>{name}.</b> {escape(panel.caption)}</figcaption></figure>"
+    image = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>f{name}-", image)
+    image = image.replace("<svg ", f'<svg role="img" aria-label="Figure {name}: {escape(panel.caption)}" ', 1)
+    return f"<figure>{image}<figcaption><b>{name}.</b> {escape(panel.caption)}</figcaption></figure>"
 
 
 def _parameters(figure: int, results: Results) -> str:
@@ -171,22 +155,10 @@ def _parameters(figure: int, results: Results) -> str:
     for kind, table in (("descent", results.runs), ("exact limits", results.limits)):
         own = table[table["figure"] == figure] if len(table) else table
         for (algorithm, step), group in own.groupby(["algorithm", "step_rule"]) if len(own) else ():
-            rows.append(
-                (
-                    kind,
-                    escape(str(algorithm)),
-                    "-" if step == LIMIT else escape(str(step)),
-                    _values(group["truth"]),
-                    _values(group["depth"]),
-                    _values(group["law"]),
-                    _values(group["direction"]),
-                    _values(group["r0"]),
-                    _values(group["ratio"]),
-                    str(group["trial"].nunique()),
-                    str(group["start"].nunique()),
-                    f"{len(group):,}",
-                )
-            )
+            values = [_values(group[name]) for name in ("truth", "depth", "law", "direction", "r0", "ratio")]
+            counts = [str(group["trial"].nunique()), str(group["start"].nunique()), f"{len(group):,}"]
+            shown = "-" if step == LIMIT else escape(str(step))
+            rows.append((kind, escape(str(algorithm)), shown, *values, *counts))
     names = ("", "network", "steps", "truth", "depth", "law", "direction", "r0", "eta", "trials", "starts", "runs")
     return f"<details><summary>Parameters</summary>{_table(names, rows)}</details>"
 
@@ -201,33 +173,25 @@ def _values(column: pd.Series) -> str:
 
 
 def _environment(results: Results, folder: Path) -> str:
-    runs, limits = results.runs, results.limits
-    steps = int(runs["steps"].sum()) if len(runs) else 0
-    ends = ", ".join(f"{count:,} {name}" for name, count in runs["status"].value_counts().items()) if len(runs) else "0"
-    makers, seconds = _environments(folder)
+    runs = results.runs
+    steps, ends = 0, "0"
+    if len(runs):
+        steps = int(runs["steps"].sum())
+        ends = ", ".join(f"{count:,} {name}" for name, count in runs["status"].value_counts().items())
+    # The first file of an archive has the makers of all tasks.
+    stored = [read_metadata(path) for path in table_files(folder)]
+    makers = stored[0].get("made_by", []) if is_archive(folder) else stored
+    described = [
+        f"Python {maker.get('python')}, {maker.get('machine')}, "
+        + ", ".join(f"{name} {release}" for name, release in maker.get("versions", {}).items())
+        for maker in makers
+    ]
+    seconds = f"{sum(float(maker.get('wall_seconds', 0.0)) for maker in makers):,.0f} s"
     rows = [
         ("runs of descent", f"{len(runs):,}, {steps:,} accepted steps: {escape(ends)}"),
-        ("exact limits", f"{len(limits):,}"),
-        *(("computed with", escape(maker)) for maker in makers),
-        ("time inside tasks, on one core each", "not stored in an archive" if seconds is None else f"{seconds:,.0f} s"),
+        ("exact limits", f"{len(results.limits):,}"),
+        *(("computed with", escape(maker)) for maker in dict.fromkeys(described)),
+        ("time inside tasks, on one core each", "not stored in an archive" if is_archive(folder) else seconds),
         ("drawn with", ", ".join(f"{name} {version(name)}" for name in PACKAGES)),
     ]
     return _table(("", ""), rows)
-
-
-def _environments(folder: Path) -> tuple[list[str], float | None]:
-    """Return the distinct environments of a folder's tasks, and their seconds if these are stored."""
-    archived = folder / f"{FOLDERS[0]}.parquet"
-    if archived.exists():
-        found, seconds = read_metadata(archived).get("made_by", []), None
-    else:
-        found = [read_metadata(path) for name in FOLDERS for path in sorted((folder / name).glob("*.parquet"))]
-        seconds = sum(float(made_by.get("wall_seconds", 0.0)) for made_by in found)
-    described = [
-        ", ".join(
-            [f"Python {made_by.get('python')}", str(made_by.get("machine"))]
-            + [f"{name} {number}" for name, number in made_by.get("versions", {}).items()]
-        )
-        for made_by in found
-    ]
-    return list(dict.fromkeys(described)), seconds

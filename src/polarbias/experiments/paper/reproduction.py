@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
+from math import inf
 from pathlib import Path
-from typing import Any, Protocol
-
-import pandas as pd
+from typing import Any
 
 from polarbias.errors import InvalidInput, StoreMismatch
 from polarbias.experiments.engine.archive import Archive, is_archive
@@ -15,31 +15,16 @@ from polarbias.experiments.engine.figure import PaperFigure, draw_all
 from polarbias.experiments.engine.lock import exclusive
 from polarbias.experiments.engine.results import Results
 from polarbias.experiments.engine.runner import Backend, ObserverFactory, Totals, run_tasks
-from polarbias.experiments.engine.spec import Profile, Task
-from polarbias.experiments.engine.store import Store, read_spec
+from polarbias.experiments.engine.spec import Profile
+from polarbias.experiments.engine.store import FOLDERS, Store, read_spec
 from polarbias.experiments.grids.single import redraw_single
-from polarbias.experiments.paper import figure1, figure2, figure3, figure4, figure5, figure6, figure7, figure8
+from polarbias.experiments.paper.figures import PAPER_FIGURES
+from polarbias.experiments.paper.further_figures import FURTHER_FIGURES
 from polarbias.experiments.paper.report import write_report
 from polarbias.experiments.paper.statements import Finding, as_markdown, judge_all
 from polarbias.runtime.atomic_file import atomic_write, make_folder
 
-FIGURES: dict[int, PaperFigure] = {
-    module.FIGURE.number: module.FIGURE
-    for module in (figure1, figure2, figure3, figure4, figure5, figure6, figure7, figure8)
-}
-
-
-class Tables(Protocol):
-    """Results folder or archive."""
-
-    def finished(self, key: str) -> bool:
-        """Check that a task's tables exist."""
-
-    def read(self, keys: Iterable[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Return runs and trajectories of tasks."""
-
-    def read_limits(self, keys: Iterable[str]) -> pd.DataFrame:
-        """Return exact limits of tasks."""
+FIGURES: dict[int, PaperFigure] = {figure.number: figure for figure in (*PAPER_FIGURES, *FURTHER_FIGURES)}
 
 
 @dataclass(frozen=True)
@@ -107,14 +92,14 @@ def redraw(folder: Path, target: Path | None = None) -> Reproduction:
         The folder holds no finished results.
     """
     content = read_spec(folder)
-    if target is not None:
-        make_folder(target)
+    target = target or folder
+    make_folder(target)
     specification: dict[str, Any] = content["specification"]
     if specification.get("kind") == "run":
-        return Reproduction(None, [], [redraw_single(specification, folder, target or folder)])
+        return Reproduction(None, [], [redraw_single(specification, folder, target)])
     if specification.get("kind") == "sweep":
         raise StoreMismatch(f"{folder} holds a sweep, which has no figures; read its tables with pandas.read_parquet.")
-    return _show(*_stored(content, folder), folder, target or folder)
+    return _show(*_stored(content, folder), folder, target)
 
 
 def report(folder: Path, path: Path | None = None) -> Path:
@@ -133,11 +118,11 @@ def report(folder: Path, path: Path | None = None) -> Path:
         raise StoreMismatch(f"{folder} holds a {kind}; reports are of reproductions.")
     path = path or folder / "report.html"
     make_folder(path.parent)
-    figures, results = _finished_of(*_stored(content, folder), folder)
+    figures, results = _finished(*_stored(content, folder), folder)
     return write_report(path, folder, figures, results, judge_all(results))
 
 
-def _stored(content: dict[str, Any], folder: Path) -> tuple[list[PaperFigure], Profile, Tables]:
+def _stored(content: dict[str, Any], folder: Path) -> tuple[list[PaperFigure], Profile, Store | Archive]:
     """Return the requested figures, the profile and the tables of a folder or an archive."""
     figures, trials = _plan(content, folder)
     try:
@@ -165,39 +150,36 @@ def _figures(numbers: Sequence[int]) -> list[PaperFigure]:
     return [FIGURES[number] for number in sorted(set(numbers))]
 
 
-def _finished(figure: PaperFigure, profile: Profile, store: Tables) -> list[Task]:
-    """Return the figure's tasks of the first finished trials, counted separately for runs and limits.
-
-    A figure that has both and lacks all of one is not finished.
-    """
-    found: list[Task] = []
-    tasks = figure.tasks(profile)
-    for kind in {task.is_limit for task in tasks}:
-        alike = [task for task in tasks if task.is_limit == kind]
-        missing = [task.trial for task in alike if not store.finished(task.key)]
-        first = [task for task in alike if task.trial < min(missing, default=task.trial + 1)]
-        if not first:
-            return []
-        found += first
-    return found
-
-
-def _finished_of(
-    figures: Sequence[PaperFigure], profile: Profile, store: Tables, folder: Path
+def _finished(
+    figures: Sequence[PaperFigure], profile: Profile, store: Store | Archive, folder: Path
 ) -> tuple[list[PaperFigure], Results]:
-    """Return the finished figures and their tables."""
-    tasks = {figure.number: _finished(figure, profile, store) for figure in figures}
-    whole = [figure for figure in figures if tasks[figure.number]]
+    """Return the finished figures and the tables of their first finished trials.
+
+    Runs and limits are counted separately; a figure that has both and lacks all of one is not finished.
+    """
+    whole: list[PaperFigure] = []
+    keys: list[str] = []
+    for figure in figures:
+        tasks = figure.tasks(profile)
+        found: list[list[str]] = []
+        for kind in {task.is_limit for task in tasks}:
+            alike = [task for task in tasks if task.is_limit == kind]
+            missing = min((task.trial for task in alike if not store.finished(task.key)), default=inf)
+            found.append([task.key for task in alike if task.trial < missing])
+        if all(found):
+            whole.append(figure)
+            keys += chain(*found)
     if not whole:
         raise StoreMismatch(
             f"{folder} holds no finished figure yet; `polarbias reproduce --output {folder}` continues."
         )
-    keys = [task.key for figure in whole for task in tasks[figure.number]]
-    return whole, Results(profile, *store.read(keys), store.read_limits(keys))
+    return whole, Results(profile, *(store.read(name, keys) for name in FOLDERS))
 
 
-def _show(figures: Sequence[PaperFigure], profile: Profile, store: Tables, folder: Path, target: Path) -> Reproduction:
-    whole, results = _finished_of(figures, profile, store, folder)
+def _show(
+    figures: Sequence[PaperFigure], profile: Profile, store: Store | Archive, folder: Path, target: Path
+) -> Reproduction:
+    whole, results = _finished(figures, profile, store, folder)
     files = draw_all(whole, results, target)
     findings = judge_all(results)
     document = target / "statements.md"

@@ -15,14 +15,8 @@ import pandas as pd
 
 from polarbias.experiments.engine.results import Results
 from polarbias.experiments.engine.spec import SQRT10
-from polarbias.experiments.paper.figure1 import MAP
-from polarbias.experiments.paper.trends import (
-    budget_slope,
-    error_falls_with_ratio,
-    rates_in_start,
-    steps_grow,
-    steps_rise_with_ratio,
-)
+from polarbias.experiments.paper import trends
+from polarbias.experiments.paper.figures import MAP
 from polarbias.experiments.paper.verdicts import (
     FAILED,
     HELD,
@@ -79,19 +73,15 @@ def factor_at_one(results: Results) -> Judgement:
     return measured, every(large, turns) if len(rows) else UNDECIDED
 
 
+_RUN = ["trial", "start", "ratio", "r0", "step_rule"]
+"""Columns that identify a run of a figure and an algorithm."""
+
+
 def _losses(trajectories: pd.DataFrame) -> pd.DataFrame:
     """Return, per run, the largest relative increase of the loss and the ratio of its last and first value."""
-    keys = ["trial", "start", "ratio", "r0", "step_rule"]
-    return (
-        trajectories.groupby(keys)["loss"]
-        .agg(
-            rise=lambda loss: (loss.to_numpy()[1:] / loss.to_numpy()[:-1] - 1).max(initial=-1.0),
-            end="last",
-            first="first",
-        )
-        .assign(share=lambda table: table["end"] / table["first"])
-        .reset_index()
-    )
+    losses = trajectories.groupby(_RUN)["loss"]
+    rises = losses.agg(lambda loss: (loss.to_numpy()[1:] / loss.to_numpy()[:-1] - 1).max(initial=-1.0))
+    return pd.DataFrame({"rise": rises, "share": losses.last() / losses.first()}).reset_index()
 
 
 def _stopped(runs: pd.DataFrame) -> tuple[int, str]:
@@ -105,12 +95,11 @@ def _stopped(runs: pd.DataFrame) -> tuple[int, str]:
 
 def losses_fall(results: Results) -> Judgement:
     """Search for increases, and for final losses that are not near zero (statement 3)."""
-    table = pd.concat(
-        [_losses(results.select_trajectories(2, algorithm="wn", step_rule=rule)) for rule in ("armijo", "stable")]
+    runs, tracks = (
+        pd.concat([select(2, algorithm="wn", step_rule=rule) for rule in ("armijo", "stable")])
+        for select in (results.select, results.select_trajectories)
     )
-    runs = pd.concat([results.select(2, algorithm="wn", step_rule=rule) for rule in ("armijo", "stable")])
-    key = ["trial", "start", "ratio", "r0", "step_rule"]
-    table = table.merge(runs[[*key, "status"]], on=key)
+    table = _losses(tracks).merge(runs[[*_RUN, "status"]], on=_RUN)
     # Runs with constant steps are too slow to converge; they only test monotonicity.
     shown = table[table["step_rule"] == "armijo"]
     low = shown["share"] < 1e-6
@@ -184,11 +173,12 @@ def signed_gain(results: Results) -> Judgement:
 def converges_below_limit(results: Results) -> Judgement:
     """Count the statuses of the WN runs with r0 below the limit's radius (statement 10)."""
     rows = pd.concat([below(results.select(figure, algorithm="wn")) for figure in results.figures if figure in PAPERS])
-    counts = rows["status"].value_counts()
-    converged = int(counts.get("converged", 0))
-    others = [f"{count} {status.replace('_', ' ')}" for status, count in counts.items() if status != "converged"]
-    measured = "; ".join([f"{converged} of {len(rows)} runs converged", *others])
-    return measured, every(rows["status"] == "converged", rows["status"] == "max_steps")
+    converged = rows["status"] == "converged"
+    others = name_lost(rows["status"][~converged])
+    return (
+        f"{converged.sum()} of {len(rows)} runs converged{others}",
+        every(converged, rows["status"] == "max_steps"),
+    )
 
 
 def root_ratio_start(results: Results) -> Judgement:
@@ -221,12 +211,15 @@ def small_ratio_unstable(results: Results) -> Judgement:
     if smallest.empty:
         return f"smallest ratio in this profile: {runs['ratio'].min():g}", UNDECIDED
     bad = int(smallest["status"].isin(["unstable", "diverged", "line_search_failed"]).sum())
-    return (f"{bad} of {len(smallest)} runs at eta <= 0.01 fail", HELD if bad else FAILED)
+    return f"{bad} of {len(smallest)} runs at eta <= 0.01 fail", HELD if bad else FAILED
 
 
 def centred_rows(results: Results) -> Judgement:
     """Judge statements 1, 4 and 5 on matrices with centred rows (statement 16)."""
-    parts = [judge(results, centred=True) for judge in (smaller_error, error_falls_with_ratio, steps_rise_with_ratio)]
+    parts = [
+        judge(results, centred=True)
+        for judge in (smaller_error, trends.error_falls_with_ratio, trends.steps_rise_with_ratio)
+    ]
     verdicts = [part for _, part in parts]
     total = FAILED if FAILED in verdicts else max(verdicts, key=list(StatementVerdict).index)
     judged = pd.concat([below(results.select(2, algorithm="wn", centred=True)), results.select(3, centred=True)])
@@ -246,12 +239,14 @@ _STATEMENTS = (
     _PaperStatement("WN has the smaller l1 error whenever r0 is below the limit's radius", "2a", (2,), smaller_error),
     _PaperStatement("At r0 = 1 the errors differ by a factor of 100", "2a", (2,), factor_at_one),
     _PaperStatement("All losses fall monotonically to near zero", "2b", (2,), losses_fall),
-    _PaperStatement("The error falls as eta falls", "3a", (3,), error_falls_with_ratio),
-    _PaperStatement("The steps needed rise as eta falls", "3b", (3,), steps_rise_with_ratio),
+    _PaperStatement("The error falls as eta falls", "3a", (3,), trends.error_falls_with_ratio),
+    _PaperStatement("The steps needed rise as eta falls", "3b", (3,), trends.steps_rise_with_ratio),
     _PaperStatement("WN recovers better for r0 <= sqrt(10), not clearly above", "4a", (4,), recovery_gain),
     _PaperStatement("Losses fall monotonically; at r0 = 100 not to zero", "4b", (4,), sparse_losses),
     _PaperStatement("With signs WN still gains, but less", "5a", (4, 5), signed_gain),
-    _PaperStatement("2a falls with r0 only because small starts run out of steps", "Figure 2", (2,), budget_slope),
+    _PaperStatement(
+        "2a falls with r0 only because small starts run out of steps", "Figure 2", (2,), trends.budget_slope
+    ),
     _PaperStatement(
         "Descent converges whenever r0 is below the limit's radius",
         "4.1",
@@ -261,10 +256,13 @@ _STATEMENTS = (
     ),
     _PaperStatement("r0 of the order of sqrt(eta) is a good choice", "Section 2", (1,), root_ratio_start),
     _PaperStatement(
-        "Plain error falls polynomially with the start, WN error exponentially", "Section 2", (2,), rates_in_start
+        "Plain error falls polynomially with the start, WN error exponentially",
+        "Section 2",
+        (2,),
+        trends.rates_in_start,
     ),
     _PaperStatement("For the sparse truth the minimal l1 norm is s", "4.2", (4,), minimal_norm_is_s),
-    _PaperStatement("The steps needed grow as r0 shrinks", "Section 5", (2,), steps_grow),
+    _PaperStatement("The steps needed grow as r0 shrinks", "Section 5", (2,), trends.steps_grow),
     _PaperStatement("A very small eta is numerically unstable", "1.2", (1, 3), small_ratio_unstable),
     _PaperStatement("Statements 1, 4, 5 with rows of A that sum to zero", "Theorem 2.1", (2, 3), centred_rows),
 )
@@ -289,14 +287,10 @@ def as_markdown(findings: list[Finding], results: Results) -> str:
         count = results.runs["trial"][results.runs["figure"] == figure].nunique()
         if figure != 1 and count < profile.trials:  # Figure 1 has one problem
             fewer.append(f" Trials of Figure {figure} so far: {count}.")
+    budget = f"{profile.trials} trials, at most {profile.max_steps:,} steps, seed {profile.seed}."
     lines = [
-        "# The paper's statements, measured",
-        "",
-        f"Profile {profile.name}: {profile.trials} trials, at most {profile.max_steps:,} steps, seed {profile.seed}."
-        + "".join(fewer),
-        "",
-        "| # | statement | source | measured | verdict |",
-        "|---|---|---|---|---|",
+        f"# The paper's statements, measured\n\nProfile {profile.name}: {budget}{''.join(fewer)}\n",
+        "| # | statement | source | measured | verdict |\n|---|---|---|---|---|",
+        *(f"| {f.number} | {f.statement} | {f.source} | {f.measured} | **{f.verdict}** |" for f in findings),
     ]
-    lines += [f"| {f.number} | {f.statement} | {f.source} | {f.measured} | **{f.verdict}** |" for f in findings]
     return "\n".join(lines) + "\n"

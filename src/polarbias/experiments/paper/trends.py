@@ -8,19 +8,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import spearmanr
 
 from polarbias.experiments.engine.results import Results
-from polarbias.experiments.paper.verdicts import (
-    FAILED,
-    HELD,
-    UNDECIDED,
-    Judgement,
-    StatementVerdict,
-    below,
-    count_open,
-    is_far,
-    is_lost,
-    lost_of,
-    verdict,
-)
+from polarbias.experiments.paper import verdicts
+from polarbias.experiments.paper.verdicts import FAILED, HELD, UNDECIDED, Judgement, below, count_open, lost_of, verdict
 
 
 def _rank(x: pd.Series | np.ndarray, y: pd.Series | np.ndarray) -> float:
@@ -35,12 +24,11 @@ def error_falls_with_ratio(results: Results, centred: bool = False) -> Judgement
     runs = results.select(3, algorithm="wn", centred=centred)
     table = runs.groupby("ratio")["eps1_cert"].mean().reset_index()
     rank = _rank(1 / table["ratio"], table["eps1_cert"])
-    measured = (
-        f"Spearman(1/eta, eps1) = {rank:.2f} over {len(table)} ratios; {count_open(runs)} runs used up their steps"
-    )
-    if is_lost(runs).any():
+    used_up = f"{count_open(runs)} runs used up their steps"
+    measured = f"Spearman(1/eta, eps1) = {rank:.2f} over {len(table)} ratios; {used_up}"
+    if verdicts.is_lost(runs).any():
         return measured + lost_of(runs), FAILED
-    return measured, verdict(rank <= -0.9, int(is_far(runs).sum()) if rank <= -0.9 else count_open(runs))
+    return measured, verdict(rank <= -0.9, int(verdicts.is_far(runs).sum()) if rank <= -0.9 else count_open(runs))
 
 
 def _rank_range(steps: np.ndarray, is_open: np.ndarray) -> tuple[float, float]:
@@ -63,8 +51,8 @@ def _rank_range(steps: np.ndarray, is_open: np.ndarray) -> tuple[float, float]:
 
 def _steps_against(runs: pd.DataFrame, column: str) -> Judgement:
     """Correlate the steps with a column, over all values that means of unfinished runs can take."""
-    table = runs.groupby(column).agg(steps=("steps", "mean"), open=("status", lambda s: (s != "converged").any()))
-    table = table.reset_index()
+    groups = runs.assign(open=runs["status"] != "converged").groupby(column)
+    table = groups.agg({"steps": "mean", "open": "any"})
     if len(table) < 2:
         return f"one value of {column} only", UNDECIDED
     low, high = _rank_range(table["steps"].to_numpy(float), table["open"].to_numpy(bool))
@@ -91,9 +79,7 @@ MIN_POINTS = 4
 
 def _logs(runs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Return r0 and the logarithms of the mean errors, without means that rounding made nonpositive."""
-    if runs.empty:
-        return np.zeros(0), np.zeros(0)
-    means = runs.groupby("r0")["eps1_cert"].mean()
+    means = pd.Series(dtype=float) if runs.empty else runs.groupby("r0")["eps1_cert"].mean()
     means = means[means > 0]
     return means.index.to_numpy(float), np.log(means.to_numpy(float))
 
@@ -111,32 +97,31 @@ def budget_slope(results: Results) -> Judgement:
     used_up = f"{count_open(rows)} of {len(rows)} runs used up their steps{lost_of(rows)}"
     r0, errors = _logs(rows)
     if len(r0) < MIN_POINTS:
-        return f"{len(r0)} positive errors, too few for a slope; {used_up}", _without_fit(rows)
+        return f"{len(r0)} positive errors, too few for a slope; {used_up}", FAILED if verdicts.is_lost(
+            rows
+        ).any() else UNDECIDED
     slope, _ = _fit(np.log(r0), errors)
     measured = f"slope of log eps1 over log r0 is {slope:.2f}; {used_up}"
-    if is_lost(rows).any():
+    if verdicts.is_lost(rows).any():
         return measured, FAILED
     if slope >= 0:
         return measured + "; there is no fall to explain", FAILED
     if not count_open(rows):
         return measured + "; the fall has another reason", FAILED
-    limit_r0, limit_errors = _logs(_limits_below(results, "wn"))
+    limit_r0, limit_errors = _logs(below(results.select_limits(2, algorithm="wn")))
     if len(limit_r0) < MIN_POINTS:
         return measured + "; too few exact limits for their own slope", UNDECIDED
     own, _ = _fit(np.log(limit_r0), limit_errors)
-    return (measured + f"; slope of the exact limits {own:.2f}", HELD if own >= 0 else FAILED)
-
-
-def _limits_below(results: Results, algorithm: str) -> pd.DataFrame:
-    limits = results.select_limits(2, algorithm=algorithm)
-    return limits if limits.empty else below(limits)
+    return measured + f"; slope of the exact limits {own:.2f}", HELD if own >= 0 else FAILED
 
 
 def rates_in_start(results: Results) -> Judgement:
     """Fit a power of r0 to the plain limits' error and an exponential in r0^2 to that of WN (statement 12)."""
-    (plain_r0, plain), (wn_r0, wn) = (_logs(_limits_below(results, name)) for name in ("plain", "wn"))
+    (plain_r0, plain), (wn_r0, wn) = (
+        _logs(below(results.select_limits(2, algorithm=name))) for name in ("plain", "wn")
+    )
     if min(len(plain), len(wn)) < MIN_POINTS:
-        return (f"positive errors of limits: {len(plain)} plain, {len(wn)} WN, too few for a fit", UNDECIDED)
+        return f"positive errors of limits: {len(plain)} plain, {len(wn)} WN, too few for a fit", UNDECIDED
     power, power_fit = _fit(np.log(plain_r0), plain)
     rate, rate_fit = _fit(wn_r0**2, wn)
     measured = (
@@ -144,7 +129,3 @@ def rates_in_start(results: Results) -> Judgement:
         "held: both rise and R2 at least 0.9"
     )
     return measured, verdict(power > 0 and power_fit >= 0.9 and rate > 0 and rate_fit >= 0.9, 0)
-
-
-def _without_fit(rows: pd.DataFrame) -> StatementVerdict:
-    return FAILED if is_lost(rows).any() else UNDECIDED

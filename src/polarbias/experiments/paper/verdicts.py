@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import pandas as pd
 
-from polarbias.experiments.engine.results import Results
+from polarbias.experiments.engine.results import Results, counted
 from polarbias.plotting.panels import FAR_LOSS_THRESHOLD
 
 
@@ -44,8 +44,7 @@ def count_open(runs: pd.DataFrame) -> int:
 
 
 def _ends_far(runs: pd.DataFrame) -> pd.Series:
-    # NaN counts as far.
-    return ~(runs["loss"] <= FAR_LOSS_THRESHOLD * runs["loss_start"])
+    return ~(runs["loss"] <= FAR_LOSS_THRESHOLD * runs["loss_start"])  # true for NaN
 
 
 def is_far(runs: pd.DataFrame) -> pd.Series:
@@ -64,7 +63,7 @@ def is_lost(runs: pd.DataFrame) -> pd.Series:
 
 def name_lost(statuses: pd.Series) -> str:
     """Return the counts of the statuses as the end of a sentence, such as ``; 1 collapsed``."""
-    return "".join(f"; {count} {status.replace('_', ' ')}" for status, count in statuses.value_counts().items())
+    return "".join(f"; {part}" for part in counted(statuses))
 
 
 def lost_of(runs: pd.DataFrame) -> str:
@@ -91,4 +90,4 @@ def paired(results: Results, figure: int, value: str, **options: bool) -> pd.Dat
 
 def below(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows with r0^2 below the minimal l1 norm, and so below the squared radius of any solution."""
-    return rows[rows["r0"] ** 2 < rows["minimal_l1"]]
+    return rows if rows.empty else rows[rows["r0"] ** 2 < rows["minimal_l1"]]

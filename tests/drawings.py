@@ -1,6 +1,7 @@
 """Helpers for tests of drawn panels."""
 
 from dataclasses import replace
+from functools import cache
 
 import matplotlib as mpl
 import numpy as np
@@ -51,8 +52,14 @@ def changed(change, **where):
     return replace(RESULTS, runs=runs)
 
 
-def drawn(number, letter, results=RESULTS):
-    """Return the axes of a drawn panel."""
+@cache
+def drawn(number, letter):
+    """Return the axes of a panel, drawn once."""
+    return draw(number, letter, RESULTS)
+
+
+def draw(number, letter, results):
+    """Return the axes of a panel for other results."""
     panel = next(panel for panel in FIGURES[number].panels if panel.letter == letter)
     with mpl.rc_context(STYLE):
         ax = Figure(layout="constrained").add_subplot()

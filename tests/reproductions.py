@@ -1,7 +1,6 @@
 """Helpers for tests of reproductions."""
 
 import io
-import re
 from dataclasses import asdict
 
 import pandas as pd
@@ -44,10 +43,6 @@ def share_programs(patch, folder):
     """Let processes that tests start load the programs that others have compiled."""
     patch.setenv("JAX_COMPILATION_CACHE_DIR", str(folder))
     patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-
-
-def run_steps_printed(output):
-    return int(re.search(r"run-steps computed: ([\d,]+)", output)[1].replace(",", ""))
 
 
 def command_script(profile, after, action):

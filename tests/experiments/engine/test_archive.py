@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from commands import call
 from polarbias.errors import InvalidInput, StoreMismatch
 from polarbias.experiments import pack, redraw, reproduce
 from polarbias.experiments.engine.archive import is_archive, table_files
@@ -12,7 +11,7 @@ from polarbias.experiments.engine.store import FOLDERS, read_metadata
 from repository import ROOT
 from reproductions import quiet, small
 
-pytestmark = pytest.mark.usefixtures("no_drawings", "no_logging_set_up")
+pytestmark = pytest.mark.usefixtures("no_drawings")
 
 PROFILE = small(trials=2, max_steps=3000)
 NAMES = {"spec.json", *(f"{name}.parquet" for name in FOLDERS)}
@@ -90,14 +89,6 @@ def test_folders_that_cannot_be_packed(folder, tmp_path):
     with pytest.raises(InvalidInput, match="cannot write"):
         pack(folder, tmp_path / "file")
     assert not (tmp_path / "a").exists()
-
-
-def test_commands(folder, tmp_path):
-    done = call("pack", folder, tmp_path / "archive", "--records", "30")
-    assert "spec.json, runs.parquet, trajectories.parquet, limits.parquet are in" in done.output
-    done = call("plot", tmp_path / "archive", "--output", tmp_path / "drawn")
-    assert f"are in {tmp_path / 'drawn'}" in done.output.replace("\n", "")
-    assert (tmp_path / "drawn" / "statements.md").exists()
 
 
 def test_the_archive_of_the_documentation_is_read(tmp_path):

@@ -54,30 +54,24 @@ def test_a_line_of_progress_is_printed_at_intervals(monkeypatch):
 
 
 def test_one_bar_covers_all_tasks():
-    class Bar:
-        shown: dict
-
-        def add_task(self, description, **fields):
-            self.shown, self.total = {}, fields["total"]
-
-        def update(self, bar, **fields):
-            self.shown |= fields
-
-    bar = Bar()
+    shown = {}
+    bar = SimpleNamespace(
+        add_task=lambda text, **fields: shown.update(fields), update=lambda task, **fields: shown.update(fields)
+    )
     observer = BarObserver(bar, [FIRST, SECOND, THIRD])
     observer.started(FIRST)
-    assert bar.shown["description"] == FIRST.label
+    assert shown["description"] == FIRST.label
     observer.started(SECOND)
-    assert bar.shown["description"] == f"{FIRST.label} and 1 more"
+    assert shown["description"] == f"{FIRST.label} and 1 more"
     observer.progress(FIRST, STATE)
-    assert bar.shown["losses"] == "loss 1.0e-05 .. 1.0e-03"
-    assert bar.shown["completed"] == pytest.approx(0.4 * progress.weight(FIRST))
+    assert shown["losses"] == "loss 1.0e-05 .. 1.0e-03"
+    assert shown["completed"] == pytest.approx(0.4 * progress.weight(FIRST))
     observer.finished(SECOND, RUNS, 1.0)
-    assert (bar.shown["description"], 0 < bar.shown["completed"] < bar.total) == (FIRST.label, True)
+    assert (shown["description"], 0 < shown["completed"] < shown["total"]) == (FIRST.label, True)
     observer.finished(FIRST, RUNS, 1.0)
     observer.started(THIRD)
     observer.finished(THIRD, RUNS, 1.0)
-    assert bar.shown["completed"] == pytest.approx(bar.total)
+    assert shown["completed"] == pytest.approx(shown["total"])
 
 
 @pytest.mark.parametrize(("terminal", "kind"), [(True, BarObserver), (False, LineObserver)])

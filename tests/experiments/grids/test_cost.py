@@ -38,7 +38,7 @@ def test_the_seconds_of_descent_are_the_sum_of_the_model(tmp_path, monkeypatch):
     grid = read_grid(written(tmp_path, truth=["sparse", "signed"], trials=3, max_steps=1000))
     bound = cost.estimate_cost(grid.tasks()[0], grid.profile)
     # Two programs, six tasks of four runs, and one measurement per shape.
-    assert bound.seconds == pytest.approx(2 * 3.0 + 6 * (0.1 + 1000 * (4.0 * 1e-3 + 5e-6)))
+    assert bound.seconds == pytest.approx(2 * 3.0 + 6 * (0.3 + 1000 * (4.0 * 1e-3 + 5e-6)))
     assert asked == [(8, 20, 4), (8, 40, 4)]
 
 
@@ -48,4 +48,4 @@ def test_limits_and_mirror_descent_are_extrapolated_from_one_run(tmp_path, monke
     monkeypatch.setattr(cost, "perf_counter", lambda: next(clock))
     grid = read_grid(written(tmp_path, step=step, max_steps=1000))
     bound = cost.estimate_cost(grid.tasks()[0], grid.profile)
-    assert bound.seconds == pytest.approx(0.1 + 2.0 * factor)
+    assert bound.seconds == pytest.approx(0.3 + 2.0 * factor)

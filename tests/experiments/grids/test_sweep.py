@@ -29,23 +29,20 @@ def test_a_sweep_is_stored_summarized_and_reused(tmp_path):
 
     # The numbers are those of the library.
     runs = pd.read_parquet(out / "runs")
-    [row] = runs[
-        (runs["truth"] == "sparse") & (runs["algorithm"] == "wn") & (runs["r0"] == 1) & (runs["ratio"] == 0.1)
-    ].to_dict("records")
+    [row] = runs.query("truth == 'sparse' and algorithm == 'wn' and r0 == 1 and ratio == 0.1").to_dict("records")
     problem = pb.gaussian_problem(0, 8, 20, "sparse", s=2)
     network = pb.WeightNormalization(pb.HadamardPower(2), 0.1)
-    found = pb.gradient_descent(
-        problem, network, network.init(1.0, pb.folded_gaussian_direction(0, 20)), max_steps=100, tol=1e-12
-    )
+    theta0 = network.init(1.0, pb.folded_gaussian_direction(0, 20))
+    found = pb.gradient_descent(problem, network, theta0, max_steps=100, tol=1e-12)
     assert row["loss"] == pytest.approx(float(found.loss), rel=1e-6)
     assert (row["m"], row["n"], row["s"], row["depth"], row["steps"]) == (8, 20, 2, 2, found.steps)
     assert np.isnan(runs[runs["truth"] == "gaussian"]["s"]).all()
     assert {"m", "n", "s"} < set(pd.read_parquet(out / "limits").columns)
 
     # Other sizes and trials add tasks; other scales are another sweep.
-    more = call("sweep", written(tmp_path, **options, n=[20, 25], trials=2), "--output", out)
-    assert "tasks computed: 24, found: 8;" in more.stdout
-    assert set(pd.read_parquet(out / "runs")["n"]) == {20, 25}
+    larger = {**options, "step": "limit", "n": [20, 25], "trials": 2}
+    assert "tasks computed: 12, found: 4;" in call("sweep", written(tmp_path, **larger), "--output", out).stdout
+    assert set(pd.read_parquet(out / "limits")["n"]) == {20, 25}
     assert read_spec(out)["plan"]["n"] == [20, 25]
     refusal = call("sweep", written(tmp_path, **{**options, "scale": 2.0}), "--output", out, code=2).stderr
     assert "(scale: stored [0.1, 1.0], requested [2.0])" in refusal

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.collections import QuadMesh
 
-from drawings import PANELS, PROFILE, RESULTS, drawn, legend_texts, lines, matches_means
+from drawings import PANELS, PROFILE, RESULTS, draw, drawn, legend_texts, lines, matches_means
 from polarbias.experiments import FIGURES, PAPER, QUICK
 from polarbias.plotting.series import SERIES
 from reproductions import small
@@ -135,7 +135,7 @@ def test_losses_and_steps_are_those_with_weight_normalization(number, letter):
 def test_limits_that_are_no_solutions_are_not_drawn():
     limits = RESULTS.limits.copy()
     limits.loc[(limits["figure"] == 2) & (limits["r0"] == limits["r0"].min()), "loss"] = 1e-3
-    dashed = [one for one in drawn(2, "a", replace(RESULTS, limits=limits)).get_lines() if one.get_linestyle() == "--"]
+    dashed = [one for one in draw(2, "a", replace(RESULTS, limits=limits)).get_lines() if one.get_linestyle() == "--"]
     assert [len(line.get_xdata()) for line in dashed] == [16, 16]
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from drawings import RESULTS, changed, drawn, hollow, legend_texts, lines, matches_means
+from drawings import RESULTS, changed, draw, drawn, hollow, legend_texts, lines, matches_means
 from polarbias.experiments import FIGURES
 from polarbias.plotting.series import SERIES
 from reproductions import small
@@ -45,7 +45,7 @@ def test_depths(letter, name):
 def test_laws():
     limits, runs = (table[table["figure"] == 7] for table in (RESULTS.limits, RESULTS.runs))
     panels = {letter: drawn(7, letter) for letter in "abc"}
-    unfinished = drawn(7, "c", changed({"status": "max_steps"}, figure=7, law="harmonic", ratio=0.1, trial=1))
+    unfinished = draw(7, "c", changed({"status": "max_steps"}, figure=7, law="harmonic", ratio=0.1, trial=1))
     for law, label in LAWS.items():
         for letter, part, x in (("a", "r0", "r0"), ("b", "c", "ratio")):
             mine = limits[(limits["law"] == law) & limits["part"].str.endswith(f"-{part}")]

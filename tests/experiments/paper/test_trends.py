@@ -29,22 +29,16 @@ def test_4_error_falls_with_ratio(values, ratios, verdict):
     assert judge(4, rows) == verdict
 
 
-@pytest.mark.parametrize(
-    ("values", "state", "verdict"),
-    [
+def test_4_with_unfinished_runs_and_means_over_trials():
+    for values, state, verdict in (
         ((4, 3, 1, 2), OPEN, "not decided"),
         ((4, 3, 2, 1), OPEN, "held"),
         ((4, 3, 2, 1), FAR, "not decided"),
         ((4, 3, 2, 0), COLLAPSED, "failed"),
-    ],
-)
-def test_4_with_unfinished_runs(values, state, verdict):
-    rows = ranked(values, ETA4, "eps1_cert")
-    rows[-1].update(state)
-    assert judge(4, rows) == verdict
-
-
-def test_4_takes_means_over_trials():
+    ):
+        rows = ranked(values, ETA4, "eps1_cert")
+        rows[-1].update(state)
+        assert judge(4, rows) == verdict
     rows = ranked((4, 3, 2, 1), ETA4, "eps1_cert") + ranked((4, 3, 2, 2.5), ETA4, "eps1_cert", trial=1)
     assert judge(4, rows) == "held"
     assert judge(4, rows + ranked((4, 3, 2, 9), ETA4, "eps1_cert", trial=2)) == "failed"
@@ -100,20 +94,17 @@ def _continued(number, steps, unfinished):
     return judge(14, [row(2, "wn", 0.1 ** (i + 1), steps=count, status=s) for count, s, i in grid])
 
 
-@pytest.mark.parametrize(
-    ("steps", "unfinished", "verdict"),
-    [
+def test_14_steps_grow():
+    for steps, unfinished, verdict in (
         ((40, 30, 20, 10, 99), (), "held"),  # r0 = 10 is not below the limit's radius
         ((10, 20, 30, 40, 1), (), "failed"),
         ((99, 30, 20, 10, 1), (0,), "held"),
         ((99, 99, 20, 10, 1), (0, 1), "not decided"),
-    ],
-)
-def test_14_steps_grow(steps, unfinished, verdict):
-    rows = [row(2, "wn", r0, steps=count) for r0, count in zip(R0, steps, strict=True)]
-    for index in unfinished:
-        rows[index].update(OPEN)
-    assert judge(14, rows) == verdict
+    ):
+        rows = [row(2, "wn", r0, steps=count) for r0, count in zip(R0, steps, strict=True)]
+        for index in unfinished:
+            rows[index].update(OPEN)
+        assert judge(14, rows) == verdict
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ PAGE = ROOT / "docs" / "sweep.md"
         ({"trials": [1, 2]}, ["trials = [1, 2]", "one value"]),
         ({"max_steps": 10**16}, ["max_steps = 1000", "1e+15"]),
         ({"tol": -1}, ["tol = -1", "at least 0"]),
-        ({"seed": -1}, ["seed = -1", "at least 0"]),
+        ({"seed": -1}, ["seed = -1", "an integer from 0 to"]),
         ({"algorithm": "wn-separate"}, ["no task", "needs a signed truth"]),
         ({"truth": "sparse", "s": 30}, ["no task", "s is more than n"]),
         ({"step": "mirror", "depth": 1}, ["no task", "depth 2 or above"]),

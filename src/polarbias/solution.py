@@ -115,30 +115,24 @@ class Solution:
         Parameters of the network at the end (named tuples of NumPy arrays), a valid start of another run.
     loss, residual
         ``||A X - b||^2 / (2 L)`` and ``||A X - b||_2``, shape ``(...)``, computed from ``x`` at the end.
-    steps
-        Accepted steps, shape ``(...)``.
-    status
-        `Status` of each run as integers, shape ``(...)``.
+    steps, status
+        Accepted steps, and `Status` of each run as integers, shape ``(...)``.
     stats
         Counts by name, each of shape ``(...)``; descent gives ``trials``, the points at which the loss was computed.
     trajectory
         `Trajectory`, or None; of a flow a `FlowTrajectory`.
     log_x
-        Logarithms of the entries of X, if they exist, shape ``(..., n)``; for a difference those of both halves,
-        n = 2 N.
+        Logarithms of the entries of X, if they exist, shape ``(..., N)``; ``(..., 2 N)`` for a difference.
     mirror_dual
         Mirror variable nu, shape ``(..., M)``: the mirror map has changed by ``A^T nu`` since the start.
     dual, gap
         A feasible dual point y, ``A^T y <= w`` (``|A^T y| <= w`` for signed signals), shape ``(..., M)``, and the
         relative gap ``(value - <b, y>) / value`` with ``value = <w, |X|>``, shape ``(...)``: an upper bound on the
         relative excess of X over the minimal weighted l1 norm.
-    r, log_rho
-        Norm of the factor at the end and logarithm of the magnification factor (17), shape ``(...)``.
-    collapse_status
-        `CollapseStatus` of each run as integers, shape ``(...)``.
+    r, log_rho, collapse_status
+        Norm of the factor, logarithm of the magnification factor (17), `CollapseStatus` as integers, shape ``(...)``.
     method
-        Function that made the solution: ``"gradient_descent"``, ``"gradient_flow"``, ``"mirror_descent"`` or
-        ``"flow_limit"``.
+        Function that made the solution, such as ``"gradient_descent"``.
     farkas
         Proof of infeasibility, shape ``(..., M)``: y with ``b^T y > 0`` and ``A^T y <= 0`` (``A^T y = 0`` for signed
         signals), up to rounding, for runs of status `Status.INFEASIBLE`; NaN for the others.

@@ -162,7 +162,14 @@ def test_the_line_search_fails_at_the_rounding_level(problem, network):
     assert_finite(run)
 
 
-@pytest.mark.parametrize("network", [polar(0.5), polar(0.5, depth=3)])
+@pytest.mark.parametrize(
+    "network",
+    [
+        polar(0.5),
+        polar(0.5, depth=3),
+        *(pytest.param(other, marks=pytest.mark.full) for other in (pb.HadamardPower(2), polar(0.5, depth=1))),
+    ],
+)
 def test_a_long_run_at_the_rounding_level_is_not_unstable(problem, network):
     theta = network.init(np.array([0.3, 1.0, 4.0]), ONES)
     run = pb.gradient_descent(

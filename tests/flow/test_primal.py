@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
+from scipy.optimize import nnls
 
 import polarbias as pb
 from flow_cases import N, random_problem
@@ -82,6 +83,13 @@ def test_the_number_of_evaluations(monkeypatch):
     flow = pb.gradient_flow(inconsistent, pb.HadamardPower(3), pb.Factor(np.array([1.0, 0.1, 0.1])), full=True)
     assert flow.status == pb.Status.INFEASIBLE
     assert [*found, count] == pytest.approx([567, 191], rel=0.05)
+
+
+def test_a_slow_flow_ends_at_the_latest_time():
+    problem = pb.LinearProblem([[1.0, 2.0], [1.0, 2.0], [0.5, -1.0]], [1.0, 2.0, -3.0])
+    flow = pb.gradient_flow(problem, pb.HadamardPower(3), pb.Factor(np.ones(2)), full=True)
+    assert flow.status == pb.Status.INFEASIBLE
+    np.testing.assert_allclose(flow.x, nnls(problem.A, problem.b)[0], atol=1e-5)
 
 
 def test_depth_one_changes_signs():

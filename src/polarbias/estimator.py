@@ -211,10 +211,9 @@ class DiagonalLinearRegressor(_Linear):
     early_stopping
         For descent: None trains to loss ``tol``; a number stops at this root mean square error, the standard deviation
         of the noise; "validation" selects the record with the least error on a tenth of the samples, set aside.
-    max_steps
-        Largest number of steps of descent.
-    tol
-        Loss at which descent stops: mean squared error over 2 L, of targets scaled to root mean square 1.
+    max_steps, tol
+        Largest number of steps of descent, and the loss at which it stops: mean squared error over 2 L, of targets
+        scaled to root mean square 1.
     random_state
         Seed of the validation split.
     fit_intercept

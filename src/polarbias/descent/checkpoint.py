@@ -40,18 +40,12 @@ def _content(arrays: Mapping[str, np.ndarray]) -> str:
 class Checkpoint:
     """Files of one run in a folder; files of another run, and files that are no checkpoints, count as missing.
 
-    Parameters
-    ----------
-    folder
-        Created at once, so that a path that cannot be written is an error before the run.
-    identity
-        `fingerprint` of everything that determines the run's numbers.
-    seconds
-        Least time between two files of one name.
+    ``identity`` is the `fingerprint` of all that determines the run's numbers, ``seconds`` the least time between two
+    files of one name.
     """
 
     def __init__(self, folder: Path, identity: str, seconds: float) -> None:
-        """Check that the folder can be written."""
+        """Create the folder, and check before the run that it can be written."""
         if folder.exists() and not folder.is_dir():
             raise InvalidInput(f"checkpoint must name a folder, and {str(folder)!r} is a file.")
         self._folder, self._identity, self._seconds = folder, identity, seconds

@@ -67,10 +67,8 @@ def gradient_flow(  # noqa: PLR0913 -- the options of one long run; each is inde
     schedule
         Rates that depend on time: ``schedule(t)`` returns (eta_r, eta_u), which take the place of the ratio and the
         direction rate of a weight-normalized network. Integrates the full equations.
-    full
-        Integrate the full equations of any network.
-    keep
-        Keep the trajectory: about 6 numbers per step and equation.
+    full, keep
+        Integrate the full equations of any network; keep the trajectory, about 6 numbers per step and equation.
     callback
         Called about twice a second with a `FlowProgress`; a true return value ends the run.
 

@@ -20,20 +20,8 @@ from polarbias.solution import Status
 class FlowState(NamedTuple):
     """A gradient flow at one time or several; quantities that its equations do not have are None.
 
-    Attributes
-    ----------
-    theta
-        Parameters of the network.
-    r
-        Norm of the factor.
-    u
-        Direction: the parameter u under weight normalization, x / ||x|| without.
-    x, log_x
-        Signal X, and the logarithms of its absolute values (of both halves for a signed network).
-    loss
-        ``||A X - b||^2 / (2 L)``.
-    mirror_dual
-        Mirror variable nu, as in `Solution`.
+    ``u`` is the parameter u under weight normalization and x / ||x|| without; ``log_x`` holds the logarithms of the
+    absolute values of X, of both halves for a signed network. The other quantities are those of `Solution`.
     """
 
     theta: Any
@@ -67,12 +55,7 @@ class FlowTrajectory:
     """Gradient flow at its accepted times, and at any time between them to the accuracy of the integration.
 
     Times are those of the network's own equations. Runs of a batch take different steps, so their records are padded
-    with NaN; indexing down to one run removes the padding.
-
-    Attributes
-    ----------
-    outputs
-        `DenseOutput` of each run, an object array of batch shape.
+    with NaN; indexing down to one run removes the padding. ``outputs`` holds the `DenseOutput` of each run.
 
     Examples
     --------

@@ -23,6 +23,4 @@ def call_json(*arguments, code=0):
 
 
 def process(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)], capture_output=True, text=True, timeout=120, **options
-    )
+    return subprocess.run([sys.executable, *map(str, arguments)], capture_output=True, text=True, **options)

@@ -1,21 +1,28 @@
-"""A tiny reproduction, whose drawings are left out."""
+"""A small reproduction, whose drawings are left out."""
 
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def in_this_process(no_logging_set_up):
+    """Commands run in the process of the tests."""
+
+
+@pytest.fixture
+def small_pictures(monkeypatch):
+    monkeypatch.setattr("polarbias.experiments.engine.figure.PNG_DPI", 40)  # to save time
+
+
 @pytest.fixture(scope="session")
 def profile():
-    from polarbias.experiments import Profile  # not available to `make test-min`
+    from reproductions import small  # not available to `make test-min`
 
-    return Profile(
-        "tiny", trials=1, starts=1, r0=(0.1, 1.0, 10.0), ratios=(1.0, 0.1), max_steps=200, m=12, n=30, s=3,
-        limit_trials=1, limit_r0=(0.1, 1.0), limit_ratios=(1.0, 0.1), map_size=(3, 3),
-    )  # fmt: skip
+    return small(max_steps=200)
 
 
 @pytest.fixture
 def tiny(monkeypatch, profile):
-    """Make the tiny profile that of ``reproduce`` without options."""
+    """Make the small profile that of ``reproduce`` without options."""
     from polarbias import experiments
 
     monkeypatch.setitem(experiments.PROFILES, "quick", profile)

@@ -12,6 +12,7 @@ from polarbias.errors import InvalidInput
 
 A = np.array([[1.0, 0.0, 2.5], [0.0, -1.0, 3.0]])
 B = np.array([1.0, 2.0])
+CSR, COLUMN = sparse.csr_array(A), B[:, None]
 
 
 @pytest.fixture(autouse=True)
@@ -22,18 +23,14 @@ def folder(tmp_path, monkeypatch):
 
 FORMATS = {
     "npy": (lambda: (np.save("A.npy", A), np.save("b:b.npy", B)), "A.npy", "b:b.npy"),
-    "csv": (
-        lambda: [np.savetxt(f"{n}.csv", v, delimiter=",") for n, v in (("A", A), ("b", B[None]))],
-        "A.csv",
-        "b.csv",
-    ),
+    "csv": (lambda: [np.savetxt(*one, delimiter=",") for one in (("A.csv", A), ("b.csv", B[None]))], "A.csv", "b.csv"),
     "npz": (lambda: np.savez("both.npz", A=A, b=B, other=np.ones(3)), "both.npz", "both.npz"),
-    "names in npz": (lambda: np.savez("both.npz", first=A, second=B[:, None]), "both.npz:first", "both.npz:second"),
+    "names in npz": (lambda: np.savez("both.npz", first=A, second=COLUMN), "both.npz:first", "both.npz:second"),
     "mat": (lambda: io.savemat("both.mat", {"A": A, "b": B}), "both.mat", "both.mat:b"),
-    "sparse mat": (lambda: io.savemat("both.mat", {"P": sparse.csc_array(A), "q": B}), "both.mat:P", "both.mat:q"),
-    "mtx": (lambda: (io.mmwrite("A.mtx", A), io.mmwrite("b.mtx", B[:, None])), "A.mtx", "b.mtx"),
-    "sparse mtx and npz": (
-        lambda: (io.mmwrite("A.mtx", sparse.coo_array(A)), sparse.save_npz("b.npz", sparse.csr_array(B[:, None]))),
+    "sparse mat": (lambda: io.savemat("both.mat", {"P": CSR, "q": B}), "both.mat:P", "both.mat:q"),
+    "mtx": (lambda: (io.mmwrite("A.mtx", A), io.mmwrite("b.mtx", COLUMN)), "A.mtx", "b.mtx"),
+    "sparse": (
+        lambda: (io.mmwrite("A.mtx", CSR), sparse.save_npz("b.npz", sparse.csr_array(COLUMN))),
         "A.mtx",
         "b.npz",
     ),
@@ -48,13 +45,6 @@ def test_formats(name):
     assert sparse.issparse(found) == ("sparse" in name)
     np.testing.assert_array_equal(found.toarray() if sparse.issparse(found) else found, A)
     np.testing.assert_array_equal(load_vector(rhs, "b"), B)
-
-
-def compressed(**changes):
-    """Store a CSR matrix with changed arrays."""
-    good = sparse.csr_array(A)
-    arrays = {"data": good.data, "indices": good.indices, "indptr": good.indptr, "shape": good.shape} | changes
-    np.savez("csr.npz", format=b"csr", **arrays)
 
 
 FILES = {
@@ -96,19 +86,16 @@ FILES = {
         ("two.npz:P", "needs 0 GB of memory; this machine has 0"),
     ],
 )
-def test_files_that_are_refused(given, part, monkeypatch):
-    np.save("A.npy", A)
-    np.save("b.npy", B)
-    np.save("complex.npy", 1j * A)
-    np.save("words.npy", np.array([["a", "b"]]))
-    np.save("objects.npy", np.array([[None]]), allow_pickle=True)
+def test_files_that_are_refused(given, part, folder, monkeypatch):
+    arrays = {"A": A, "b": B, "complex": 1j * A, "words": np.array([["a", "b"]]), "objects": np.array([[None]])}
+    for name, array in arrays.items():
+        np.save(name, array, allow_pickle=True)
     np.savez("two.npz", P=A, Q=A)
     io.savemat("two.mat", {"P": A, "Q": A})
     with zipfile.ZipFile("notes.npz", "w") as archive:
         archive.writestr("notes.txt", "no array")
     for name, text in FILES.items():
-        with open(name, "w") as file:
-            file.write(text)
+        (folder / name).write_text(text)
     if "this machine has 0" in part:
         monkeypatch.setattr(data.os, "sysconf", lambda name: 1)
     with pytest.raises(InvalidInput) as refusal:
@@ -117,33 +104,31 @@ def test_files_that_are_refused(given, part, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("name", "value"),
     [
-        {"indices": np.array([0, 10**6, 1, 2])},
-        {"indices": np.array([0, -1, 1, 2])},
-        {"indptr": np.array([0, 3, 2])},
-        {"indptr": np.array([0, 2, 10**6])},
-        {"shape": (2, 2)},
-        {"shape": (10**9, 3)},
+        *(("indices", indices) for indices in ([0, 10**6, 1, 2], [0, -1, 1, 2])),
+        *(("indptr", ends) for ends in ([0, 3, 2], [0, 2, 10**6])),
+        *(("shape", shape) for shape in ((2, 2), (10**9, 3))),
     ],
 )
-def test_indices_out_of_range_are_refused(changes):
-    compressed()
+def test_indices_out_of_range_are_refused(name, value):
+    arrays = {"format": b"csr", **{name: getattr(CSR, name) for name in ("data", "indices", "indptr", "shape")}}
+    np.savez("csr.npz", **arrays)
     np.testing.assert_array_equal(load_matrix("csr.npz").toarray(), A)
-    compressed(**changes)
+    np.savez("csr.npz", **arrays | {name: value})
     for load in (load_matrix, lambda given: load_vector(given, "b")):
         with pytest.raises(InvalidInput, match=r"csr\.npz|out of range"):
             load("csr.npz")
 
 
-def test_vectors_alone_may_be_infinite():
+def test_vectors_have_one_axis_and_weights_alone_may_be_infinite():
+    np.save("A.npy", A)
+    with pytest.raises(InvalidInput, match="shape 2 x 3, not a vector"):
+        load_vector("A.npy", "b")
     np.save("w.npy", [1.0, np.inf])
     assert load_vector("w.npy", "w", infinite=True)[1] == np.inf
     with pytest.raises(InvalidInput, match="NaN or infinity"):
         load_vector("w.npy", "w")
-    np.save("A.npy", A)
-    with pytest.raises(InvalidInput, match="shape 2 x 3, not a vector"):
-        load_vector("A.npy", "b")
 
 
 def test_a_file_of_matlab_7_3_is_named(monkeypatch, folder):
@@ -151,6 +136,6 @@ def test_a_file_of_matlab_7_3_is_named(monkeypatch, folder):
         raise NotImplementedError("Please use HDF reader for matlab v7.3 files")
 
     monkeypatch.setattr(io, "loadmat", newer)
-    (folder / "A.mat").write_text("")
+    (folder / "A.mat").touch()
     with pytest.raises(InvalidInput, match="in MATLAB, save it with -v7"):
         load_matrix("A.mat")

@@ -5,18 +5,17 @@ import pytest
 from commands import call
 from polarbias.experiments.engine import cluster, compute, runner
 
-pytestmark = pytest.mark.usefixtures("no_logging_set_up")
-
 
 @pytest.mark.parametrize("command", ["run", "reproduce"])
-@pytest.mark.parametrize("force", [[], ["--force"]])
-def test_the_message_after_an_interruption(command, force, tmp_path, tiny, monkeypatch):
+@pytest.mark.parametrize(
+    ("force", "words"), [([], "the same command resumes"), (["--force"], "the same command without --force resumes")]
+)
+def test_the_message_after_an_interruption(command, force, words, tmp_path, tiny, monkeypatch):
     def interrupted(*args):
         raise runner.Interrupted
 
     monkeypatch.setattr(compute, "compute_runs", interrupted)
     message = call(command, *force, "--output", tmp_path / "out", code=130).stderr
-    words = "the same command without --force resumes" if force else "the same command resumes"
     assert message == f"polarbias: interrupted; finished tasks and checkpoints are kept, {words}.\n"
     assert not list(tmp_path.glob("out/runs/*"))
 

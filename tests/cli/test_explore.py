@@ -1,10 +1,6 @@
 """``polarbias explore``: addresses and ports that cannot be used."""
 
-import pytest
-
 from commands import call
-
-pytestmark = pytest.mark.usefixtures("no_logging_set_up")
 
 
 def test_ports_addresses_and_the_url(monkeypatch):

@@ -4,11 +4,8 @@ import re
 from pathlib import Path
 
 import pandas as pd
-import pytest
 
 from commands import call, call_json
-
-pytestmark = pytest.mark.usefixtures("no_logging_set_up")
 
 
 def test_text_and_json(reproduction, tmp_path):

@@ -6,8 +6,6 @@ from commands import call
 from polarbias.cli import parameters
 from polarbias.runtime import options
 
-pytestmark = pytest.mark.usefixtures("no_logging_set_up")
-
 
 @pytest.mark.parametrize(
     ("command", "option", "values", "allowed"),

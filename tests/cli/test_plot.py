@@ -9,12 +9,7 @@ import pytest
 from commands import call, call_json
 from polarbias.experiments.engine import compute
 
-pytestmark = pytest.mark.usefixtures("no_logging_set_up")
-
-
-@pytest.fixture(autouse=True)
-def small_pictures(monkeypatch):
-    monkeypatch.setattr("polarbias.experiments.engine.figure.PNG_DPI", 40)  # to save time
+pytestmark = pytest.mark.usefixtures("small_pictures")
 
 
 def test_a_reproduction_is_drawn_without_computation(reproduction, tmp_path, monkeypatch):
@@ -35,7 +30,7 @@ def test_a_reproduction_is_drawn_without_computation(reproduction, tmp_path, mon
 
 
 def test_a_run_is_drawn_again(tmp_path, monkeypatch):
-    call("run", "--m", 12, "--n", 30, "--max-steps", 20, "--algorithm", "plain", "--step", 0.001, "-o", tmp_path)
+    call("run", "--m", 10, "--n", 20, "--max-steps", 20, "--algorithm", "plain", "--step", 0.001, "-o", tmp_path)
     (tmp_path / "trajectory.png").unlink()
     monkeypatch.setattr(compute, "compute_runs", None)
     assert call("plot", tmp_path).stdout == f"trajectory.png and the tables are in {tmp_path}\n"
@@ -57,22 +52,20 @@ def test_a_folder_without_results_stays_empty(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("specification", "rest"),
+    ("kind", "specification", "plan"),
     [
-        ({"kind": "reproduction"}, {}),
-        ({"kind": "reproduction"}, {"plan": {}}),
-        ({"kind": "reproduction", "profile": {"name": "x"}}, {"plan": {}}),
-        ({"kind": "reproduction", "profile": 3}, {"plan": {}}),
-        *(
-            ({"kind": "reproduction", "profile": {}}, {"plan": plan})
-            for plan in ({"figures": 3}, {"figures": [9]}, {"trials": "x"})
-        ),
-        ({"kind": "run"}, {"plan": {}}),
-        ({"kind": "run", "task": {"runs": 3}}, {"plan": {}}),
-        ({"kind": "run", "task": 3}, {"plan": {}}),
+        ("reproduction", {}, None),
+        ("reproduction", {}, {}),
+        ("reproduction", {"profile": {"name": "x"}}, {}),
+        ("reproduction", {"profile": 3}, {}),
+        *(("reproduction", {"profile": {}}, plan) for plan in ({"figures": 3}, {"figures": [9]}, {"trials": "x"})),
+        ("run", {}, {}),
+        ("run", {"task": {"runs": 3}}, {}),
+        ("run", {"task": 3}, {}),
     ],
 )
-def test_a_damaged_specification_is_named(specification, rest, tmp_path):
-    (tmp_path / "spec.json").write_text(json.dumps({"specification": {"schema": 2, **specification}, **rest}))
+def test_a_damaged_specification_is_named(kind, specification, plan, tmp_path):
+    content = {"specification": {"schema": 2, "kind": kind, **specification}} | ({} if plan is None else {"plan": plan})
+    (tmp_path / "spec.json").write_text(json.dumps(content))
     message = call("plot", tmp_path, code=2).stderr
     assert re.fullmatch(r"polarbias: .*spec\.json .*; delete the folder.*\n", message)

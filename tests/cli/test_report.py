@@ -1,13 +1,9 @@
 """``polarbias report``: text and JSON; tests/experiments/paper/test_report.py reads the page."""
 
-import pytest
-
 from commands import call, call_json
 
-pytestmark = pytest.mark.usefixtures("no_logging_set_up")
 
-
-def test_text_and_json(reproduction, tmp_path, no_drawings, monkeypatch):
+def test_text_and_json(reproduction, tmp_path, monkeypatch):
     page, written = tmp_path / "page.html", []
     monkeypatch.setattr(
         "polarbias.experiments.paper.reproduction.write_report", lambda path, *_: written.append(path) or path

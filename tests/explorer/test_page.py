@@ -15,7 +15,6 @@ import pytest
 from bokeh.document import Document
 from bokeh.models import ImportedStyleSheet
 
-from browser import PATIENCE, chromium, explorer, needs_chromium, refuse_foreign_requests
 from polarbias.explorer import page as module
 from polarbias.explorer import results
 from polarbias.explorer.options import OPTIONS
@@ -29,18 +28,11 @@ SMALL = Settings(m=20, n=60, s=3)
 def make_page(monkeypatch):
     """Return a function from a query to a page that computes and updates at once."""
 
-    class Latest:
-        def __init__(self, document, pool):
-            pass
-
-        def submit(self, work, done):
-            try:
-                done(work(lambda: False))
-            except results.InvalidInput as error:
-                done(error)
-
-        def stop(self):
-            pass
+    def submit(work, done):
+        try:
+            done(work(lambda: False))
+        except results.InvalidInput as error:
+            done(error)
 
     def make(query):
         arguments = {name: [value.encode() for value in values] for name, values in parse_qs(query).items()}
@@ -50,7 +42,7 @@ def make_page(monkeypatch):
         monkeypatch.setattr(module.pn, "state", state)
         return module.Page()
 
-    monkeypatch.setattr(module, "Latest", Latest)
+    monkeypatch.setattr(module, "Latest", lambda *_: SimpleNamespace(submit=submit, stop=lambda: None))
     return make
 
 
@@ -131,29 +123,21 @@ def test_messages_of_slow_views(monkeypatch):
     assert '<b style="color:#b00020">violated</b>' in text
 
 
-@pytest.fixture(scope="module")
-def url():
-    with explorer() as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
 def visit(browser, url):
     """Return a function that opens a page; errors and requests to other servers fail the test."""
     contexts, failures = [], []
 
+    def refuse(route):
+        failures.append(route.request.url)
+        route.abort()
+
     def open_page():
         context = browser.new_context(viewport={"width": 1400, "height": 1000}, accept_downloads=True)
         contexts.append(context)
-        refuse_foreign_requests(context, url, failures)
+        context.route(lambda address: urlsplit(address).netloc not in ("", urlsplit(url).netloc), refuse)
         page = context.new_page()
-        page.set_default_timeout(PATIENCE)
+        page.set_default_timeout(600_000)  # a limit for defects, far above the time of any step on a busy machine
         page.on("pageerror", lambda error: failures.append(str(error)))
         page.on("console", lambda message: message.type == "error" and failures.append(message.text))
         page.goto(f"{url}?{ADDRESS}")
@@ -190,7 +174,6 @@ def wait_for_row(page, settings):
         page.locator("table.pb tr").filter(has_text=text).first.wait_for()
 
 
-@needs_chromium
 def test_two_visitors_move_their_own_sliders(visit):
     first, second = visit(), visit()
     push(first, "norm r0", 20)
@@ -203,7 +186,6 @@ def test_two_visitors_move_their_own_sliders(visit):
         first.reload()
 
 
-@needs_chromium
 def test_every_tab_draws_and_exports(visit, tmp_path):
     page = visit()
     for name, title in module.TABS.items():

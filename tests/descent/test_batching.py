@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from operator import attrgetter
 
 import jax
 import numpy as np
@@ -12,22 +13,14 @@ from polarbias.descent import compiled_loop, gradient_descent
 from polarbias.descent.batching import assign_runs
 from polarbias.descent.options import OPTIONS
 
-M, N = 6, 20
+N = 20
 FEW_SIZES = replace(OPTIONS.cpu, sizes=(4, 10, 20))  # each costs a compilation
 RATIOS = np.array([0.05, 0.3, 2.0])
-# Wide enough that products with one and with several runs take different code paths.
 NETWORKS = {
     "polar": lambda ratio: pb.WeightNormalization(pb.HadamardPower(2), ratio, direction_rate=np.sqrt(ratio)),
     "joint_harmonic": lambda ratio: pb.WeightNormalization(pb.HadamardDifference(3), pb.HarmonicRatio(ratio)),
     "separate": lambda ratio: pb.Difference(pb.WeightNormalization(pb.HadamardPower(2), ratio)),
 }
-
-
-@pytest.fixture(scope="module")
-def problems():
-    rng = np.random.default_rng(2)
-    A = rng.standard_normal((2, M, N)) / np.sqrt(M)
-    return pb.LinearProblem(A, np.einsum("tmn,tn->tm", A, np.abs(rng.standard_normal((2, N)))))
 
 
 @pytest.fixture
@@ -44,24 +37,19 @@ def starts(*shape):
     return np.abs(np.random.default_rng(4).standard_normal((*shape, N))) + 0.05
 
 
-def euler(problem, r, u, eta, dt, steps):
-    """Descent of one run at depth 2 by the paper's formulas; plain without r and eta."""
-    if r is None:
-        for _ in range(steps):
-            u = u - dt * u * (problem.A.T @ (problem.A @ u**2 - problem.b))
-        return u**2
-    u = u / np.linalg.norm(u)
-    for _ in range(steps):
-        length = np.linalg.norm(u)
-        x = r * u / length
-        gradient = x * (problem.A.T @ (problem.A @ x**2 - problem.b))
-        radial = u @ gradient / length
-        r, u = r - dt * eta * radial, u - dt * (r / length) * (gradient - u * radial / length)
-    return (r * u / np.linalg.norm(u)) ** 2
-
-
 def take(theta, index):
     return jax.tree.map(lambda leaf: leaf[index], theta)
+
+
+def assert_equal_runs(found, expected):
+    """Check all that two single runs return to rounding."""
+    assert found.steps == expected.steps
+    assert found.status == expected.status
+    np.testing.assert_array_equal(found.trajectory.step, expected.trajectory.step)
+    for name in ("x", "loss", "theta", "trajectory.loss", "trajectory.r", "trajectory.l1"):
+        leaves = (jax.tree.leaves(attrgetter(name)(run)) for run in (found, expected))
+        for one, other in zip(*leaves, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-14, err_msg=name)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -69,26 +57,28 @@ def test_a_run_alone_and_in_a_batch(problems, name):
     network = NETWORKS[name](RATIOS)
     theta = network.init([0.3, 1.0, 2.0], np.tile(starts(2, 3), 2 if network.signed else 1))
     dts = np.array([[0.005], [0.002]])
-    together = pb.gradient_descent(problems, network, theta, step=pb.ConstantStep(dts), max_steps=500, tol=0.0)
+    options = {"max_steps": 500, "tol": 0.0}
+    together = pb.gradient_descent(problems, network, theta, step=pb.ConstantStep(dts), **options)
     assert (together.steps == 500).all()
     for t, c in [(0, 0), (1, 1), (0, 2), (1, 2)]:
-        alone = pb.gradient_descent(
-            problems[t], NETWORKS[name](RATIOS[c]), take(theta, (t, c)), step=dts[t, 0], max_steps=500, tol=0.0
-        )
+        start = take(theta, (t, c))
+        alone = pb.gradient_descent(problems[t], NETWORKS[name](RATIOS[c]), start, step=dts[t, 0], **options)
         assert alone.batch_shape == ()
-        np.testing.assert_allclose(together.x[t, c], alone.x, rtol=1e-10, atol=1e-14)
-        np.testing.assert_allclose(together.loss[t, c], alone.loss, rtol=1e-10)
-        leaves = [jax.tree.leaves(tree) for tree in (take(together.theta, (t, c)), alone.theta)]
-        for mine, theirs in zip(*leaves, strict=True):
-            np.testing.assert_allclose(mine, theirs, rtol=1e-10)
-        np.testing.assert_array_equal(together[t, c].trajectory.step, alone.trajectory.step)
+        assert_equal_runs(together[t, c], alone)
+
+
+def test_batch_axes_of_starts(problems):
+    network, options = pb.HadamardPower(2), {"step": 0.01, "max_steps": 100, "tol": 0.0}
+    theta = network.init(1.0, starts(2, 3, 2))
+    run = pb.gradient_descent(problems, network, theta, **options)
+    assert run.batch_shape == (2, 3, 2)
+    np.testing.assert_array_equal(
+        run.x[1], pb.gradient_descent(problems[1], network, pb.Factor(theta.x[1]), **options).x
+    )
 
 
 def test_equal_searches_give_equal_bits_and_about_the_result_of_each_run_alone(problems):
-    """A callback changes the times at which the compiled loop returns, not the results.
-
-    Searches branch on rounding, so with runs alone only the error that the figures show is compared.
-    """
+    """With runs alone only the error that the figures show is compared, because searches branch on rounding."""
     theta = NETWORKS["polar"](RATIOS).init([0.3, 1.0, 2.0], starts(2, 3))
     together, again = (
         pb.gradient_descent(problems, NETWORKS["polar"](RATIOS), theta, callback=callback)
@@ -104,32 +94,6 @@ def test_equal_searches_give_equal_bits_and_about_the_result_of_each_run_alone(p
         errors = [np.abs(run).sum() - minimum for run in (together.x[t, c], alone.x)]
         assert errors[1] > 1e-3  # far above the loss at the end, or the comparison is void
         np.testing.assert_allclose(errors[0], errors[1], rtol=1e-3)
-
-
-def test_slow_runs_do_not_change_the_others(problems):
-    network = NETWORKS["polar"](RATIOS[1])
-    theta = network.init(1.0, starts(2, 3))
-    dts = np.full((2, 3), 0.01)
-    fast = pb.gradient_descent(problems, network, theta, step=pb.ConstantStep(dts), max_steps=20_000, tol=1e-8)
-    dts[0, 0] = 1e-5
-    mixed = pb.gradient_descent(problems, network, theta, step=pb.ConstantStep(dts), max_steps=20_000, tol=1e-8)
-    assert mixed.steps[0, 0] == 20_000
-    np.testing.assert_array_equal(mixed.steps.ravel()[1:], fast.steps.ravel()[1:])
-    np.testing.assert_array_equal(mixed.x.reshape(6, N)[1:], fast.x.reshape(6, N)[1:])
-
-
-def test_batch_axes_of_starts(problems):
-    """The first axis is that of the problems; a swap of the problems swaps the results."""
-    theta, network = pb.HadamardPower(2).init(1.0, starts(2, 3, 2)), pb.HadamardPower(2)
-    options = {"step": 0.01, "max_steps": 100, "tol": 0.0}
-    run = pb.gradient_descent(problems, network, theta, **options)
-    assert run.batch_shape == (2, 3, 2)
-    np.testing.assert_allclose(run.x[1, 2, 1], euler(problems[1], None, theta.x[1, 2, 1], None, 0.01, 100), rtol=1e-11)
-    swapped = pb.stack([problems[1], problems[0]])
-    swapped = pb.gradient_descent(swapped, network, pb.Factor(theta.x[::-1]), **options)
-    np.testing.assert_array_equal(swapped.x[::-1], run.x)
-    one = pb.gradient_descent(problems[1], network, pb.Factor(theta.x[1]), **options)
-    np.testing.assert_array_equal(one.x, run.x[1])
 
 
 def test_every_run_belongs_to_one_worker():
@@ -150,7 +114,7 @@ def test_runs_of_many_lengths_that_follow_each_other(problems, set_options, capl
     rng = np.random.default_rng(6)
     r0, eta, dt = 10 ** rng.uniform(-0.5, 0.3, count), 10 ** rng.uniform(-1, 0, count), 10 ** rng.uniform(-3, -2, count)
     dt[::7] = 1e3  # unstable at once
-    network = pb.WeightNormalization(pb.HadamardPower(2), eta)
+    network = NETWORKS["polar"](eta)
     theta = network.init(r0, starts(count))
     with caplog.at_level(logging.DEBUG, logger="polarbias.descent.batching"):
         run = pb.gradient_descent(problem, network, theta, step=pb.ConstantStep(dt), max_steps=steps, tol=1e-3)
@@ -159,20 +123,15 @@ def test_runs_of_many_lengths_that_follow_each_other(problems, set_options, capl
     others = np.delete(np.arange(count), np.s_[::7])
     assert len(set(run.steps[others])) > 5
     assert {pb.Status.CONVERGED, pb.Status.MAX_STEPS} == set(run.status[others])
-    for item in others[::6]:
-        x = euler(problem, r0[item], theta.u[item], eta[item], dt[item], run.steps[item])
-        np.testing.assert_allclose(run.x[item], x, rtol=1e-9, atol=1e-13)
-        record = run[int(item)].trajectory
-        assert record.step[0] == 0
-        assert record.step[-1] == run.steps[item]
-        assert (np.diff(record.step) > 0).all()
-        halfway = int(record.step[len(record) // 2])
-        x = euler(problem, r0[item], theta.u[item], eta[item], dt[item], halfway)
-        np.testing.assert_allclose(record.l1[len(record) // 2], x.sum(), rtol=1e-9)
+    for item in map(int, others[::6]):
+        alone = pb.gradient_descent(
+            problem, NETWORKS["polar"](eta[item]), take(theta, item), step=dt[item], max_steps=steps, tol=1e-3
+        )
+        assert_equal_runs(run[item], alone)
 
 
 def test_most_slots_work_until_the_last_runs(problems, set_options, monkeypatch, caplog):
-    """Fails if the refill share or the turns of a call change."""
+    """The counts change with the refill share and the turns of a call."""
     set_options(replace(OPTIONS.cpu, sizes=(1, 2, 5, 10, 20)), work=3e8, calls_before_shrinking=0)
     calls, advance, count = [], compiled_loop.advance, 120
     monkeypatch.setattr(compiled_loop, "advance", lambda *given: calls.append(len(given[3].loss)) or advance(*given))

@@ -8,21 +8,12 @@ from polarbias import Status
 from polarbias.descent.options import OPTIONS
 from polarbias.descent.records import log_spaced_schedule
 
-M, N = 3, 6
-
-
-@pytest.fixture(scope="module")
-def problems():
-    rng = np.random.default_rng(1)
-    A = rng.standard_normal((2, M, N)) / np.sqrt(M)
-    return pb.LinearProblem(A, np.einsum("tmn,tn->tm", A, np.abs(rng.standard_normal((2, N)))))
-
 
 @pytest.fixture(scope="module")
 def run(problems):
     """Six runs that end at very different steps, one of them at once."""
     network = pb.WeightNormalization(pb.HadamardPower(2), [0.1, 0.5, 2.0])
-    directions = np.abs(np.random.default_rng(3).standard_normal((2, 3, N))) + 0.1
+    directions = np.abs(np.random.default_rng(3).standard_normal((2, 3, 20))) + 0.1
     step = pb.ConstantStep([[0.005, 0.05, 0.01], [1e-5, 50.0, 0.02]])
     theta = network.init(0.9, directions)
     run = pb.gradient_descent(problems, network, theta, step=step, max_steps=40_000, tol=1e-9, keep_x=True)

@@ -63,10 +63,9 @@ class Case(NamedTuple):
 
 
 def minimal(A, b, w):
-    scale = w.max()
-    found = linprog(w / scale, A_eq=A, b_eq=b, method="highs")
+    found = linprog(w / w.max(), A_eq=A, b_eq=b)
     assert found.status == 0
-    return scale * found.fun, found.x
+    return w.max() * found.fun, found.x
 
 
 def network_of(depth, law):

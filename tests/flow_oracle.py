@@ -43,8 +43,9 @@ class Run:
 
 
 def integrate(  # noqa: PLR0913
-    A, b, depth, f, r0, u0, *, paper_time=False, rate=1.0, times=None, end=1e12, goal=1e-13, smallest=-20.0
-):
+    A, b, depth, f, r0, u0, *, paper_time=False, rate=1.0, times=None, end=1e12, goal=1e-13, smallest=-20.0,
+    max_steps=50_000,
+):  # fmt: skip
     """Integrate until the residual is goal max|b|, log(r / r0) is ``smallest`` or the time is ``end``, or at ``times``.
 
     f None is the plain flow. The direction moves at ``rate``. Unless in the paper's time, the clock runs r^(L - 2)
@@ -73,7 +74,7 @@ def integrate(  # noqa: PLR0913
     solver = LSODA(slope, 0.0, start, end, rtol=1e-12, atol=1e-12)
     states, clock = [start], [0.0]
     with np.errstate(over="ignore", invalid="ignore"):  # of trial steps, which the integrator takes back
-        while solver.status == "running" and len(states) < 50_000:
+        while solver.status == "running" and len(states) < max_steps:
             if np.abs(residual(states[-1])).max() <= goal * np.abs(b).max() or states[-1][0] - start[0] < smallest:
                 break
             solver.step()

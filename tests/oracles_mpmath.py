@@ -67,27 +67,13 @@ def _stationary(A, moved, scale, nu):
     target = [m / v for m, v in zip(moved, scale, strict=True)]
     rows = mp.matrix([[mp.mpf(float(a)) * (unit / v) for a in column] for column, v in zip(A.T, scale, strict=True)])
     if nu is None:
-        nu, left = _fitted(rows, target)
+        with mp.workdps(3 * mp.mp.dps):  # where nu is large, A^T nu cancels
+            nu = mp.lu_solve(rows, mp.matrix(target))
     else:
         nu = mp.matrix([mp.mpf(float(v)) / unit for v in nu])
-        left = mp.matrix(target) - rows * nu
+    left = mp.matrix(target) - rows * nu
     size = min(unit, mp.mpf(10) ** 300)
     return float(max(abs(v) for v in left)), np.array([float(v * size) for v in nu])
-
-
-def _fitted(rows, target):
-    """Return least squares in mpmath, by refinement: where nu is large, floats lose what A^T nu cancels."""
-    floats = np.array(rows.tolist(), dtype=float)
-    norms = np.linalg.norm(floats, axis=0)
-    norms[norms == 0] = 1
-    inverse = np.linalg.pinv(floats / norms)
-    nu = mp.matrix(rows.cols, 1)
-    left = mp.matrix(target)
-    for _ in range(4):
-        step = inverse @ np.array([float(v) for v in left]) / norms
-        nu += mp.matrix([mp.mpf(float(v)) for v in step])
-        left = mp.matrix(target) - rows * nu
-    return nu, left
 
 
 def solve_mpmath(case, log_x, digits=30, extra=30):
@@ -95,62 +81,41 @@ def solve_mpmath(case, log_x, digits=30, extra=30):
 
     The limit is the only zero, because the potential is strictly convex; so the start matters for success alone.
     """
-    A, b, depth, law, r0, u0 = case.arguments
+    m, depth, law = len(case.b), case.depth, case.law
     start = kkt_mpmath(case, log_x)
-    m, n = A.shape
     with mp.workdps(digits + extra):
-        rows = mp.matrix(A.tolist())
-        rhs = mp.matrix(b.tolist())
-        log_u0 = [mp.log(mp.mpf(float(w))) for w in u0]
-        origin = law.exact_radial(r0)
-        factor = 1 if depth > 2 else mp.mpf(1) / 2
-        nu = mp.matrix([factor * mp.mpf(float(v)) for v in start.nu])
-        t = mp.log(mp.fsum(mp.exp(2 * mp.mpf(float(v)) / depth) for v in log_x)) / 2
+        rows, rhs, u0 = mp.matrix(case.A.tolist()), mp.matrix(case.b.tolist()), [mp.mpf(float(w)) for w in case.u0]
+        origin = law.exact_radial(case.r0)
 
-        def state(nu, t):
-            move = rows.T * nu
+        def log_polar(*y):
+            move, rise = rows.T * mp.matrix(y[:m]), law.exact_radial(mp.exp(y[m])) - origin
             if depth == 2:
-                weight, log_v = [mp.mpf(1)] * n, [w + d for w, d in zip(log_u0, move, strict=True)]
-            else:
-                q = [mp.exp((2 - depth) * w) - (depth - 2) * d for w, d in zip(log_u0, move, strict=True)]
-                if min(q) <= 0:
-                    return None
-                weight, log_v = [1 / v for v in q], [mp.log(v) / (2 - depth) for v in q]
-            rise = law.exact_radial(mp.exp(t)) - origin
-            log_u = [v - rise for v in log_v]
-            X = [mp.exp(depth * (t + v)) for v in log_u]
-            F = [*(rows * mp.matrix(X) - rhs), mp.fsum(mp.exp(2 * v) for v in log_u) - 1]
-            return mp.matrix(F), weight, log_u, X
+                return [mp.log(w) + d - rise for w, d in zip(u0, move, strict=True)]
+            q = [w ** (2 - depth) - (depth - 2) * d for w, d in zip(u0, move, strict=True)]
+            return [mp.log(v) / (2 - depth) - rise for v in q] if min(q) > 0 else None
 
-        now = state(nu, t)
-        for _ in range(200):
-            if now is None:
-                raise ArithmeticError("the start lies outside the domain")
-            F, weight, log_u, X = now
-            if mp.norm(F) <= mp.mpf(10) ** (-digits - 5) * max(mp.norm(rhs), 1):
-                return [mp.log(x) for x in X]
-            r = mp.exp(t)
-            ratio = r * r / law.f(r)
-            scaled = mp.matrix([[depth * rows[i, j] * X[j] for j in range(n)] for i in range(m)])
-            J = mp.matrix(m + 1, m + 1)
-            by_nu = mp.matrix([[weight[j] * rows[i, j] for i in range(m)] for j in range(n)])
-            u2 = mp.matrix([mp.exp(2 * v) for v in log_u])
-            J[:m, :m], J[:m, m] = scaled * by_nu, scaled * mp.matrix([1 - ratio] * n)
-            J[m, :m], J[m, m] = 2 * u2.T * by_nu, -2 * ratio * mp.fsum(u2)
-            try:
-                step = mp.lu_solve(J, -F)
-            except ZeroDivisionError as singular:
-                raise ArithmeticError("the matrix is singular to this many digits") from singular
-            length = mp.mpf(1)
-            while length > mp.mpf(2) ** -60:
-                trial = state(nu + length * step[:m], t + length * step[m])
-                if trial is not None and mp.norm(trial[0]) < mp.norm(F):
-                    break
-                length /= 2
-            else:
-                raise ArithmeticError("Newton's method found no decrease")
-            nu, t, now = nu + length * step[:m], t + length * step[m], trial
-    raise ArithmeticError("Newton's method used all steps")
+        def equations(*y):
+            log_u = log_polar(*y)
+            if log_u is None:
+                return [mp.inf] * (m + 1)
+            miss = rows * mp.matrix([mp.exp(depth * (y[m] + v)) for v in log_u]) - rhs
+            return [*miss, mp.fsum(mp.exp(2 * v) for v in log_u) - 1]
+
+        nu = [(mp.mpf(1) if depth > 2 else mp.mpf(1) / 2) * mp.mpf(float(v)) for v in start.nu]
+        log_r = mp.log(mp.fsum(mp.exp(2 * mp.mpf(float(v)) / depth) for v in log_x)) / 2
+        tol = mp.mpf(10) ** (-digits - 5) * max(mp.norm(rhs), 1)
+        y = _newton(equations, [*nu, log_r], tol)
+        return [depth * (y[m] + v) for v in log_polar(*y)]
+
+
+def _newton(equations, start, tol):
+    """Return the zero by damped Newton steps; equations are infinite outside their domain."""
+    if not all(mp.isfinite(v) for v in equations(*start)):
+        raise ArithmeticError("the start lies outside the domain")
+    zero = mp.findroot(equations, start, solver="mdnewton", tol=tol, maxsteps=300, norm=mp.norm, verify=False)
+    if mp.norm(equations(*zero)) > tol * max(1, mp.norm(zero)):
+        raise ArithmeticError("Newton's method found no zero")
+    return zero
 
 
 class SaturatedRatio(pb.RatioLaw):
@@ -228,49 +193,26 @@ def plain_limit_mpmath(problem, depth, x0, signed=False):
     p = L / (L - 2); digits grow with log epsilon, so that nothing cancels.
     """
     A = np.hstack([problem.A, -problem.A]) if signed else problem.A
-    digits = 60 + 3 * max(0, int((2 - depth) * np.log10(np.max(x0))))
-    with mp.workdps(digits):
+    with mp.workdps(60 + 3 * max(0, int((2 - depth) * np.log10(np.max(x0))))):
         start = [mp.mpf(float(v)) for v in x0]
         top, power = max(start), mp.mpf(depth) / (depth - 2)
-        w = [(v / top) ** (2 - depth) for v in start]
+        w = mp.matrix([(v / top) ** (2 - depth) for v in start])
         rows, b = mp.matrix(A.tolist()), mp.matrix(problem.b.tolist())
         goal, epsilon, nu = top ** (depth - 2), 1000 * max(1, mp.norm(b)), mp.matrix(len(b), 1)
+
+        def signal(*nu):
+            q = w - rows.T * mp.matrix(nu)
+            return mp.matrix([(epsilon / v) ** power for v in q]) if min(q) > 0 else None
+
+        def equations(*nu):
+            X = signal(*nu)
+            return [mp.inf] * len(b) if X is None else list(rows * X - b)
+
         while True:
-            nu, X = _centre(rows, b, w, power, epsilon, nu, mp.mpf(10) ** (-40 if epsilon == goal else -3))
+            tol = mp.mpf(10) ** (-40 if epsilon == goal else -3) * mp.norm(b)
+            nu = _newton(equations, list(nu), tol)
             if epsilon == goal:
                 break
             epsilon = epsilon / 10 if epsilon > 10.001 * goal else goal
-        signal = np.array([float(v) for v in X])
-    return signal[: problem.n] - signal[problem.n :] if signed else signal
-
-
-def _centre(rows, b, w, power, epsilon, nu, tol):
-    """Return nu and X at one epsilon by damped Newton steps on the convex dual."""
-    m, n = rows.rows, rows.cols
-
-    def at(nu):
-        q = [w[j] - mp.fsum(rows[i, j] * nu[i] for i in range(m)) for j in range(n)]
-        if min(q) <= 0:
-            return None
-        X = [(epsilon / v) ** power for v in q]
-        return q, X, mp.matrix([mp.fsum(rows[i, j] * X[j] for j in range(n)) - b[i] for i in range(m)])
-
-    now = at(nu)
-    for _ in range(300):
-        q, X, miss = now
-        if mp.norm(miss) <= tol * mp.norm(b):
-            return nu, X
-        H = mp.matrix(m, m)
-        for i in range(m):
-            for k in range(i + 1):
-                H[i, k] = H[k, i] = mp.fsum(power * X[j] / q[j] * rows[i, j] * rows[k, j] for j in range(n))
-        step = mp.lu_solve(H, -miss)
-        slope, length = abs(mp.fdot(step, miss)), mp.mpf(1)
-        trial = at(nu + step)
-        while trial is None or mp.fdot(trial[2], step) > slope / 2:
-            length /= 2
-            if length < mp.mpf(2) ** -200:
-                raise ArithmeticError("Newton's method found no decrease")
-            trial = at(nu + length * step)
-        nu, now = nu + length * step, trial
-    raise ArithmeticError("Newton's method used all steps")
+        found = np.array([float(v) for v in signal(*nu)])
+    return found[: problem.n] - found[problem.n :] if signed else found

@@ -66,19 +66,16 @@ def test_the_l1_norm_is_minimal(data):
     y = y + rng.standard_normal(30)
     model = BasisPursuit().fit(X, y)
     centred = X - X.mean(0)
-    wanted = pb.minimal_l1(
-        pb.LinearProblem(centred, centred @ np.linalg.lstsq(centred, y - y.mean(), rcond=None)[0]), nonnegative=False
-    )
-    assert np.abs(model.coef_).sum() == pytest.approx(float(wanted.value), rel=1e-9)
+    b = centred @ np.linalg.lstsq(centred, y - y.mean(), rcond=None)[0]
+    wanted = pb.minimal_l1(pb.LinearProblem(centred, b), nonnegative=False).value
+    assert np.abs(model.coef_).sum() == pytest.approx(float(wanted), rel=1e-9)
     assert model.gap_ < 1e-9
     # Tall data have one least-squares solution, signed or not.
     tall, coefficients = X.T[:, :5], np.array([1.0, 0.5, 2.0, 1.5, 1.0])
     target = tall @ coefficients + 0.01 * rng.standard_normal(80)
-    fit = BasisPursuit(fit_intercept=False).fit(tall, target).coef_
-    np.testing.assert_allclose(fit, np.linalg.lstsq(tall, target, rcond=None)[0], rtol=1e-9)
-    np.testing.assert_allclose(
-        BasisPursuit(nonnegative=True, fit_intercept=False).fit(tall, target).coef_, fit, rtol=1e-6
-    )
+    for nonnegative, rtol in ((False, 1e-9), (True, 1e-6)):
+        fit = BasisPursuit(nonnegative=nonnegative, fit_intercept=False).fit(tall, target).coef_
+        np.testing.assert_allclose(fit, np.linalg.lstsq(tall, target, rcond=None)[0], rtol=rtol)
 
 
 def test_noise_levels(data):
@@ -135,20 +132,16 @@ def test_early_stopping(data):
 
 def test_pipelines_grids_frames_and_sparse_features(data):
     X, _, y = data
-    search = GridSearchCV(
-        make_pipeline(StandardScaler(), BasisPursuitDenoise()),
-        {"basispursuitdenoise__sigma": [0.01, 0.3]},
-        cv=3,
-    ).fit(X, y)
+    pipeline = make_pipeline(StandardScaler(), BasisPursuitDenoise())
+    search = GridSearchCV(pipeline, {"basispursuitdenoise__sigma": [0.01, 0.3]}, cv=3).fit(X, y)
     assert search.best_params_ == {"basispursuitdenoise__sigma": 0.01}
     for frame in (pd.DataFrame(X, columns=[f"x{k}" for k in range(80)]), pl.DataFrame(X, [f"x{k}" for k in range(80)])):
         model = BasisPursuit().fit(frame, y)
         assert list(model.feature_names_in_) == list(frame.columns)
         np.testing.assert_allclose(model.predict(frame), y, atol=1e-6)
     thin = np.where(np.abs(X) > 1, X, 0)
-    np.testing.assert_allclose(
-        clone(model).fit(sparse.csr_array(thin), y).coef_, clone(model).fit(thin, y).coef_, rtol=1e-9, atol=1e-12
-    )
+    sparsely, densely = (clone(model).fit(form, y).coef_ for form in (sparse.csr_array(thin), thin))
+    np.testing.assert_allclose(sparsely, densely, rtol=1e-9, atol=1e-12)
 
 
 def test_sample_weights_are_repetitions(data):

@@ -79,10 +79,8 @@ def test_an_index_applies_to_leading_axes_only(index):
     for name in ("x", "loss", "residual", "steps", "status", *LIMIT):
         np.testing.assert_array_equal(getattr(part, name), expected(getattr(whole, name)))
     np.testing.assert_array_equal(part.stats["trials"], expected(whole.stats["trials"]))
-    assert isinstance(part.theta, Both)
-    assert isinstance(part.theta.plus, Halves)
+    assert (type(part.theta), type(part.theta.plus)) == (Both, Halves)
     np.testing.assert_array_equal(part.theta.minus.u, expected(whole.theta.minus.u))
-    np.testing.assert_array_equal(part.theta.minus.r, expected(whole.theta.minus.r))
 
 
 def test_one_run_has_no_padding():
@@ -135,24 +133,17 @@ def test_messages():
     np.testing.assert_array_equal(whole.converged, whole.status == 0)
 
 
-def test_frozen():
-    whole = solution(2)
-    with pytest.raises(AttributeError):
-        whole.loss = whole.residual
-    with pytest.raises(AttributeError):
-        whole.trajectory.step = None
-
-
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda whole: pickle.loads(pickle.dumps(whole))])
 def test_copies(again):
     whole = solution(2, 3)
     other = again(whole)
-    np.testing.assert_array_equal(other.x, whole.x)
-    np.testing.assert_array_equal(other.theta.plus.u, whole.theta.plus.u)
-    for name in LIMIT:
+    for name in ("x", *LIMIT):
         np.testing.assert_array_equal(getattr(other, name), getattr(whole, name))
+    np.testing.assert_array_equal(other.theta.plus.u, whole.theta.plus.u)
     np.testing.assert_array_equal(other.trajectory.loss, whole.trajectory.loss)
-    assert other.message == whole.message
+    for one, name in ((other, "loss"), (other.trajectory, "step")):
+        with pytest.raises(AttributeError):
+            setattr(one, name, None)
 
 
 def test_parameters_are_any_pytree():

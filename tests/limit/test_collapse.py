@@ -54,7 +54,7 @@ def test_collapse_of_sparse_starts_as_the_integrated_flow_tells_it(r0):
         problem = pb.gaussian_problem(seed=11, m=30, n=200, truth="sparse", s=3, trial=trial)
         u0 = pb.folded_gaussian_direction(seed=12, n=200, trial=trial)
         case = Case(problem.A, problem.b, 2, Law("constant", 0.1), r0, u0 / np.linalg.norm(u0))
-        end = integrate_flow(case, form="direct", decide=True, rtol=1e-9)
+        end = integrate_flow(case, decide=True, rtol=1e-9)
         solution = pb.flow_limit(*case.library())
         assert end.status in ("safe", "collapsed")
         collapsed += end.status == "collapsed"

@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import mpmath as mp
 import numpy as np
 import pytest
 from hypothesis import given
@@ -31,8 +32,6 @@ def test_sums_keep_their_value(terms):
 
 @pytest.mark.parametrize(("base", "exponent"), [(0.1, -4.0), (3.0, -1.0), (0.7, -0.5), (1.0, -3.0), (1e-20, -4.0)])
 def test_powers_have_48_digits(base, exponent):
-    import mpmath as mp
-
     with mp.workdps(70):
         exact = mp.mpf(base) ** mp.mpf(exponent)
         found = mp.fsum(mp.mpf(float(part)) for part in powers(np.array([base]), exponent)[:, 0])

@@ -123,7 +123,3 @@ def test_invalid_streams_and_sizes(name, option, value, message):
 def test_invalid_arguments(call, message):
     with pytest.raises(pb.InvalidInput, match=message):
         call()
-
-
-def test_s_does_not_matter_to_a_gaussian_truth():
-    assert pb.gaussian_problem(0, 2, 5).n == 5

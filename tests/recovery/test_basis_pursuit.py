@@ -15,21 +15,7 @@ from pursuit_problems import (
     check_without_noise,
     cosine_transform,
     gaussian,
-    linear_program,
 )
-
-
-@pytest.mark.parametrize("nonnegative", [False, True])
-@pytest.mark.parametrize("s", [2, 6, 9, 15, 100])
-def test_gaussian_matrices(s, nonnegative):
-    for seed in range(3):
-        A, x, b = gaussian(seed, 30, 100, s, nonnegative)
-        found = pb.basis_pursuit(A, b, nonnegative=nonnegative)
-        assert_optimal(A, b, found, nonnegative=nonnegative)
-        assert found.value == pytest.approx(linear_program(A, b, nonnegative=nonnegative)[1], rel=1e-7)
-        if s == 2:
-            np.testing.assert_allclose(found.x, x, atol=1e-12)
-            assert set(found.support) == set(np.flatnonzero(x))
 
 
 @pytest.mark.parametrize(("s", "nonnegative"), [(8, False), (30, True), (45, False), (1000, False)])
@@ -115,7 +101,7 @@ def test_nearly_active_dual_constraints(margin):
 
 def test_types_of_matrices():
     rng = np.random.default_rng(4)
-    A = sparse.random_array((30, 90), density=0.1, random_state=rng, data_sampler=rng.standard_normal)
+    A = sparse.random(30, 90, 0.1, random_state=rng, data_rvs=rng.standard_normal)
     b = A @ np.where(np.arange(90) % 20 == 0, 1.0, 0.0)
     wanted = pb.basis_pursuit(A.toarray(), b)
     for given_as in (A, A.tocsc(), sparse.csr_matrix(A), np.asfortranarray(A.toarray())):
@@ -140,9 +126,6 @@ def test_operators(nonnegative):
     weights = rng.uniform(0.5, 2, n)
     weights[x == 0] = np.where(rng.random(n - s) < 0.1, np.inf, weights[x == 0])
     assert_optimal(dense, dense @ x, pb.basis_pursuit(A, A @ x, weights=weights), weights)
-    noisy = A @ x + 0.01 * rng.standard_normal(m)
-    found = pb.basis_pursuit(A, noisy, 0.15, nonnegative=nonnegative)
-    assert_optimal(dense, noisy, found, nonnegative=nonnegative, sigma=0.15)
 
 
 def test_many_right_hand_sides():
@@ -175,7 +158,6 @@ def test_warm_starts_save_steps():
     ("options", "message"),
     [
         ({"A": [[1.0, np.nan]]}, "NaN"),
-        ({"A": [[1.0, 2j]]}, "real numbers"),
         ({"A": np.ones((2, 1, 3)), "b": np.ones((2, 1))}, "b must have shape"),
         ({"A": np.ones((2, 1, 3)), "b": np.ones((3, 2, 1))}, "A must be one matrix"),
         ({"b": [1.0, 2.0]}, "b must have shape"),

@@ -46,7 +46,7 @@ def test_noise():
 
 def test_sparse_columns_have_the_same_points():
     rng = np.random.default_rng(2)
-    A = sparse.random_array((20, 80), density=0.3, random_state=rng, data_sampler=rng.standard_normal)
+    A = sparse.random(20, 80, 0.3, random_state=rng, data_rvs=rng.standard_normal)
     b = A @ np.ones(80)
     b /= np.linalg.norm(b)
     problem = ScaledProblem(ExplicitColumns(sparse.csr_array(A.T)), b, np.ones(80), False)

@@ -12,7 +12,14 @@ from scipy import sparse
 import polarbias as pb
 from polarbias.recovery import greedy, interior_point, presolve, proximal, stages
 from polarbias.recovery.options import PursuitOptions
-from pursuit_problems import cosine_transform, gaussian
+from pursuit_problems import assert_infeasible, assert_optimal, cosine_transform, gaussian, linear_program
+
+
+def signal(rng, n, s, values):
+    """Return n entries, s of them nonzero."""
+    x = np.zeros(n)
+    x[rng.permutation(n)[:s]] = values
+    return x
 
 
 def problems():
@@ -30,8 +37,8 @@ def problems():
     A, _, b = gaussian(5, 60, 240, 240)
     yield "weights", A, b, {"weights": 10 ** np.random.default_rng(0).uniform(-2, 2, 240)}, (18, 8)
     rng = np.random.default_rng(6)
-    A, x = rng.standard_normal((100, 800)), np.zeros(800)
-    x[rng.permutation(800)[:20]] = rng.standard_normal(20) * 10.0 ** rng.uniform(-6, 0, 20)
+    A = rng.standard_normal((100, 800))
+    x = signal(rng, 800, 20, rng.standard_normal(20) * 10.0 ** rng.uniform(-6, 0, 20))
     yield "six decades", A, A @ x, {}, (27, 41)
     A, x, b = gaussian(7, 60, 240, 8)
     noise = np.random.default_rng(1).standard_normal(60)
@@ -39,32 +46,44 @@ def problems():
     yield "noise", A, b + noise, {"sigma": 0.05}, (8, 13)
     yield "nonnegative noise", A, A @ np.abs(x) + noise, {"sigma": 0.02, "nonnegative": True}, (8, 10)
     rng = np.random.default_rng(8)
-    A = sparse.random_array((80, 7000), density=0.03, rng=rng, data_sampler=rng.standard_normal)
-    x = np.zeros(7000)
-    x[rng.permutation(7000)[:40]] = rng.standard_normal(40)
-    yield "sparse matrix", A, A @ x, {}, (12, 13)
-    rng = np.random.default_rng(9)
-    A, _ = cosine_transform(1000, 300, rng)
-    x = np.zeros(1000)
-    x[rng.permutation(1000)[:30]] = rng.uniform(0.5, 2, 30) * rng.choice([-1, 1], 30)
-    yield "operator", A, A @ x, {}, (9, 2)
-    rng = np.random.default_rng(9)
-    A, _ = cosine_transform(256, 80, rng)
-    x = np.zeros(256)
-    x[rng.permutation(256)[:30]] = rng.uniform(0.5, 2, 30) * rng.choice([-1, 1], 30)
-    yield "dense signal, operator", A, A @ x, {}, (75, 68)
+    A = sparse.random(80, 7000, 0.03, random_state=rng, data_rvs=rng.standard_normal)
+    yield "sparse matrix", A, A @ signal(rng, 7000, 40, rng.standard_normal(40)), {}, (12, 13)
+    for name, n, m, counts in (("operator", 1000, 300, (9, 2)), ("dense signal, operator", 256, 80, (75, 68))):
+        rng = np.random.default_rng(9)
+        A, _ = cosine_transform(n, m, rng)
+        x = signal(rng, n, 30, rng.uniform(0.5, 2, 30) * rng.choice([-1, 1], 30))
+        yield name, A, A @ x, {}, counts
     yield "noise, operator", A, A @ x + 0.01 * rng.standard_normal(80), {"sigma": 0.08}, (58, 64)
     A, _, b = gaussian(12, 40, 100, 5)
     yield "infeasible", np.abs(A), -b, {"nonnegative": True}, (25, 21)
 
 
-def counts():
-    found = {name: pb.basis_pursuit(A, b, **options) for name, A, b, options, _ in problems()}
-    return {name: (one.steps, len(one.history)) for name, one in found.items()}
+EXPECTED = {name: expected for name, *_, expected in problems()}
+
+
+def counts(check=lambda *_, **options: None):
+    found = {}
+    for name, A, b, options, _ in problems():
+        one = pb.basis_pursuit(A, b, **options)
+        check(A @ np.eye(A.shape[1]), b, one, **options)
+        found[name] = one.steps, len(one.history)
+    return found
+
+
+def check(A, b, found, sigma=0.0, **options):
+    """Check the certificate and, without noise, the value by HiGHS."""
+    status, value = linear_program(A, b, **options)
+    if sigma:
+        assert_optimal(A, b, found, sigma=sigma, **options)
+    elif status == 0:
+        assert_optimal(A, b, found, **options)
+        assert found.value == pytest.approx(value, rel=1e-6)
+    else:
+        assert_infeasible(A, b, found, **options)
 
 
 def test_counts_of_steps_and_iterates():
-    assert counts() == {name: expected for name, *_, expected in problems()}
+    assert counts(check) == EXPECTED
 
 
 ELSEWHERE = ("sparse_entries", "sparse_share", "newton_steps")  # in test_presolve, test_stages
@@ -87,6 +106,6 @@ def test_the_counts_depend_on_each_parameter(monkeypatch, name):
         changed = replace(usual, **{name: type(value)(value * factor)})
         for module in (greedy, interior_point, presolve, proximal, stages):
             monkeypatch.setattr(module, "OPTIONS", changed)
-        if counts() != {name: expected for name, *_, expected in problems()}:
+        if counts() != EXPECTED:
             return
     raise AssertionError(name)

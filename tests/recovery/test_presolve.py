@@ -40,7 +40,7 @@ def test_sparse_matrices_of_any_kind(check):
     ],
 )
 def test_the_form_of_a_sparse_matrix(shape, density, weight, form):
-    A = sparse.random_array(shape, density=density, rng=np.random.default_rng(0))
+    A = sparse.random(*shape, density, random_state=np.random.default_rng(0))
     w = np.where(np.arange(shape[1]) == 0, weight, 1.0)
     columns = presolve(pb.LinearProblem(A, np.ones(shape[0])), w, False, 0.0).scaled.columns
     explicit = isinstance(columns, ExplicitColumns)

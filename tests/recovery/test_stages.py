@@ -22,11 +22,10 @@ def test_the_fallback_without_cholesky_factorizations(monkeypatch, nonnegative):
     assert_infeasible(A, b, pb.basis_pursuit(A, b, nonnegative=nonnegative), nonnegative=nonnegative)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_entries_over_six_decades_without_the_fallback(monkeypatch, seed):
+def test_entries_over_six_decades_without_the_fallback(monkeypatch):
     """Solutions of M entries, some far below the largest: the support is completed."""
     monkeypatch.setattr(module, "qr_factorization", None)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     A = rng.standard_normal((150, 1500)) / 150**0.5
     x = np.zeros(1500)
     x[rng.permutation(1500)[:30]] = rng.standard_normal(30) * 10.0 ** rng.uniform(-6, 0, 30)

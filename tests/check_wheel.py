@@ -39,51 +39,37 @@ except pb.MissingExtra as missing:
     assert "polarbias[descent]" in str(missing) and "\\n" not in str(missing), missing
 else:
     raise AssertionError("gradient_descent ran without JAX")
-np.save("A.npy", problem.A)
-np.save("b.npy", problem.b)
+np.savez("p.npz", A=problem.A, b=problem.b)
 """
 
 
-def call(*arguments: object, cwd: Path) -> None:
-    subprocess.run([str(argument) for argument in arguments], cwd=cwd, check=True, env=ENVIRONMENT)
+def main(folder: Path) -> None:
+    def call(*arguments: object) -> None:
+        subprocess.run([str(argument) for argument in arguments], cwd=folder, check=True, env=ENVIRONMENT)
 
-
-def metadata(wheel: Path) -> str:
-    """Return the metadata of a wheel, which end with the README."""
-    with zipfile.ZipFile(wheel) as archive:
+    call(*PIP, "wheel", "--no-deps", "--wheel-dir", folder, ROOT)
+    (wheel,) = folder.glob("polarbias-*.whl")
+    with zipfile.ZipFile(wheel) as archive:  # the metadata end with the README
         (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
-        return archive.read(name).decode()
-
-
-def size_of(folder: Path) -> int:
-    """Return the megabytes of a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink()) // 10**6
-
-
-def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="polarbias-wheel-") as name:
-        folder = Path(name)
-        empty = folder / "empty"
-        empty.mkdir()
-        call(*PIP, "wheel", "--no-deps", "--wheel-dir", folder, ROOT, cwd=folder)
-        (wheel,) = folder.glob("polarbias-*.whl")
-        assert not re.search(r"\]\((?!https?:)", metadata(wheel)), "a package index cannot resolve relative links"
-        call(sys.executable, "-m", "venv", "--without-pip", folder / "venv", cwd=folder)
-        python = folder / "venv" / "bin" / "python"
-        command = python.with_name("polarbias")
-        call(*PIP, "--python", python, "install", "--no-compile", wheel, cwd=folder)
-        megabytes = size_of(folder / "venv")
-        # -I removes the working directory and the user's packages from the module path.
-        call(python, "-I", "-c", BARE, cwd=empty)
-        call(command, "--help", cwd=empty)
-        call(command, "solve", "A.npy", "b.npy", "--nonnegative", cwd=empty)
-        call(command, "limit", "--matrix", "A.npy", "--rhs", "b.npy", cwd=empty)
-        if "--full" in sys.argv[1:]:
-            call(*PIP, "--python", python, "install", "--no-compile", f"{wheel}[descent]", cwd=folder)
-            example = next(block for block in blocks(README.read_text()) if block.language == "python")
-            call(python, "-I", "-c", example.code, cwd=empty)
-        print(f"wheel check passed: {wheel.name}; a bare environment has {megabytes} MB")
+        assert b"](" in (metadata := archive.read(name))
+    assert not re.search(rb"\]\((?!https?:)", metadata), "a package index cannot resolve relative links"
+    call(sys.executable, "-m", "venv", "--without-pip", folder / "venv")
+    python, command = (folder / "venv" / "bin" / name for name in ("python", "polarbias"))
+    call(*PIP, "--python", python, "install", "--no-compile", wheel)
+    files = [path for path in (folder / "venv").rglob("*") if path.is_file() and not path.is_symlink()]
+    megabytes = sum(path.stat().st_size for path in files) // 10**6
+    # -I removes the working directory and the user's packages from the module path.
+    call(python, "-I", "-c", BARE)
+    call(command, "--help")
+    call(command, "solve", "p.npz", "p.npz", "--nonnegative")
+    call(command, "limit", "--matrix", "p.npz", "--rhs", "p.npz")
+    if "--full" in sys.argv[1:]:
+        call(*PIP, "--python", python, "install", "--no-compile", f"{wheel}[descent]")
+        example = next(block for block in blocks(README.read_text()) if block.language == "python")
+        call(python, "-I", "-c", example.code)
+    print(f"wheel check passed: {wheel.name}; a bare environment has {megabytes} MB")
 
 
 if __name__ == "__main__":
-    main()
+    with tempfile.TemporaryDirectory(prefix="polarbias-wheel-") as name:
+        main(Path(name))

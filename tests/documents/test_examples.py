@@ -1,14 +1,18 @@
 """Examples of the README and of all pages, run as scripts and commands."""
 
+import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
+import warnings
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE, Example, OutputChecker
+from pathlib import Path
 
 import pytest
 
-from code_blocks import README, Block, blocks, environment
+from code_blocks import README, Block, blocks
 from commands import call
 from repository import ROOT
 
@@ -35,27 +39,29 @@ def commands(block: Block) -> list[tuple[str, str | None]]:
     return [(line, None) for line in lines if line.strip() and not line.startswith(("#", *skipped))]
 
 
-def run(*arguments: str) -> str:
-    done = subprocess.run(arguments, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert done.returncode == 0, f"{arguments[-1]} ended with {done.returncode}:\n{done.stdout}"
-    return done.stdout
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path, monkeypatch):
+    """Examples run in an empty folder, with this Python first on PATH."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_python_blocks_run(tmp_path, monkeypatch, page):
-    monkeypatch.chdir(tmp_path)
+def test_python_blocks_run(tmp_path, page):
     script = tmp_path / "page.py"
     script.write_text(as_script([block for block in blocks(page.read_text()) if block.language == "python"]))
-    # Warnings count where the reader's own lines cause them, not inside the packages they load.
-    run(sys.executable, "-W", "error:::__main__", str(script))
+    with warnings.catch_warnings():
+        # Warnings count where the reader's own lines cause them, not inside the packages they load.
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("error", module="__main__")
+        runpy.run_path(str(script), run_name="__main__")
 
 
 @pytest.mark.parametrize(
     "with_long", [pytest.param(False, id="short"), pytest.param(True, id="long", marks=pytest.mark.full)]
 )
 @pytest.mark.parametrize("page", SHELL, ids=lambda page: page.stem)
-def test_shell_blocks_run(tmp_path, monkeypatch, no_logging_set_up, page, with_long):
-    monkeypatch.chdir(tmp_path)
+def test_shell_blocks_run(no_logging_set_up, page, with_long):
     found = [block for block in blocks(page.read_text()) if with_long or "long" not in block.marks]
     for block in found:
         if block.language != "sh" and not (block.language == "console" and "run" in block.marks):
@@ -65,7 +71,10 @@ def test_shell_blocks_run(tmp_path, monkeypatch, no_logging_set_up, page, with_l
             if command.startswith("polarbias ") and "--dask" not in command:
                 output = call(*shlex.split(command)[1:]).output
             else:
-                output = run("bash", "-euo", "pipefail", "-c", command)
+                shell = ["bash", "-euo", "pipefail", "-c", command]
+                done = subprocess.run(shell, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+                output = done.stdout
+                assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{output}"
             if expected is not None:
                 flags = ELLIPSIS | NORMALIZE_WHITESPACE
                 difference = OutputChecker().output_difference(Example(command, expected), output, flags)
@@ -76,9 +85,7 @@ def test_blocks_of_a_small_text():
     text = "<!-- setup: CI does it -->\n```sh\nmake\n# a remark\none \\\n  two\n```\n```python\nx = 1\n```\n"
     text += "<!-- run -->\n```console\n$ echo a\na\n$ true\n```\n"
     shell, python, console = blocks(text)
-    assert [set(block.marks) for block in (shell, python, console)] == [{"setup"}, set(), {"run"}]
+    assert [block.marks for block in (shell, python, console)] == [{"setup"}, set(), {"run"}]
     assert commands(shell) == [("one   two", None)]
     assert as_script([python]).splitlines()[8:] == ["x = 1"]
     assert commands(console) == [("echo a", "a\n"), ("true", "")]
-    with pytest.raises(ValueError, match="line 2 is never closed"):
-        blocks("```python\nx\n")

@@ -10,8 +10,7 @@ from repository import ROOT
 
 PAGES = [
     *(ROOT / name for name in ("README.md", "SECURITY.md", "benchmarks/README.md", "pyproject.toml", "Makefile")),
-    *sorted((ROOT / "docs").rglob("*.md")),
-    *sorted((ROOT / "docs" / "tutorials").glob("*.py")),
+    *sorted([*(ROOT / "docs").rglob("*.md"), *(ROOT / "docs" / "tutorials").glob("*.py")]),
 ]
 FILE = re.compile(r"(?<![\w/.-])(?:src|tests|docs|benchmarks)/[\w/.-]*\w")
 MODULE = re.compile(r"`(polarbias(?:\.\w+)+)`")

@@ -1,6 +1,8 @@
 """The server listens on this machine alone and refuses pages of another origin."""
 
 import socket
+from contextlib import closing
+from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
 import psutil
@@ -13,18 +15,12 @@ def test_the_address_and_the_origin(url):
     port = urlsplit(url).port
     ours = [one for one in psutil.net_connections() if one.laddr.port == port and one.status == "LISTEN"]
     assert {one.laddr.ip for one in ours} == {"127.0.0.1"}
-    lines = [
-        "GET /ws HTTP/1.1",
-        f"Host: 127.0.0.1:{port}",
-        "Origin: http://elsewhere.example",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-        "Sec-WebSocket-Version: 13",
-    ]
-    with socket.create_connection(("127.0.0.1", port)) as raw:
-        raw.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
-        assert b" 403 " in raw.recv(200)
+    key = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version": "13"}
+    headers = {"Upgrade": "websocket", "Connection": "Upgrade", **key}
+    for origin, status in (("http://elsewhere.example", 403), (url.rstrip("/"), 101)):
+        with closing(HTTPConnection("127.0.0.1", port)) as connection:
+            connection.request("GET", "/ws", headers={**headers, "Origin": origin})
+            assert connection.getresponse().status == status
 
 
 def test_ports():

@@ -173,7 +173,7 @@ class OptimalFace:
         epsilon = np.exp(self.tau)
         scaled_q, kappa = q[B] / epsilon, delta[B] / epsilon
         root = np.exp((log_x[B] - np.log(scaled_q)) / 2)
-        self._alpha = np.linalg.lstsq(root[:, None] * self._B_Q, root * (kappa - scaled_q))[0]
+        self._alpha = np.linalg.lstsq(root[:, None] * self._B_Q, root * (kappa - scaled_q), rcond=None)[0]
         self._beta = np.zeros(self._Z.shape[1])
         self._feasible = bool((kappa - self._B_Q @ self._alpha).min() > 0)
 

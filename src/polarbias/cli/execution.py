@@ -12,7 +12,7 @@ from polarbias.cli.parameters import shortened
 
 
 def _cluster(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    if value and not re.fullmatch(r"local(:[1-9]\d*)?|tcp://(\[[^\]]+\]|[^\s:/]+):\d+", value):
+    if value is not None and not re.fullmatch(r"local(:[1-9]\d*)?|tcp://(\[[^\]]+\]|[^\s:/]+):\d+", value):
         raise click.BadParameter(
             f"{shortened(value)} is not allowed; give local, local:N for N processes, or a scheduler as"
             " tcp://HOST:PORT."

@@ -10,9 +10,10 @@ from scipy.interpolate import CubicSpline
 import polarbias as pb
 from flow_oracle import integrate
 from oracles_mpmath import LAWS, ExactPotential
-from polarbias.mirror.reduced_form import reduced_forms
+from polarbias.theory.endpoint import reduced_form
 
 DEPTHS = [1, 2, 3, 6]
+WN = pb.WeightNormalization(pb.HadamardPower(2), 0.1)
 everything = pytest.mark.parametrize(("depth", "law"), [(depth, law) for depth in DEPTHS for law in LAWS])
 
 
@@ -61,33 +62,19 @@ def test_against_the_definition_in_mpmath(depth, law):
 def test_pairs_at_random_points(depth, law):
     potential = made(depth, law)
     log_x, log_y = signals(100 + depth, 2, 40)
-    x, y, log_middle = np.exp(log_x), np.exp(log_y), np.logaddexp(log_x, log_y) - np.log(2)
-    phi_x, phi_y = potential.mirror_map(log_x), potential.mirror_map(log_y)
-    np.testing.assert_allclose(potential.inverse_mirror_map(phi_x), log_x, atol=1e-10)
-    np.testing.assert_allclose(potential.from_log_mirror(potential.log_mirror(log_x)), log_x, atol=1e-11)
-
-    def dot(one, other):
-        return (one * other).sum(-1)
-
-    F_x, F_y, star_x = potential.value(log_x), potential.value(log_y), potential.conjugate(phi_x)
-    size = 1 + abs(F_x) + abs(F_y) + abs(star_x) + dot(abs(phi_x) + abs(phi_y), x + y)
+    x, y, phi = np.exp(log_x), np.exp(log_y), potential.mirror_map(log_x)
+    np.testing.assert_allclose(potential.inverse_mirror_map(phi), log_x, atol=1e-10)
+    F_x, F_y, star = potential.value(log_x), potential.value(log_y), potential.conjugate(phi)
+    size = 1 + abs(F_x) + abs(F_y) + abs(star) + (abs(phi) * (x + y)).sum(-1)
     # Fenchel and Young: equality at the gradient, a strict inequality elsewhere, whose excess is the divergence.
-    assert (abs(F_x + star_x - dot(phi_x, x)) < 1e-12 * size).all()
-    excess, divergence = F_y + star_x - dot(phi_x, y), potential.bregman(log_y, log_x)
+    assert (abs(F_x + star - (phi * x).sum(-1)) < 1e-12 * size).all()
+    excess = F_y + star - (phi * y).sum(-1)
     assert (excess > 0).all()
-    assert (abs(excess - divergence) < 1e-12 * size).all()
-    # A strictly convex value, by what the divergence says, and a strictly monotone gradient.
-    above = (F_x + F_y) / 2 - potential.value(log_middle)
-    assert (above > 0).all()
-    halves = (potential.bregman(log_x, log_middle) + potential.bregman(log_y, log_middle)) / 2
-    assert (abs(above - halves) < 1e-12 * size).all()
-    product = dot(phi_x - phi_y, x - y)
-    assert (product > 0).all()
-    assert (abs(divergence + potential.bregman(log_x, log_y) - product) < 1e-12 * size).all()
+    assert (abs(excess - potential.bregman(log_y, log_x)) < 1e-12 * size).all()
 
 
 @pytest.mark.parametrize("law", ["plain", "constant", "harmonic"])
-@pytest.mark.parametrize("depth", [1, 2, 3, 6])
+@pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("size", [1e-3, 1e-11])
 def test_divergence_of_near_points(depth, law, size):
     potential, exact = made(depth, law), exactly(depth, law)
@@ -102,7 +89,7 @@ def test_divergence_of_near_points(depth, law, size):
 
 
 @pytest.mark.parametrize("law", ["plain", "constant", "bounded", "harmonic"])
-@pytest.mark.parametrize("depth", [1, 2, 3, 6])
+@pytest.mark.parametrize("depth", DEPTHS)
 def test_entries_far_below_the_smallest_float(depth, law):
     potential, exact = made(depth, law), exactly(depth, law)
     log_x = np.array([-0.3, -2000.0, 0.1, -31_000.5])
@@ -115,9 +102,8 @@ def test_entries_far_below_the_smallest_float(depth, law):
             for got, expected in zip(potential.log_mirror(log), log_phi, strict=True):
                 assert close(got, expected, 1e-15, 10 + abs(expected))
             assert float(potential.value(log)) == pytest.approx(float(exact.F(signal)), rel=1e-13)
-            np.testing.assert_allclose(
-                potential.from_log_mirror(potential.log_mirror(log)), log, rtol=1e-14, atol=1e-13
-            )
+            again = potential.from_log_mirror(potential.log_mirror(log))
+            np.testing.assert_allclose(again, log, rtol=1e-14, atol=1e-13)
         for logs, pair in (((log_z, log_x), (z, x)), ((log_x, log_z), (x, z))):
             expected = mp.log(exact.bregman(*pair))
             assert float(potential.log_bregman(*logs)) == pytest.approx(float(expected), rel=1e-13, abs=1e-13)
@@ -132,10 +118,8 @@ def test_a_small_constant_ratio_at_a_large_radius(depth):
     exact = exactly(depth, "constant", time_scale=30.0, r0=10.0)  # 0.3 / 0.01
     with mp.workdps(50):
         x, z = exp(log_x), exp(log_z)
-        expected, gradient, F = mp.log(exact.bregman(z, x)), exact.gradient(x), exact.F(x)
+        expected, F = mp.log(exact.bregman(z, x)), exact.F(x)
     assert float(potential.log_bregman(log_z, log_x)) == pytest.approx(float(expected), abs=1e-11)  # 2 E is 1e4
-    moduli = [float(abs(g)) if depth == 1 else float(g) for g in gradient]
-    np.testing.assert_allclose(potential.mirror_map(log_x), moduli, rtol=1e-11, atol=1e-11)
     np.testing.assert_allclose(potential.inverse_mirror_map(potential.mirror_map(log_x)), log_x, atol=1e-11)
     assert float(potential.value(log_x)) == pytest.approx(float(F), rel=1e-11, abs=1e-11)
 
@@ -187,9 +171,8 @@ class TestZeros:
             phi = np.full(3, level)
             assert (potential.inverse_mirror_map(phi) == -np.inf).all()
             assert float(potential.conjugate(phi)) == pytest.approx(-16 / (4 * 0.5))
-        assert float(pb.Potential(3, 0.5).conjugate([-1e3, -1e3])) == pytest.approx(
-            -float(pb.Potential(3, 0.5).value([-np.inf, -np.inf])), rel=1e-13
-        )
+        cubic = pb.Potential(3, 0.5)
+        assert float(cubic.conjugate([-1e3, -1e3])) == pytest.approx(-float(cubic.value(nothing)), rel=1e-13)
 
     def test_beyond_the_range_of_the_law(self):
         potential = pb.Potential(2, pb.PowerRatio(1.0, 4))  # E = -1 / (2 r^2) < 0
@@ -202,51 +185,27 @@ class TestZeros:
         assert pb.Potential(3).conjugate([-1.0, 0.0]) == np.inf
 
 
-class TestInvariance:
-    def test_plain_potential_is_that_of_the_paper(self):
-        # (55) up to a constant and, at depths other than 2, up to the factor r0^(L-2).
-        log_z, log_x = signals(2, 2)
-        z, x = np.exp(log_z), np.exp(log_x)
-        at_two = 0.5 * (z * np.log(z / x) - z + x).sum()
-        assert float(pb.Potential(2, r0=3.0).bregman(log_z, log_x)) == pytest.approx(at_two, rel=1e-13)
-        for depth in (1, 3, 4, 6):
-            F = [depth / (2 * (2 - depth)) * (n ** (2 / depth)).sum() for n in (z, x)]
-            slope = x ** (2 / depth - 1) / (2 - depth)
-            expected = 2.0 ** (depth - 2) * (F[0] - F[1] - slope @ (z - x))
-            assert float(pb.Potential(depth, r0=2.0).bregman(log_z, log_x)) == pytest.approx(expected, rel=1e-12)
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_batches(depth):
+    log_z, log_x = signals(12, 2, 3, 2)
+    potential = made(depth, "harmonic")
 
-    @everything
-    def test_reference_radius(self, depth, law):
-        log_z, log_x = signals(4, 2)
-        one, other = made(depth, law), made(depth, law, r0=1.5)
-        with mp.workdps(30):
-            E = LAWS[law][1]
-            factor = float(mp.exp((depth - 2) * (E(mp.mpf(1.5)) - E(mp.mpf(1)))))
-        np.testing.assert_allclose(other.bregman(log_z, log_x), factor * one.bregman(log_z, log_x), rtol=1e-12)
-        np.testing.assert_allclose(other.kappa(log_x), factor * one.kappa(log_x), rtol=1e-12)
+    def quantities(log_z, log_x):
+        phi = potential.mirror_map(log_x)
+        each = potential.value(log_x), potential.conjugate(phi), potential.kappa(log_x)
+        return np.array([*each, potential.bregman(log_z, log_x), potential.inverse_mirror_map(phi)[..., 0]])
 
-    @pytest.mark.parametrize("depth", [1, 2, 3])
-    def test_batches(self, depth):
-        log_z, log_x = signals(12, 2, 3, 2)
-        potential = made(depth, "harmonic")
+    whole = quantities(log_z, log_x)
+    for at in np.ndindex(3, 2):
+        np.testing.assert_allclose(whole[:, *at], quantities(log_z[at], log_x[at]), rtol=1e-12)
+    assert potential.bregman(log_z[0], log_x).shape == (3, 2)
 
-        def quantities(log_z, log_x):
-            phi = potential.mirror_map(log_x)
-            each = potential.value(log_x), potential.conjugate(phi), potential.kappa(log_x)
-            return np.array([*each, potential.bregman(log_z, log_x), potential.inverse_mirror_map(phi)[..., 0]])
 
-        whole = quantities(log_z, log_x)
-        assert whole.shape == (5, 3, 2)
-        for at in np.ndindex(3, 2):
-            np.testing.assert_allclose(whole[:, *at], quantities(log_z[at], log_x[at]), rtol=1e-12)
-        assert potential.bregman(log_z[0], log_x).shape == (3, 2)
-
-    def test_signs_at_depth_one(self):
-        rng = np.random.default_rng(0)
-        z, x = rng.standard_normal((2, 5))
-        # Plain: F = ||x||^2 / (2 r0).
-        got = pb.Potential(1, r0=2.0).bregman(np.log(abs(z)), np.log(abs(x)), np.sign(z * x))
-        assert float(got) == pytest.approx(((z - x) ** 2).sum() / 4, rel=1e-13)
+def test_signs_at_depth_one():
+    """Plain: F = ||x||^2 / (2 r0)."""
+    z, x = np.random.default_rng(0).standard_normal((2, 5))
+    got = pb.Potential(1, r0=2.0).bregman(np.log(abs(z)), np.log(abs(x)), np.sign(z * x))
+    assert float(got) == pytest.approx(((z - x) ** 2).sum() / 4, rel=1e-13)
 
 
 @pytest.mark.parametrize("law", ["plain", "constant", "quintic", "user"])
@@ -271,10 +230,6 @@ def test_the_divergence_falls_at_its_rate_along_the_flow(depth, law):
     for solution in (z, other):
         divergence = potential.bregman(np.log(solution), run.log_x)
         np.testing.assert_allclose(divergence[0] - divergence, fall, rtol=1e-7, atol=1e-8 * fall[-1])
-    # The mirror variable moves along the rows of A only.
-    phi = potential.mirror_map(run.log_x) - potential.mirror_map(run.log_x[0])
-    off = phi - phi @ np.linalg.pinv(A) @ A
-    assert abs(off).max() < 1e-7 * abs(phi).max()
 
 
 class TestConstruction:
@@ -282,51 +237,34 @@ class TestConstruction:
         rng = np.random.default_rng(0)
         problem = pb.LinearProblem(rng.standard_normal((2, 4)), [1.0, 2.0])
         network = pb.WeightNormalization(pb.HadamardPower(3), 0.2, direction_rate=0.5)
-        theta0 = network.init(scale=1.5, direction=rng.uniform(0.5, 1, 4), direction_norm=2.0)
-        ((_, _, form),) = reduced_forms(problem, network, theta0)[1]
-        potential = pb.Potential.from_form(form)
-        assert (potential.depth, potential.law, potential.r0) == (3, network.ratio, 1.5)
-        assert potential.time_scale == pytest.approx(0.125, rel=1e-14)
-        same = pb.Potential.of(network, r0=1.5, direction_norm=2.0)
+        form = reduced_form(problem, network, network.init(1.5, rng.uniform(0.5, 1, 4), direction_norm=2.0))
+        potential, same = pb.Potential.from_form(form), pb.Potential.of(network, r0=1.5, direction_norm=2.0)
         assert repr(same) == "Potential(depth=3, law=ConstantRatio(eta=0.2), time_scale=0.125, r0=1.5)"
+        assert repr(replace(potential, time_scale=0.125)) == repr(same)
+        assert potential.time_scale == pytest.approx(0.125, rel=1e-14)
         np.testing.assert_allclose(potential.log_mirror(form.log_start), form.log_u0, atol=1e-14)
-
         plain = pb.HadamardDifference(2)
-        ((_, _, form),) = reduced_forms(problem, plain, plain.init(scale=0.5, direction=np.ones(8)))[1]
-        text = "Potential(depth=2, law=None, time_scale=1.0, r0=0.5)"
-        assert repr(pb.Potential.of(plain, r0=0.5)) == text
-        assert repr(replace(pb.Potential.from_form(form), r0=0.5)) == text
+        form = reduced_form(problem, plain, plain.init(0.5, np.ones(8)))
+        for potential in (pb.Potential.of(plain, r0=0.5), replace(pb.Potential.from_form(form), r0=0.5)):
+            assert repr(potential) == "Potential(depth=2, law=None, time_scale=1.0, r0=0.5)"
 
     @pytest.mark.parametrize(
-        ("arguments", "message"),
+        ("make", "arguments", "message"),
         [
-            ((0,), "depth must be an integer"),
-            ((2.5,), "depth must be an integer"),
-            ((2, -1.0), "ratio must be a positive number"),
-            ((2, pb.ConstantRatio([0.1, 0.2])), "one law, with scalar parameters"),
-            ((2, 0.1, 0.0), "time_scale must be a finite number above 0"),
-            ((2, None, 2.0), "the plain flow has no time_scale"),
-            ((2, 0.1, 1.0, np.inf), "r0 must be a finite number above 0"),
-            ((2, 0.1, 1.0, "1"), "r0 must be a finite number above 0"),
+            (pb.Potential, (2.5,), "depth must be an integer"),
+            (pb.Potential, (2, -1.0), "ratio must be a positive number"),
+            (pb.Potential, (2, pb.ConstantRatio([0.1, 0.2])), "one law, with scalar parameters"),
+            (pb.Potential, (2, 0.1, 0.0), "time_scale must be a finite number above 0"),
+            (pb.Potential, (2, None, 2.0), "the plain flow has no time_scale"),
+            (pb.Potential, (2, 0.1, 1.0, np.inf), "r0 must be a finite number above 0"),
+            (pb.Potential.of, (pb.Difference(WN),), "a potential belongs to HadamardPower"),
+            (pb.Potential.of, (pb.WeightNormalization(WN.inner, 0.1, [1.0, 2.0]),), "one direction_rate"),
+            (pb.Potential.of, (WN, 1.0, 0.0), "direction_norm must be"),
         ],
     )
-    def test_bad_parameters(self, arguments, message):
+    def test_bad_parameters(self, make, arguments, message):
         with pytest.raises(pb.InvalidInput, match=message):
-            pb.Potential(*arguments)
-
-    def test_bad_networks(self):
-        power = pb.HadamardPower(2)
-        for network, options, message in (
-            (pb.Difference(pb.WeightNormalization(power, 0.1)), {}, "a potential belongs to HadamardPower"),
-            (pb.WeightNormalization(power, 0.1, direction_rate=[1.0, 2.0]), {}, "one direction_rate"),
-            (
-                pb.WeightNormalization(power, 0.1),
-                {"direction_norm": 0.0},
-                "direction_norm must be",
-            ),
-        ):
-            with pytest.raises(pb.InvalidInput, match=message):
-                pb.Potential.of(network, **options)
+            make(*arguments)
 
     @pytest.mark.parametrize("value", [[np.nan, 1.0], [np.inf, 1.0], ["a"], [], 1.0], ids=repr)
     def test_bad_signals(self, value):

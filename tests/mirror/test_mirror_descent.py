@@ -8,20 +8,11 @@ import scipy.sparse
 from scipy.optimize import minimize
 
 import polarbias as pb
+from flow_cases import M, N, random_problem
 from polarbias.mirror import mirror_descent
 from polarbias.mirror.mirror_descent import _Steps
 from polarbias.mirror.reduced_form import reduced_forms
 from polarbias.mirror.state import MirrorState
-
-M, N = 3, 7
-
-
-def random_problem(seed, signed=False):
-    rng = np.random.default_rng(seed)
-    A = rng.standard_normal((M, N)) / np.sqrt(M)
-    truth = rng.standard_normal(N) if signed else np.abs(rng.standard_normal(N))
-    direction = np.abs(rng.standard_normal(2 * N if signed else N)) + 0.05
-    return pb.LinearProblem(A, A @ truth), direction
 
 
 def objective(problem, u0, r0, eta):
@@ -39,22 +30,6 @@ def objective(problem, u0, r0, eta):
 def one_chain(problem, network, theta0):
     [(_, one, form)] = reduced_forms(problem, network, theta0)[1]
     return form, MirrorState.start(one, form)
-
-
-@pytest.mark.parametrize(("r0", "eta"), [(0.1, 0.05), (1.0, 0.5), (3.0, 5.0), (0.1, 5.0)])
-def test_the_limit_minimises_the_dual_objective(eta, r0):
-    problem, direction = random_problem(4)
-    network = pb.WeightNormalization(pb.HadamardPower(2), eta)
-    u0 = direction / np.linalg.norm(direction)
-    run = pb.mirror_descent(problem, network, network.init(r0, direction), max_steps=200_000, tol=1e-16)
-    assert run.status == pb.Status.CONVERGED
-    psi = objective(problem, u0, r0, eta)
-    best = minimize(psi, np.zeros(M), method="BFGS", options={"gtol": 1e-9}).x
-    # The better of the two: an ordinary minimiser stops where differences of Psi drown in rounding.
-    assert psi(run.mirror_dual) <= psi(best) + 1e-12 * abs(psi(best))
-    log_v = 2 * np.log(u0) + problem.A.T @ run.mirror_dual
-    s = r0**2 + eta * np.log(np.exp(log_v).sum())
-    np.testing.assert_allclose(run.x, s * np.exp(log_v) / np.exp(log_v).sum(), rtol=1e-10)
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -78,15 +53,17 @@ def test_the_limit_is_that_of_the_flow(depth, law, signed):
     np.testing.assert_allclose(network.signal(run.theta), run.x, atol=1e-12)
 
 
-def test_any_length_of_the_steps_gives_the_same_limit():
+def test_any_length_of_the_steps_gives_the_minimiser_of_the_dual_objective():
     problem, direction = random_problem(11)
     network = pb.WeightNormalization(pb.HadamardPower(2), 0.5)
-    theta0 = network.init(1.0, direction)
-    limit = pb.mirror_descent(problem, network, theta0, tol=1e-20, max_steps=100_000).x
-    for step in (0.03, 0.06):
-        run = pb.mirror_descent(problem, network, theta0, step=step, tol=1e-20, max_steps=100_000)
+    psi = objective(problem, direction / np.linalg.norm(direction), 1.0, 0.5)
+    best = minimize(psi, np.zeros(M), method="BFGS", options={"gtol": 1e-9}).x
+    for step in (None, 0.03, 0.06):
+        start = network.init(1.0, direction)
+        run = pb.mirror_descent(problem, network, start, step=step, tol=1e-20, max_steps=100_000)
         assert run.status == pb.Status.CONVERGED
-        np.testing.assert_allclose(run.x, limit, atol=1e-8)
+        # The better of the two: an ordinary minimiser stops where differences of Psi are lost in rounding.
+        assert psi(run.mirror_dual) <= psi(best) + 1e-12 * abs(psi(best))
         assert run.stats["trials"] == run.steps
 
 
@@ -139,14 +116,12 @@ def test_steps_pass_through_the_zero_signal():
     problem = pb.LinearProblem([[1.0, -1.0]], [1.0])
     network = pb.WeightNormalization(pb.HadamardPower(2), 1.0)
     theta0 = network.init(0.4, np.sqrt([0.1, 0.9]))
-    radii = [pb.mirror_descent(problem, network, theta0, max_steps=k).r for k in range(1, 40)]
-    assert min(radii) == 0
     run = pb.mirror_descent(problem, network, theta0, tol=1e-20)
     assert run.status == pb.Status.CONVERGED
+    assert run.trajectory.r.min() == 0
     psi = objective(problem, np.sqrt([0.1, 0.9]), 0.4, 1.0)
     best = minimize(psi, [5.0], method="BFGS", options={"gtol": 1e-9}).x
     np.testing.assert_allclose(run.mirror_dual, best, rtol=1e-6)
-    assert pb.gradient_flow(problem, network, theta0).status == pb.Status.COLLAPSED
 
 
 def test_batches_sparse_matrices_and_trajectories():
@@ -163,8 +138,7 @@ def test_batches_sparse_matrices_and_trajectories():
         np.testing.assert_allclose(batch[i, j].x, one.x, rtol=1e-9)
         path = batch.trajectory[i, j]
         np.testing.assert_allclose(path.loss, one.trajectory.loss, rtol=1e-6)
-        assert path.step[0] == 0
-        assert path.step[-1] == one.steps
+        assert (path.step[0], path.step[-1]) == (0, one.steps)
         assert (np.diff(path.step) > 0).all()
         np.testing.assert_allclose([path.loss[-1], path.r[-1]], [one.loss, one.r], rtol=1e-6)
         np.testing.assert_allclose(path.l1, path.r**2, rtol=1e-9)
@@ -181,9 +155,8 @@ def test_ends(monkeypatch):
     far = pb.mirror_descent(problem, cubic, theta0, step=1e6)
     assert set(far.status) == {pb.Status.DIVERGED}
     assert np.isfinite(far.x).all()
-    relative = pb.mirror_descent(problem, network, theta0, tol=0, rtol=1e-3)
-    assert (relative.residual < 1e-3 * np.linalg.norm(problem.b)).all()
-    assert (relative.residual > 1e-4 * np.linalg.norm(problem.b)).all()
+    relative = pb.mirror_descent(problem, network, theta0, tol=0, rtol=1e-3).residual / np.linalg.norm(problem.b)
+    assert ((relative > 1e-4) & (relative < 1e-3)).all()
     zero = pb.mirror_descent(pb.LinearProblem(problem.A, np.zeros(M)), network, theta0, tol=1e-9)
     assert set(zero.status) == {pb.Status.CONVERGED}
     monkeypatch.setattr(mirror_descent, "OPTIONS", replace(mirror_descent.OPTIONS, seconds_per_call=0.0))

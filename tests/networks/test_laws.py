@@ -3,7 +3,7 @@
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import polarbias as pb
@@ -80,48 +80,33 @@ def test_slopes_in_the_coefficient(law):
     assert law.coefficient_slope(1.3) == pytest.approx(expected, rel=1e-6, abs=1e-12)
 
 
-@given(st.floats(-700, 1e6), st.floats(-8, 8))
+@given(st.floats(-745, 1e5), st.floats(-8, 8))
+@example(-745.0, 0.0)
+@example(0.5, 0.0)
+@example(1e17, 0.0)
+@example(1e200, 0.0)
 def test_harmonic_inverse_against_wright_omega(E, log_eta):
-    eta = 10.0**log_eta
-    omega = mpmath.lambertw(mpmath.exp(2 * mpmath.mpf(E) - mpmath.log(mpmath.mpf(eta)))).real
-    expected = float(mpmath.sqrt(mpmath.mpf(eta) * omega))
-    assert pb.HarmonicRatio(eta).E_inverse(E) == pytest.approx(expected, rel=2e-14)
+    eta = mpmath.mpf(10.0**log_eta)
+    z = 2 * mpmath.mpf(E) - mpmath.log(eta)
+    omega = mpmath.lambertw(mpmath.exp(z)).real if z < 1e6 else z - mpmath.log(z - mpmath.log(z))
+    expected = float(mpmath.sqrt(eta * omega))
+    assert pb.HarmonicRatio(float(eta)).E_inverse(E) == pytest.approx(expected, rel=2e-14, abs=1e-323)
 
 
-@pytest.mark.parametrize("E", [-745.0, -1.0, 0.0, 0.5, 1.0, 1e6, 1e15, 1e17, 1e200])
-def test_harmonic_inverse_at_its_branches_and_far_out(E):
-    r = float(pb.HarmonicRatio(1.0).E_inverse(E))
-    omega = mpmath.lambertw(mpmath.exp(2 * mpmath.mpf(E))).real if E < 1e5 else None
-    expected = float(mpmath.sqrt(omega)) if omega is not None else np.sqrt(2 * E - np.log(2 * E - np.log(2 * E)))
-    assert r == pytest.approx(expected, rel=1e-14, abs=1e-323)
-
-
-@pytest.mark.parametrize(
-    ("law", "at_zero", "at_infinity"),
-    [
-        (pb.ConstantRatio(0.3), 0, np.inf),
-        (pb.PowerRatio(0.3, 1), 0, np.inf),
-        (pb.PowerRatio(0.3, -1), 0, np.inf),
-        (pb.PowerRatio(0.3, 2), -np.inf, np.inf),
-        (pb.PowerRatio(0.3, 4), -np.inf, 0),
-        (pb.HarmonicRatio(0.3), -np.inf, np.inf),
-    ],
-    ids=repr,
-)
-def test_limits_and_their_inverses(law, at_zero, at_infinity):
+def test_limits_and_their_inverses(law):
+    harmonic, k = isinstance(law, pb.HarmonicRatio), getattr(law, "k", 0)
+    at_zero, at_infinity = -np.inf if harmonic or k >= 2 else 0, 0 if k > 2 else np.inf
     assert (law.E(0.0), law.E(np.inf)) == (at_zero, at_infinity)
     assert (law.E_inverse(at_zero), law.E_inverse(at_infinity)) == (0, np.inf)
-    assert np.isfinite(law.f(0.0)) or law == pb.PowerRatio(0.3, -1)
+    assert np.isfinite(law.f(0.0)) == (k >= 0)
     np.testing.assert_array_equal(jnp.isfinite(law.E(jnp.array([0.0, jnp.inf]))), np.isfinite([at_zero, at_infinity]))
     assert (pb.HarmonicRatio(0.3).f(0.0), pb.HarmonicRatio(0.3).f(np.inf)) == (0, 0.3)
 
 
-@pytest.mark.parametrize(
-    ("law", "E"), [(pb.ConstantRatio(1.0), -1.0), (pb.PowerRatio(1.0, 1), -1.0), (pb.PowerRatio(1.0, 3), 1.0)]
-)
-def test_values_outside_the_range_are_not_silent(law, E):
-    with pytest.warns(RuntimeWarning, match="invalid value"):
-        assert np.isnan(law.E_inverse(E))
+def test_values_outside_the_range_are_not_silent():
+    for law, E in ((pb.ConstantRatio(1.0), -1.0), (pb.PowerRatio(1.0, 1), -1.0), (pb.PowerRatio(1.0, 3), 1.0)):
+        with pytest.warns(RuntimeWarning, match="invalid value"):
+            assert np.isnan(law.E_inverse(E))
 
 
 @pytest.mark.parametrize("kind", [pb.ConstantRatio, pb.HarmonicRatio, lambda c: pb.PowerRatio(c, 3)])
@@ -176,22 +161,15 @@ def test_not_a_real_number(law, method, value):
         getattr(law, method)(value)
 
 
-def test_frozen_and_apart_from_the_callers_array():
-    eta = np.array([0.1, 1.0])
-    law = pb.ConstantRatio(eta)
-    eta[0] = 5.0
-    assert law.eta.tolist() == [0.1, 1.0]
-    with pytest.raises(ValueError, match="read-only"):
-        law.eta[0] = 5.0
-
-
-def test_as_ratio():
-    for value in (0.5, 1, np.float32(0.5), [0.5, 1], np.array([[0.5]]), jnp.array([0.5, 1.0])):
-        law = as_ratio(value)
-        assert isinstance(law, pb.ConstantRatio)
-        np.testing.assert_array_equal(law.eta, np.asarray(value, float))
-    for law in LAWS.values():
-        assert as_ratio(law) is law
+def test_as_ratio(law):
+    given = np.array([0.5, 1.0])
+    for value in (1, np.float32(0.5), [0.5, 1], given, jnp.array([0.5, 1.0])):
+        constant = as_ratio(value)
+        assert isinstance(constant, pb.ConstantRatio)
+        np.testing.assert_array_equal(constant.eta, np.asarray(value, float))
+        assert constant.eta is not given
+        assert not constant.eta.flags.writeable
+    assert as_ratio(law) is law
 
 
 @pytest.mark.parametrize("value", [0, -1.0, [1.0, 0.0], np.nan, np.inf, 1j, "0.1", None, {}, [], pb.ConstantRatio])

@@ -29,9 +29,7 @@ def test_moves(depth, size):
     expected, total = definition(depth, log_w, move)
     np.testing.assert_allclose(moved.log_w, expected, rtol=1e-13)
     np.testing.assert_allclose(moved.total, total, rtol=1e-13)
-    with mp.workdps(40):
-        exact = float(mp.log(mp.fsum(map(mp.exp, definition(depth, log_w, move)[0]))) - start.total)
-    assert rise == pytest.approx(exact, rel=1e-3 if size < 1e-9 else 1e-9)
+    assert rise == pytest.approx(total - start.total, rel=1e-3 if size < 1e-9 else 1e-9)
     np.testing.assert_allclose(moved.share.sum(), 1, rtol=1e-12)
     assert moved.inside
 
@@ -45,9 +43,7 @@ def test_small_moves_keep_their_digits():
 def test_the_domain():
     start = MirrorMap(3, np.array([0.0, -1.0]))  # q = 1 and e^.5
     with np.errstate(all="ignore"):
-        assert start.moved(np.array([0.999, 0.0]))[0].inside
-        assert not start.moved(np.array([1.0, 0.0]))[0].inside
-        assert not start.moved(np.array([1.5, 0.0]))[0].inside
+        assert [start.moved(np.array([move, 0.0]))[0].inside for move in (0.999, 1.0, 1.5)] == [True, False, False]
         clipped = start.moved(np.array([1.5, 0.0]), least=1e-3)[0]
     np.testing.assert_allclose(clipped.log_w, [-2 * np.log(1e-3), -1])
 

@@ -11,11 +11,8 @@ from polarbias.mirror.reduced_form import reduced_forms
 LAWS = [pb.ConstantRatio(0.3), pb.HarmonicRatio(0.4), *(pb.PowerRatio(c, k) for c, k in ((0.7, 2), (0.5, 1), (2.0, 3)))]
 
 
-def one_form(network, theta0, n=4):
-    problem = pb.LinearProblem(np.ones((1, n)), [1.0])
-    batch_shape, runs = reduced_forms(problem, network, theta0)
-    [(at, _, form)] = runs
-    assert at == batch_shape == ()
+def one_form(network, theta0):
+    [(_, _, form)] = reduced_forms(pb.LinearProblem(np.ones((1, 4)), [1.0]), network, theta0)[1]
     return form
 
 
@@ -39,21 +36,17 @@ def test_functions_of_the_squared_radius(law):
 
 def test_plain_networks_have_the_square_law():
     form = one_form(pb.HadamardPower(2), pb.Factor(np.array([3.0, 4.0, 0.1, 0.1])))
-    assert form.plain
-    assert form.square
-    assert form.inertia(5.0) == 1
+    assert (form.plain, form.square, form.inertia(5.0)) == (True, True, 1)
     assert form.r0 == pytest.approx(np.sqrt(25.02))
     np.testing.assert_allclose(form.signal(form.log_start), [9, 16, 0.01, 0.01], rtol=1e-14)
 
 
 @pytest.mark.parametrize("depth", [1, 2])
 def test_signed_networks_have_two_halves(depth):
-    inner = pb.HadamardDifference(depth)
-    network = pb.WeightNormalization(inner, 0.5)
+    network = pb.WeightNormalization(pb.HadamardDifference(depth), 0.5)
     theta0 = network.init(1.3, np.arange(1.0, 9.0))
     form = one_form(network, theta0)
-    assert form.signed
-    assert form.n == 8
+    assert (form.signed, form.n) == (True, 8)
     np.testing.assert_allclose(form.signal(form.log_start), network.signal(theta0), rtol=1e-13)
 
 

@@ -39,16 +39,8 @@ def test_scales_ratios_and_directions_broadcast():
     configuration = Configuration(ratio=np.array([0.1, 0.2]), scale=np.array([1.0, 2.0]), direction=u0)
     theta0 = configuration.theta0(4)
     np.testing.assert_array_equal(theta0.r, [1, 2])
-    np.testing.assert_allclose(theta0.u, u0)
+    np.testing.assert_allclose(theta0.u, [[0.5] * 4, pb.folded_gaussian_direction(0, 4, trial=2)])
     np.testing.assert_array_equal(configuration.network().ratio.f(1.0), [0.1, 0.2])
-
-
-def test_directions_of_a_law():
-    np.testing.assert_array_equal(start_direction("uniform", 4, seed=7), [0.5] * 4)
-    np.testing.assert_array_equal(
-        start_direction("gaussian", 6, 7, experiment=3, trial=2),
-        pb.folded_gaussian_direction(7, 6, experiment=3, trial=2),
-    )
 
 
 @pytest.mark.parametrize(

@@ -28,21 +28,6 @@ class CubicRatio(pb.RatioLaw):
 LAW, REFERENCE = CubicRatio(0.7), pb.PowerRatio(0.7, 3)
 
 
-def test_a_users_law():
-    for r in (0.5, np.array([0.5, 2.0]), jnp.array([0.5, 2.0])):
-        np.testing.assert_allclose(LAW.E(r), REFERENCE.E(r), rtol=1e-6)
-        assert LAW.f(r).dtype == REFERENCE.f(r).dtype
-    assert repr(LAW) == "CubicRatio(a=0.7)"
-
-
-def test_a_law_without_its_functions_is_refused():
-    class Unfinished(pb.RatioLaw):
-        pass
-
-    with pytest.raises(TypeError, match="abstract"):
-        Unfinished()
-
-
 @pytest.mark.parametrize("time_scale", [1.0, 1.7])
 def test_defaults_agree_with_the_closed_forms_of_the_same_law(time_scale):
     values = []
@@ -51,6 +36,8 @@ def test_defaults_agree_with_the_closed_forms_of_the_same_law(time_scale):
         values.append([of_square.E(4.0), of_square.f(4.0), of_square.E_inverse(-0.5)])
         values[-1] += [law.log_magnification(0.5, 2.0, time_scale), law.coefficient_slope(1.3)]
     np.testing.assert_allclose(*values, rtol=1e-14)
+    assert LAW.f(jnp.ones(2)).dtype == REFERENCE.f(jnp.ones(2)).dtype
+    assert repr(LAW) == "CubicRatio(a=0.7)"
 
 
 def test_a_subclass_with_another_law_loses_the_closed_forms():
@@ -100,8 +87,7 @@ def test_a_law_of_two_coefficients_has_no_slope():
 def test_radii_that_magnify_are_exactly_those(law):
     r = 2.0
     intervals = law.magnifying_radii(r)
-    r0 = np.concatenate([r * np.geomspace(1e-3, 1e3, 2001), [0.999999 * r, 1.000001 * r]])
-    r0 = r0[np.abs(r0 / r - 1) > 1e-9]
+    r0 = np.concatenate([r * np.geomspace(1e-3, 1e3, 2000), [0.999999 * r, 1.000001 * r]])
     ends = np.array([end for pair in intervals for end in pair if 0 < end < np.inf])
     assert any(np.abs(ends / r - 1) < 1e-12)
     for end in ends[(ends > 1e-3) & (np.abs(ends / r - 1) > 1e-3)]:
@@ -110,8 +96,7 @@ def test_radii_that_magnify_are_exactly_those(law):
     gain = np.log(r0 / r) + law.E(r) - law.E(r0)
     inside = np.any([(low <= r0) & (r0 <= high) for low, high in intervals], axis=0)
     np.testing.assert_array_equal(gain >= 0, inside)
-    assert inside.any()
-    assert not inside.all()
+    assert len(set(inside)) == 2
 
 
 def test_radii_beyond_the_range_of_exponentials():

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import polarbias as pb
-from optional_jax import jax
 from polarbias.networks.weight_normalization import WeightNormalization
 
 
@@ -21,13 +20,6 @@ def test_direction_norm_sets_the_norm_of_u_only():
     np.testing.assert_allclose(three.u, 3 * one.u)
     assert three.r == one.r
     np.testing.assert_allclose(network.signal(three), network.signal(one))
-
-
-def test_depth_one_starts_may_have_any_sign():
-    for network in (pb.HadamardPower(1), pb.WeightNormalization(pb.HadamardPower(1), 0.3)):
-        theta = network.init(1.0, [3.0, -4.0])
-        np.testing.assert_allclose(network.signal(theta), [0.6, -0.8])
-        network.validate(theta)
 
 
 @pytest.mark.parametrize(
@@ -72,11 +64,10 @@ def test_gradients_given_the_inner_product():
     for depth in (1, 2, 3):
         network = WeightNormalization(pb.HadamardPower(depth), 0.3)
         theta, cotangent = pb.Polar(np.array(1.3), rng.random(5)), rng.standard_normal(5)
-        product = (network.signal(theta) * cotangent).sum()
-        for given, direct in zip(
-            network.pullback_given(theta, cotangent, product), network.pullback(theta, cotangent), strict=True
-        ):
-            np.testing.assert_allclose(given, direct, rtol=1e-12, atol=1e-14)
+        given = network.pullback_given(theta, cotangent, (network.signal(theta) * cotangent).sum())
+        direct = network.pullback(theta, cotangent)
+        np.testing.assert_allclose(given.r, direct.r, rtol=1e-12)
+        np.testing.assert_allclose(given.u, direct.u, rtol=1e-12, atol=1e-14)
 
 
 def test_steps_are_retracted():
@@ -92,9 +83,7 @@ def test_steps_are_retracted():
 def test_networks_of_a_part_of_a_batch():
     network = WeightNormalization(pb.HadamardPower(2), [0.1, 0.2], direction_rate=3.0)
     part = network.of_runs(lambda values: np.broadcast_to(values, 2)[1:])
-    assert part.ratio.eta.tolist() == [0.2]
-    assert part.direction_rate.tolist() == [3.0]
-    assert jax.tree.structure(part) == jax.tree.structure(network)
+    assert repr(part) == repr(WeightNormalization(pb.HadamardPower(2), [0.2], direction_rate=[3.0]))
 
 
 ones = np.ones(3)

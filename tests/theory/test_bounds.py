@@ -108,10 +108,7 @@ def test_signed_networks_equal_nonnegative_ones_of_both_halves(depth, ratio):
     K, expected = (theory.local_rate(*run, path.x).K for run in (ours, theirs))
     np.testing.assert_allclose(K, expected, rtol=1e-12)
     factor = np.exp(path.log_x / depth)
-    if ratio is None:
-        moving = pb.Pair(pb.Factor(factor[:, :4]), pb.Factor(factor[:, 4:])), pb.Factor(factor)
-    else:
-        moving = (pb.Polar(path.r, np.exp(path.log_u)),) * 2
+    moving = [network.from_factor(factor) for network in (signed, power)]
     rates = [theory.loss_rate(*run[:2], thetas) for run, thetas in zip((ours, theirs), moving, strict=True)]
     assert rates[0].value == pytest.approx(rates[1].value, rel=1e-12)
     if depth == 2 and ratio:

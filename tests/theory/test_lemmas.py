@@ -11,6 +11,10 @@ from polarbias.theory import lemmas
 from polarbias.theory.verdict import Verdict
 
 
+def longer(run, limit):
+    return replace(limit, theta=limit.theta._replace(u=1.01 * limit.theta.u))
+
+
 @pytest.mark.parametrize(
     ("row", "key", "changes"),
     [
@@ -36,11 +40,7 @@ def test_corrupted_trajectories(row, key, changes):
         (lemmas.consistency, v.WN2, lambda run, limit: replace(limit, loss=np.float64(1e-3))),
         (lemmas.consistency, v.WN3, {"r": 1.01}),
         (lemmas.lemma_3_1, v.WN2, v.other_start),
-        (
-            lemmas.lemma_3_2,
-            v.WN2,
-            lambda run, limit: replace(limit, theta=limit.theta._replace(u=1.01 * limit.theta.u)),
-        ),
+        (lemmas.lemma_3_2, v.WN2, longer),
         (lemmas.lemma_3_3, v.WN2, lambda run, limit: replace(limit, x=v.first_entry(-1.0)(limit.x, 0))),
         (lemmas.lemma_3_4, v.WN2, lambda run, limit: replace(limit, loss=np.float64(1e3))),
         (lemmas.lemma_3_6, v.PLAIN, v.other_start),

@@ -9,6 +9,7 @@ import polarbias as pb
 from polarbias.theory import statement
 from polarbias.theory.endpoint import reduced_form
 from polarbias.theory.statement import Bound, Hypothesis
+from verification import LAWS
 
 PROBLEM = pb.LinearProblem([[1.0, -1.0]], [1.0])
 
@@ -19,15 +20,9 @@ def form(law, depth=2, p1=0.1, r0=0.5):
     return reduced_form(PROBLEM, network, network.init(r0, np.sqrt([p1, 1 - p1])))
 
 
-def test_inequalities():
-    assert Hypothesis.at_most("", 1.0, 1.0).held
-    assert not Hypothesis.above("", 1.0, 1.0).held
-    assert not Hypothesis.at_most("", math.nan, 1.0).held
-    assert math.isnan(Hypothesis("words", True).lhs)
-
-
-def test_bounds_are_computed_only_if_they_apply():
-    hypotheses = [Hypothesis("a", True), Hypothesis("b", False)]
+def test_inequalities_and_bounds():
+    hypotheses = [Hypothesis.at_most("", 1.0, 1.0), Hypothesis.above("", 1.0, 1.0)]
+    assert [one.held for one in (*hypotheses, Hypothesis.at_most("", math.nan, 1.0))] == [True, False, False]
     bound = Bound.concluded("x <= value", "source", hypotheses, lambda: 1 / 0)
     assert not bound.applies
     assert math.isnan(bound.value)
@@ -35,9 +30,8 @@ def test_bounds_are_computed_only_if_they_apply():
 
 
 def test_hypotheses_about_runs():
-    laws = {"plain": None, "constant": 0.4, "square": pb.PowerRatio(1.0, 2), "harmonic": pb.HarmonicRatio(0.4)}
-    forms = {name: form(law) for name, law in laws.items()}
-    for name, one in forms.items():
+    for name, law in LAWS.items():
+        one = form(law)
         assert statement.weight_normalized(one).held == (name != "plain")
         eta, constant = statement.constant_ratio(one)
         assert constant.held == (name == "constant")

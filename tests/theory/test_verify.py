@@ -59,8 +59,7 @@ def test_table():
     assert len(lines) == len(table) + 2
     assert len({tuple(i for i in range(len(line)) if line[i : i + 3] == " | ")[:4] for line in lines[2:]}) == 1
     assert table[0] == table["(1), (9)"] == next(iter(table))
-    assert isinstance(table[:3], Verification)
-    assert len(table[:3]) == 3
+    assert table[:3] == Verification(table.rows[:3])
     assert table.counts["holds"] == sum(row.verdict == Verdict.HOLDS for row in table)
     with pytest.raises(KeyError, match="Lemma 4"):
         table["Lemma 4"]

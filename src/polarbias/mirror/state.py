@@ -61,13 +61,7 @@ class MirrorState:
 
     @classmethod
     def start(cls, problem: LinearProblem, form: ReducedForm) -> MirrorState:
-        """Return the state at nu = 0 of a run of one problem.
-
-        Raises
-        ------
-        InvalidInput
-            Depth 1, where the direction changes sign and has no logarithm.
-        """
+        """Return the state at nu = 0; depth 1, where the direction may change sign, raises `InvalidInput`."""
         if form.depth < 2:
             raise InvalidInput("the mirror variable in logarithms needs depth 2 or above.")
         matrix, s = SignedMatrix.of(problem, form.signed), form.r0**2

@@ -2,8 +2,7 @@
 
 >>> import polarbias as pb
 >>> from polarbias import theory
->>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
->>> network = pb.HadamardPower(2)
+>>> problem, network = pb.LinearProblem([[1.0, 2.0]], [1.0]), pb.HadamardPower(2)
 >>> bound = theory.l1_bound(problem, network, network.init(0.1, [1.0, 1.0]))
 >>> [hypothesis.held for hypothesis in bound.hypotheses]
 [True, True, True]

@@ -45,6 +45,9 @@ def l1_bound(
     multiplied by :math:`\rho^{-L}`; without weight normalization, and for the schedule :math:`\eta_r = r^2`,
     :math:`\rho = 1`: Theorem 2.1 of the paper's reference [7] (Chou, Maly, Rauhut, arXiv:2112.11027).
 
+    A batch of runs, a network without a reduced form and a limit of another shape or a missing one raise
+    `InvalidInput`; a linear program without a certificate raises `Inaccurate`: give ``minimum``.
+
     Parameters
     ----------
     problem, network, theta0
@@ -63,18 +66,10 @@ def l1_bound(
         :math:`\rho^L Q > c_L \beta_1` with :math:`c_2 = 1`, :math:`c_L = (L/2)^{L/(L-2)}`. The rows of A need not sum
         to zero. The printed :math:`Q > c_L \beta_1^{2/L}` does not keep the denominator positive for L > 2.
 
-    Raises
-    ------
-    InvalidInput
-        For a batch of runs, a network without a reduced form, a limit of another shape or a missing one.
-    Inaccurate
-        If the linear program could not be certified; give ``minimum``.
-
     Examples
     --------
     >>> import polarbias as pb
-    >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
-    >>> network = pb.HadamardPower(2)
+    >>> problem, network = pb.LinearProblem([[1.0, 2.0]], [1.0]), pb.HadamardPower(2)
     >>> bound = l1_bound(problem, network, network.init(0.1, [1.0, 1.0]))
     >>> bound.applies, round(bound.value, 6)
     (True, 0.177184)
@@ -102,8 +97,7 @@ def sharp_l1_bound(
     :math:`(1 + \varepsilon)^{2/L} \le 1 + 2 \varepsilon / L` the inequality is linear in :math:`\varepsilon`.
 
     >>> import polarbias as pb
-    >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
-    >>> network = pb.HadamardPower(3)
+    >>> problem, network = pb.LinearProblem([[1.0, 2.0]], [1.0]), pb.HadamardPower(3)
     >>> theta0 = network.init(0.1, [1.0, 1.0])
     >>> bounds = (f(problem, network, theta0).value for f in (l1_bound, sharp_l1_bound))
     >>> [round(value, 6) for value in bounds]
@@ -134,8 +128,7 @@ def uniform_l1_bound(
     counts both halves of a signed network.
 
     >>> import polarbias as pb
-    >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
-    >>> network = pb.HadamardPower(2)
+    >>> problem, network = pb.LinearProblem([[1.0, 2.0]], [1.0]), pb.HadamardPower(2)
     >>> uniform_l1_bound(problem, network, network.init(0.1, [1.0, 2.0])).applies
     False
     """
@@ -205,8 +198,7 @@ def excess(
     halves together. Errors are those of `l1_bound`, and `InvalidInput` for an empty S+ or Q = 0.
 
     >>> import polarbias as pb
-    >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
-    >>> network = pb.HadamardPower(2)
+    >>> problem, network = pb.LinearProblem([[1.0, 2.0]], [1.0]), pb.HadamardPower(2)
     >>> round(excess(problem, network, network.init(0.1, [1.0, 1.0]), limit=[0.2, 0.4]), 6)
     0.2
     """

@@ -42,6 +42,9 @@ class Invariant(NamedTuple):
 def invariant(problem: LinearProblem, network: Any, theta: Any) -> Invariant:
     r"""Return the invariant (32) or (33) of the flow at theta (Lemmas 3.6 and 3.7 of arXiv:2305.05448v1).
 
+    For a signed network it is that of the joint vector of both halves and the matrix [A, -A]. Another network,
+    parameters that the network refuses or do not match the problem, and A not dense raise `InvalidInput`.
+
     Parameters
     ----------
     problem
@@ -51,21 +54,10 @@ def invariant(problem: LinearProblem, network: Any, theta: Any) -> Invariant:
     theta
         Parameters, with leading batch axes that begin with those of the problem.
 
-    Returns
-    -------
-    Invariant
-        For a signed network, of the joint vector of both halves and the matrix [A, -A].
-
-    Raises
-    ------
-    InvalidInput
-        For another network, parameters that the network refuses or do not match the problem, or A not dense.
-
     Examples
     --------
     >>> import polarbias as pb
-    >>> problem = pb.LinearProblem([[1.0, 1.0]], [1.0])
-    >>> network = pb.WeightNormalization(pb.HadamardPower(2), 0.5)
+    >>> problem, network = pb.LinearProblem([[1.0, 1.0]], [1.0]), pb.WeightNormalization(pb.HadamardPower(2), 0.5)
     >>> invariant(problem, network, network.init(1.0, [1.0, 2.0])).value
     array([-0.34657359,  0.34657359])
     """
@@ -77,6 +69,9 @@ def invariant(problem: LinearProblem, network: Any, theta: Any) -> Invariant:
 def drift(problem: LinearProblem, network: Any, thetas: Any) -> np.ndarray:
     r"""Return the change of the invariant since the first point of a trajectory, relative to its size.
 
+    The result, shape ``(K, ...)``, is the norm of the change of the invariant over the larger of its norm at the first
+    point and the norm of the change before the projection on the complement of the rows of A: 0 for an exact flow.
+
     Parameters
     ----------
     problem, network
@@ -84,17 +79,10 @@ def drift(problem: LinearProblem, network: Any, thetas: Any) -> np.ndarray:
     thetas
         The trajectory: a sequence of K parameters, or parameters with one more leading axis, of length K > 0.
 
-    Returns
-    -------
-    array
-        Shape ``(K, ...)``: the norm of the change of the invariant over the larger of its norm at the first point and
-        the norm of the change before the projection on the complement of the rows of A. 0 for an exact flow.
-
     Examples
     --------
     >>> import polarbias as pb
-    >>> problem = pb.LinearProblem([[1.0, 1.0]], [1.0])
-    >>> network = pb.HadamardPower(2)
+    >>> problem, network = pb.LinearProblem([[1.0, 1.0]], [1.0]), pb.HadamardPower(2)
     >>> path = pb.Factor([[1.0, 2.0], [0.5, 1.0], [0.5, 0.9]])  # a common factor is a move along the row of A
     >>> drift(problem, network, path).round(6)
     array([0.      , 0.      , 0.070458])
@@ -117,8 +105,7 @@ def flow_drift(problem: LinearProblem, network: Any, trajectory: FlowTrajectory,
     Examples
     --------
     >>> import polarbias as pb
-    >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
-    >>> network = pb.WeightNormalization(pb.HadamardPower(2), 0.1)
+    >>> problem, network = pb.LinearProblem([[1.0, 2.0]], [1.0]), pb.WeightNormalization(pb.HadamardPower(2), 0.1)
     >>> flow = pb.gradient_flow(problem, network, network.init(0.5, [1.0, 1.0]))
     >>> bool(flow_drift(problem, network, flow.trajectory, [0.0, 1.0, 10.0]).max() < 1e-9)
     True
@@ -152,8 +139,7 @@ def direction_norm(problem: LinearProblem, network: Any, theta: Any) -> np.ndarr
     Parameters and errors are those of `invariant`, for `WeightNormalization`.
 
     >>> import polarbias as pb
-    >>> problem = pb.LinearProblem([[1.0, 1.0]], [1.0])
-    >>> network = pb.WeightNormalization(pb.HadamardPower(2), 0.5)
+    >>> problem, network = pb.LinearProblem([[1.0, 1.0]], [1.0]), pb.WeightNormalization(pb.HadamardPower(2), 0.5)
     >>> float(direction_norm(problem, network, pb.Polar(1.0, [3.0, 4.0])))
     5.0
     """
@@ -167,8 +153,7 @@ def norm_drift(problem: LinearProblem, network: Any, thetas: Any) -> np.ndarray:
     Parameters and errors are those of `drift`, for `WeightNormalization`.
 
     >>> import polarbias as pb
-    >>> problem = pb.LinearProblem([[1.0, 1.0]], [1.0])
-    >>> network = pb.WeightNormalization(pb.HadamardPower(2), 0.5)
+    >>> problem, network = pb.LinearProblem([[1.0, 1.0]], [1.0]), pb.WeightNormalization(pb.HadamardPower(2), 0.5)
     >>> norm_drift(problem, network, pb.Polar([1.0, 1.0], [[3.0, 4.0], [6.0, 8.0]]))
     array([0., 1.])
     """

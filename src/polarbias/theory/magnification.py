@@ -28,7 +28,8 @@ from polarbias.theory.statement import Bound, Hypothesis, constant_ratio
 def log_magnification(problem: LinearProblem, network: Any, theta0: Any, limit: Solution | ArrayLike) -> float:
     r"""Return :math:`\log \rho` for any ratio law (eq. 17 of arXiv:2305.05448v1 for the constant one).
 
-    It is 0 without weight normalization, and -inf or inf for a limit of radius 0, depending on the law.
+    It is 0 without weight normalization, and -inf or inf for a limit of radius 0, depending on the law. A batch of
+    runs, a network without a reduced form and a limit of another shape raise `InvalidInput`.
 
     Parameters
     ----------
@@ -38,16 +39,10 @@ def log_magnification(problem: LinearProblem, network: Any, theta0: Any, limit: 
         The limit as a `Solution`, as X of shape ``(N,)`` (both halves, shape ``(2 N,)``, for a signed network), or
         its radius, a positive number: that of the factor, :math:`r_\infty^2 = \sum_n |X_n|^{2/L}`.
 
-    Raises
-    ------
-    InvalidInput
-        For a batch of runs, a network without a reduced form, or a limit of another shape.
-
     Examples
     --------
     >>> import polarbias as pb
-    >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
-    >>> network = pb.WeightNormalization(pb.HadamardPower(2), 0.1)
+    >>> problem, network = pb.LinearProblem([[1.0, 2.0]], [1.0]), pb.WeightNormalization(pb.HadamardPower(2), 0.1)
     >>> theta0 = network.init(1.0, [1.0, 1.0])
     >>> round(log_magnification(problem, network, theta0, limit=2.0), 6)
     14.306853
@@ -86,8 +81,7 @@ def magnification_bound(problem: LinearProblem, network: Any, theta0: Any, limit
     those of `log_magnification`; the exact condition is `magnifying_radii`.
 
     >>> import polarbias as pb
-    >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
-    >>> network = pb.WeightNormalization(pb.HadamardPower(2), 0.1)
+    >>> problem, network = pb.LinearProblem([[1.0, 2.0]], [1.0]), pb.WeightNormalization(pb.HadamardPower(2), 0.1)
     >>> magnification_bound(problem, network, network.init(1.0, [1.0, 1.0]), limit=2.0).applies
     True
     """
@@ -119,16 +113,11 @@ def magnifying_radii(law: RatioLaw, limit_radius: float, time_scale: float = 1.0
     Parameters
     ----------
     law
-        `ConstantRatio`, `PowerRatio` or `HarmonicRatio` with one set of parameters.
+        `ConstantRatio`, `PowerRatio` or `HarmonicRatio` with one set of parameters; others raise `InvalidInput`.
     limit_radius
         Radius of the factor at the limit, positive.
     time_scale
-        ``direction_rate / ||u0||^2``, by which f is divided (Lemma 3.1).
-
-    Raises
-    ------
-    InvalidInput
-        For another law, or a radius or time_scale that is not positive.
+        ``direction_rate / ||u0||^2``, positive, by which f is divided (Lemma 3.1).
 
     Examples
     --------
@@ -162,8 +151,7 @@ def radius_bound(
     Parameters and errors are those of `l1_bound`, with Q (at depth 1 the minimal l2 norm) as ``minimum``.
 
     >>> import polarbias as pb
-    >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
-    >>> network = pb.HadamardPower(2)
+    >>> problem, network = pb.LinearProblem([[1.0, 2.0]], [1.0]), pb.HadamardPower(2)
     >>> radius_bound(problem, network, network.init(1.0, [1.0, 1.0]), limit=[0.2, 0.4]).value
     0.5
     """

@@ -58,8 +58,7 @@ def radial_l1_bound(
     Examples
     --------
     >>> import polarbias as pb
-    >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
-    >>> network = pb.WeightNormalization(pb.HadamardPower(2), 0.01)
+    >>> problem, network = pb.LinearProblem([[1.0, 2.0]], [1.0]), pb.WeightNormalization(pb.HadamardPower(2), 0.01)
     >>> round(radial_l1_bound(problem, network, network.init(0.2, [1.0, 1.0])).value, 6)
     0.007415
     """
@@ -109,8 +108,7 @@ def radius_band(problem: LinearProblem, network: Any, theta0: Any, z: ArrayLike)
     Examples
     --------
     >>> import polarbias as pb
-    >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
-    >>> network = pb.WeightNormalization(pb.HadamardPower(2), 0.01)
+    >>> problem, network = pb.LinearProblem([[1.0, 2.0]], [1.0]), pb.WeightNormalization(pb.HadamardPower(2), 0.01)
     >>> round(radius_band(problem, network, network.init(0.2, [1.0, 1.0]), [0.0, 0.5]).value, 6)
     0.467474
     """

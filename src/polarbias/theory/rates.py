@@ -51,18 +51,12 @@ def local_rate(problem: LinearProblem, network: Any, theta0: Any, limit: Solutio
     problem, network, theta0
         One run, as for `l1_bound`.
     limit
-        The limit, a `Solution` or X as for `l1_bound`, with positive radius.
-
-    Raises
-    ------
-    InvalidInput
-        For a batch of runs, a network without a reduced form, a limit of another shape or radius 0, or A not dense.
+        The limit, a `Solution` or X as for `l1_bound`; one of radius 0 raises `InvalidInput`, like A that is not dense.
 
     Examples
     --------
     >>> import polarbias as pb
-    >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
-    >>> network = pb.HadamardPower(2)
+    >>> problem, network = pb.LinearProblem([[1.0, 2.0]], [1.0]), pb.HadamardPower(2)
     >>> round(local_rate(problem, network, network.init(1.0, [1.0, 1.0]), [0.2, 0.4]).rate, 6)
     3.6
     """
@@ -93,6 +87,9 @@ def loss_rate(problem: LinearProblem, network: Any, thetas: Any, support: ArrayL
     needs full row rank. With the whole trajectory it is (18): such c > 0 exists if the flow does not collapse and no
     entry of a set I of full row rank vanishes.
 
+    The hypotheses are that :math:`A_I` has full row rank and that the entries of I stay away from 0. More than one
+    run, a support that is empty or out of range, and A not dense raise `InvalidInput`.
+
     Parameters
     ----------
     problem, network
@@ -104,21 +101,10 @@ def loss_rate(problem: LinearProblem, network: Any, thetas: Any, support: ArrayL
         The index set I, integers; N counts both halves of a signed network. By default the best of up to 32
         sets, those of the k entries that stay largest for k from M to N.
 
-    Returns
-    -------
-    Bound
-        Hypotheses: :math:`A_I` has full row rank, and the entries of I stay away from 0.
-
-    Raises
-    ------
-    InvalidInput
-        For more than one run, a support that is empty or out of range, or A not dense.
-
     Examples
     --------
     >>> import polarbias as pb
-    >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
-    >>> network = pb.HadamardPower(2)
+    >>> problem, network = pb.LinearProblem([[1.0, 2.0]], [1.0]), pb.HadamardPower(2)
     >>> bound = loss_rate(problem, network, [pb.Factor([0.6, 0.8]), pb.Factor([0.5, 0.6])])
     >>> round(bound.value, 6)
     5.76

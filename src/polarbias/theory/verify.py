@@ -35,8 +35,7 @@ class Verification(Sequence[VerificationRow]):
     Indexing takes a number, a slice, or the name of a statement.
 
     >>> import polarbias as pb
-    >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
-    >>> network = pb.WeightNormalization(pb.HadamardPower(2), 0.1)
+    >>> problem, network = pb.LinearProblem([[1.0, 2.0]], [1.0]), pb.WeightNormalization(pb.HadamardPower(2), 0.1)
     >>> theta0 = network.init(0.5, [1.0, 1.0])
     >>> table = pb.verify(problem, network, theta0, pb.flow_limit(problem, network, theta0))
     >>> table["(21) corrected"].predicted, table["(21) corrected"].observed, table.violated
@@ -97,7 +96,9 @@ def verify(
     r"""Check one solution against every statement of arXiv:2305.05448v1, in corrected and sharper forms.
 
     "corrected" marks statements with an entry in docs/errata.md. The end X of a flow is the exact limit of the flow
-    for b' = A X, so bounds on limits are judged for b'.
+    for b' = A X, so bounds on limits are judged for b'. Each statement has one row: holds, violated, hypothesis not met,
+    or undecided, with the reason. A batch, another network, shapes that do not match, A not dense and an accuracy
+    outside (0, 0.01] raise `InvalidInput`.
 
     Parameters
     ----------
@@ -112,21 +113,10 @@ def verify(
     accuracy
         Relative accuracy of a flow's trajectory: about 100 times the ``accuracy`` given to `gradient_flow`.
 
-    Returns
-    -------
-    Verification
-        One row per statement: holds, violated, hypothesis not met, or undecided, with the reason.
-
-    Raises
-    ------
-    InvalidInput
-        For a batch, another network, shapes that do not match, A not dense, or an accuracy outside (0, 0.01].
-
     Examples
     --------
     >>> import polarbias as pb
-    >>> problem = pb.LinearProblem([[1.0, 2.0]], [1.0])
-    >>> network = pb.WeightNormalization(pb.HadamardPower(2), 0.1)
+    >>> problem, network = pb.LinearProblem([[1.0, 2.0]], [1.0]), pb.WeightNormalization(pb.HadamardPower(2), 0.1)
     >>> theta0 = network.init(0.5, [1.0, 1.0])
     >>> table = pb.verify(problem, network, theta0, pb.gradient_flow(problem, network, theta0))
     >>> table.counts["violated"], table["Lemma 3.7, (33)"].verdict.value

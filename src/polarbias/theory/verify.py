@@ -96,9 +96,9 @@ def verify(
     r"""Check one solution against every statement of arXiv:2305.05448v1, in corrected and sharper forms.
 
     "corrected" marks statements with an entry in docs/errata.md. The end X of a flow is the exact limit of the flow
-    for b' = A X, so bounds on limits are judged for b'. Each statement has one row: holds, violated, hypothesis not met,
-    or undecided, with the reason. A batch, another network, shapes that do not match, A not dense and an accuracy
-    outside (0, 0.01] raise `InvalidInput`.
+    for b' = A X, so bounds on limits are judged for b'. Each statement has one row: holds, violated, hypothesis
+    not met, or undecided, with the reason. A batch, another network, shapes that do not match, A not dense and an
+    accuracy outside (0, 0.01] raise `InvalidInput`.
 
     Parameters
     ----------

@@ -2,9 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy import sparse
 
-from polarbias.linalg.columns import ExplicitColumns
 from polarbias.recovery.interior_point import Ball, cholesky_factorization, interior_points, qr_factorization
 from polarbias.recovery.scaled_problem import ScaledProblem
 from pursuit_problems import gaussian, linear_program, scaled
@@ -42,16 +40,6 @@ def test_noise():
     point = run(scaled(A, b, sigma=0.2), b)[-1]
     assert point.residual_norm == pytest.approx(0.2, rel=1e-5)
     assert np.abs(point.x).sum() == pytest.approx(b @ point.y - 0.2 * np.linalg.norm(point.y), rel=1e-7)
-
-
-def test_sparse_columns_have_the_same_points():
-    rng = np.random.default_rng(2)
-    A = sparse.random(20, 80, 0.3, random_state=rng, data_rvs=rng.standard_normal)
-    b = A @ np.ones(80)
-    b /= np.linalg.norm(b)
-    problem = ScaledProblem(ExplicitColumns(sparse.csr_array(A.T)), b, np.ones(80), False)
-    for one, other in zip(run(problem, b)[:8], run(scaled(A.toarray(), b), b)[:8], strict=True):
-        np.testing.assert_allclose(one.x, other.x, rtol=1e-6, atol=1e-9)
 
 
 def test_bounds_of_0_are_reached_in_the_course_of_the_steps():

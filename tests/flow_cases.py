@@ -1,6 +1,6 @@
 """Random problems, and integrated flows with minima by HiGHS, for the tests of flows, bounds and rates."""
 
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -22,12 +22,8 @@ def random_problem(seed, signed=False):
 
 
 LAWS = {"constant": constant, "square": square, "harmonic": harmonic, "linear": linear}
-RATIOS = {
-    "constant": pb.ConstantRatio,
-    "square": lambda c: pb.PowerRatio(c, 2),
-    "harmonic": pb.HarmonicRatio,
-    "linear": lambda c: pb.PowerRatio(c, 1),
-}
+RATIOS = {"constant": pb.ConstantRatio, "harmonic": pb.HarmonicRatio}
+RATIOS |= {name: partial(pb.PowerRatio, k=k) for name, k in (("linear", 1), ("square", 2))}
 
 
 def flow(A, b, depth, law, r0, u0):

@@ -84,10 +84,6 @@ class Case:
             network = pb.WeightNormalization(network, self.law.library())
         return pb.LinearProblem(self.A, self.b), network, network.init(self.r0, self.u0)
 
-    @property
-    def arguments(self):
-        return self.A, self.b, self.depth, self.law, self.r0, self.u0
-
 
 def random_problem(rng, depths=(1, 2, 3, 4, 6), laws=("constant", "harmonic", "square", "power", "plain"), sizes=20):
     """b = A z with z > 0, M in 1..sizes, N in M..3 sizes; r0 from 1e-3 to 1e2, ratios from 1e-3 to 1e2."""

@@ -21,59 +21,48 @@ class Optimality:
         return max(self.residual, self.stationarity)
 
 
-def kkt_mpmath(case, log_x, sign=1.0, nu=None, digits=50):
-    """Evaluate A X = b and Phi(X) - Phi(X0) = A^T nu at X = sign exp(log_x), with nu fitted unless it is given.
+def kkt_mpmath(case, log_x, sign=1.0):
+    """Evaluate A X = b and Phi(X) - Phi(X0) = A^T nu at X = sign exp(log_x), with nu by least squares.
 
     Depth 2: log u^2 + 2 E - log u0^2 - 2 E0, relative to its largest entry if above 1. Depth > 2: q - q0 with
     q = (u e^(E - E0))^(2-L), each entry relative to max(q, q0), over 2 - L. Depth 1: u e^(E - E0) - u0, relative to
     its largest entry, with the sign of r that fits better: X = r u does not tell it.
     """
-    A, b, depth, law, r0, u0 = case.arguments
-    with mp.workdps(digits):
-        lx = [mp.mpf(float(v)) for v in log_x]
+    depth, law, n = case.depth, case.law, len(log_x)
+    with mp.workdps(50):
+        lx, u0 = ([mp.mpf(float(v)) for v in values] for values in (log_x, case.u0))
         log_r = mp.log(mp.fsum(mp.exp(2 * v / depth) for v in lx)) / 2
-        r = mp.exp(log_r)
-        rise = law.exact_radial(r) - law.exact_radial(r0)
-        log_u = [v / depth - log_r for v in lx]
-        start = [mp.mpf(float(v)) for v in u0]
-        signs = np.broadcast_to(sign, len(lx))
-        X = [int(g) * mp.exp(v) for g, v in zip(signs, lx, strict=True)]
-        gaps = [mp.fsum(mp.mpf(float(a)) * x for a, x in zip(row, X, strict=True)) - mp.mpf(float(c))
-                for row, c in zip(A, b, strict=True)]  # fmt: skip
-        residual = float(mp.norm(gaps) / mp.norm([mp.mpf(float(c)) for c in b]))
+        rise = law.exact_radial(mp.exp(log_r)) - law.exact_radial(case.r0)
+        log_v = [v / depth - log_r + rise for v in lx]  # log u + E - E0
+        signs = np.broadcast_to(sign, n).tolist()
+        X = mp.matrix([g * mp.exp(v) for g, v in zip(signs, lx, strict=True)])
+        A, b = mp.matrix(case.A.tolist()), mp.matrix(case.b.tolist())
+        residual = float(mp.norm(A * X - b) / mp.norm(b))
         if depth == 2:
-            moved = [2 * (v + rise - mp.log(w)) for v, w in zip(log_u, start, strict=True)]
-            scale = [max(mp.mpf(1), max(abs(v) for v in moved))] * len(moved)
+            moves = [[2 * (v - mp.log(w)) for v, w in zip(log_v, u0, strict=True)]]
+            scale = [max(1, *map(abs, moves[0]))] * n
         elif depth > 2:
-            q = [mp.exp((2 - depth) * (v + rise)) for v in log_u]
-            q0 = [w ** (2 - depth) for w in start]
-            moved = [(a - c) / (2 - depth) for a, c in zip(q, q0, strict=True)]
-            scale = [max(a, c) for a, c in zip(q, q0, strict=True)]
+            pairs = [(mp.exp((2 - depth) * v), w ** (2 - depth)) for v, w in zip(log_v, u0, strict=True)]
+            moves, scale = [[(q - q0) / (2 - depth) for q, q0 in pairs]], [max(pair) for pair in pairs]
         else:
-            v = [int(g) * mp.exp(a + rise) for g, a in zip(signs, log_u, strict=True)]
-            moved = [a - c for a, c in zip(v, start, strict=True)]
-            turned = [-a - c for a, c in zip(v, start, strict=True)]
-            scale = [max(max(abs(a) for a in v), mp.mpf(1))] * len(v)
-            if nu is None:
-                plus, minus = _stationary(A, moved, scale, None), _stationary(A, turned, scale, None)
-                return Optimality(residual, *min(plus, minus, key=lambda found: found[0]))
-        return Optimality(residual, *_stationary(A, moved, scale, nu))
+            v = [g * mp.exp(a) for g, a in zip(signs, log_v, strict=True)]
+            moves = [[turn * a - c for a, c in zip(v, u0, strict=True)] for turn in (1, -1)]
+            scale = [max(1, *map(abs, v))] * n
+        return min(
+            (Optimality(residual, *_stationary(case.A, moved, scale)) for moved in moves), key=lambda one: one.worst
+        )
 
 
-def _stationary(A, moved, scale, nu):
-    """Return the largest entry of (moved - A^T nu) / scale, and nu, which is fitted if it is None."""
+def _stationary(A, moved, scale):
+    """Return the largest entry of (moved - A^T nu) / scale, and nu by least squares."""
     # nu is counted in the smallest scale, because scales may leave the range of floats.
     unit = min(scale)
-    target = [m / v for m, v in zip(moved, scale, strict=True)]
-    rows = mp.matrix([[mp.mpf(float(a)) * (unit / v) for a in column] for column, v in zip(A.T, scale, strict=True)])
-    if nu is None:
-        with mp.workdps(3 * mp.mp.dps):  # where nu is large, A^T nu cancels
-            nu = mp.lu_solve(rows, mp.matrix(target))
-    else:
-        nu = mp.matrix([mp.mpf(float(v)) / unit for v in nu])
-    left = mp.matrix(target) - rows * nu
+    target = mp.matrix([m / v for m, v in zip(moved, scale, strict=True)])
+    rows = mp.matrix([[mp.mpf(a) * (unit / v) for a in column] for column, v in zip(A.T.tolist(), scale, strict=True)])
+    with mp.workdps(150):  # where nu is large, A^T nu cancels
+        nu = mp.lu_solve(rows, target)
     size = min(unit, mp.mpf(10) ** 300)
-    return float(max(abs(v) for v in left)), np.array([float(v * size) for v in nu])
+    return float(max(map(abs, target - rows * nu))), np.array([float(v * size) for v in nu])
 
 
 def solve_mpmath(case, log_x, digits=30, extra=30):

@@ -130,7 +130,7 @@ def test_noise_and_allowed_entries():
     np.testing.assert_allclose(farkas_certificate(problem, allowed=np.zeros(2, bool)), np.ones(2) / 2**0.5)
 
 
-def test_what_proves_nothing():
+def test_vectors_that_prove_nothing():
     problem = pb.LinearProblem([[1.0, -2.0]], [1.0])
     for y in ([0.0], [np.nan], [np.inf], [1.0], [-1.0]):
         assert not verify_farkas(problem, np.array(y))

@@ -13,7 +13,7 @@ from polarbias.linalg.columns import ExplicitColumns
 from polarbias.recovery import presolve as module
 from polarbias.recovery.options import PursuitOptions
 from polarbias.recovery.presolve import presolve
-from pursuit_problems import assert_optimal, check_with_noise, check_without_noise, gaussian, linear_program
+from pursuit_problems import check_with_noise, check_without_noise, gaussian
 
 
 @pytest.fixture
@@ -82,16 +82,9 @@ def test_free_entries_alone():
     assert presolve(problem, np.ones(3), False, 1.5).scaled is None  # b is within sigma of 0
 
 
-def test_weights():
+def test_zero_weights_alone_and_of_an_operator():
     A, _, b = gaussian(2, 12, 40, 40)
-    w = np.random.default_rng(0).uniform(0.2, 3, 40)
-    assert_optimal(A, b, pb.basis_pursuit(A, b, weights=w), w)
-    w[:5], w[5:20] = 0, np.inf
-    found = pb.basis_pursuit(A, b, weights=w)
-    assert_optimal(A, b, found, w)
-    assert not found.x[5:20].any()
-    assert found.value == pytest.approx(linear_program(A, b, w)[1], rel=1e-7)
-    w[:12] = 0
+    w = np.where(np.arange(40) < 12, 0.0, 1.0)
     assert pb.basis_pursuit(A, b, weights=w).value == 0
     with pytest.raises(pb.InvalidInput, match="need a dense A"):
         pb.basis_pursuit(aslinearoperator(A), b, weights=w)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from polarbias.errors import InvalidInput
-from polarbias.runtime.batch_axes import over_runs, selector
+from polarbias.runtime.batch_axes import selector
 
 
 @pytest.mark.parametrize(
@@ -23,9 +23,3 @@ def test_wrong_indices():
     for index in (2, (0, 4), (0, 0, 0)):
         with pytest.raises(IndexError):
             selector((2, 4), index)
-
-
-def test_values_per_problem_broadcast_over_runs():
-    values = np.arange(14.0).reshape(2, 7)
-    assert over_runs(values, batch_ndim=1, extra=2).shape == (2, 1, 1, 7)
-    np.testing.assert_array_equal(over_runs(values, 1, 1)[:, 0], values)

@@ -1,15 +1,12 @@
 """Minima, single and in batches."""
 
-import ast
 import copy
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import polarbias as pb
-import polarbias.problems.reference
 
 
 def test_one_minimum():
@@ -50,12 +47,3 @@ def test_a_batch_with_infeasible_problems():
     feasible = pb.minimal_l1(pb.LinearProblem(np.ones((2, 1, 3)), [[1.0], [-1.0]]))
     assert feasible.farkas is None
     assert repr(feasible) == "Minimum(batch_shape=(2,), largest gap=0.0e+00)"
-
-
-def test_the_oracles_import_no_solver():
-    allowed = {"polarbias.errors", "polarbias.problems.certificate", "polarbias.problems.linear"}
-    for path in Path(polarbias.problems.reference.__file__).parent.glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and node.module.startswith("polarbias"):
-                inside = node.module.startswith(("polarbias.problems.reference.", "polarbias.runtime."))
-                assert inside or node.module in allowed, path

@@ -110,7 +110,6 @@ class End:
     log_x: np.ndarray
     log_r: float
     residual: float
-    steps: int
     safe: bool
     x: np.ndarray
 
@@ -202,7 +201,7 @@ def integrate_flow(case, *, rtol=1e-12, max_steps=40_000, decide=False):
         if not np.isfinite(residual):
             break
         safe = safe or residual < 1 - 1e-9
-        end = End("stalled", log_x, float(log_r), float(residual), steps, bool(safe), x)
+        end = End("stalled", log_x, float(log_r), float(residual), bool(safe), x)
         if best is None or residual < best.residual:
             best = end
         if not safe and _collapsed(case, x, log_r):

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mpmath import exp
-from scipy.special import logsumexp
 
 import polarbias as pb
 from flow_oracle import integrate
@@ -52,8 +51,6 @@ def assert_limit(case):
     if end.status != "converged":
         return end.status
     if kkt_mpmath(case, end.log_x, sign).worst > 1e-8:  # the integration lost the invariants: no oracle here
-        return "inexact"
-    if abs(logsumexp(2 * end.log_x / case.depth) / 2 - end.log_r) > 1e-8:  # it lost the norm of u
         return "inexact"
     np.testing.assert_allclose(solution.x, end.x, rtol=0, atol=1e-8 * np.abs(end.x).max())
     assert solution.r == pytest.approx(np.exp(end.log_r), rel=1e-8)

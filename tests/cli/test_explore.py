@@ -20,7 +20,6 @@ def test_ports_addresses_and_the_url(monkeypatch):
     assert call("explore", "--no-browser", "--port", 7).stderr == ""
     assert served == [("0.0.0.0", 7, ("name:7",)), ("127.0.0.1", 7, ())]
     assert opened == ["http://url/"]
-    message = call("explore", "--port", 1, code=1).stderr
-    assert message == "polarbias: cannot listen on 127.0.0.1:1: taken.\n"
+    assert call("explore", "--port", 1, code=1).stderr == "polarbias: cannot listen on 127.0.0.1:1: taken.\n"
     assert "'here' is not an address" in call("explore", "--address", "here", code=2).stderr
     assert "from 0 to 65535" in call("explore", "--port", 99999, code=2).stderr

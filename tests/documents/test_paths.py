@@ -1,8 +1,7 @@
 """Files and modules named on pages exist."""
 
-import importlib
+import pkgutil
 import re
-import subprocess
 
 import pytest
 
@@ -12,34 +11,18 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "SECURITY.md", "benchmarks/README.md", "pyproject.toml", "Makefile")),
     *sorted([*(ROOT / "docs").rglob("*.md"), *(ROOT / "docs" / "tutorials").glob("*.py")]),
 ]
-FILE = re.compile(r"(?<![\w/.-])(?:src|tests|docs|benchmarks)/[\w/.-]*\w")
-MODULE = re.compile(r"`(polarbias(?:\.\w+)+)`")
-NAME = re.compile(r"`([\w/]+\.py)`")
-GENERATED = re.compile(r"benchmarks/basis_pursuit/outputs")
-
-
-@pytest.fixture(scope="module")
-def files():
-    if not (ROOT / ".git").exists():
-        pytest.skip("not a git checkout, so no list of files")
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    return [f"/{name}" for name in listing.stdout.splitlines() if (ROOT / name).exists()]
-
-
-def is_importable(name: str) -> bool:
-    """Return True if a dotted name is a module, or an attribute of one."""
-    module, _, attribute = name.rpartition(".")
-    try:
-        return importlib.import_module(name) is not None
-    except ModuleNotFoundError:
-        return hasattr(importlib.import_module(module), attribute)
+FOLDERS = ("src", "tests", "docs", "benchmarks")
+MODULES = [*ROOT.glob("*.py"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))]
+FILE = re.compile(rf"(?<![\w/.-])(?:{'|'.join(FOLDERS)})/[\w/.-]*\w")
+GENERATED = "benchmarks/basis_pursuit/outputs"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_files_and_modules_of_a_page_exist(page, files):
+def test_files_and_modules_of_a_page_exist(page):
     text = page.read_text()
-    missing = [name for name in FILE.findall(text) if not (ROOT / name).exists() and not GENERATED.match(name)]
-    missing += [name for name in NAME.findall(text) if not any(path.endswith(f"/{name}") for path in files)]
-    missing += [name for name in MODULE.findall(text) if not is_importable(name)]
+    missing = [name for name in FILE.findall(text) if not (ROOT / name).exists() and not name.startswith(GENERATED)]
+    for name in re.findall(r"`([\w/]+\.py)`", text):
+        missing += [name] * (not any(path.as_posix().endswith(f"/{name}") for path in MODULES))
     assert not missing
+    for name in re.findall(r"`(polarbias(?:\.\w+)+)`", text):
+        assert pkgutil.resolve_name(name) is not None

@@ -47,55 +47,48 @@ def test_formats(name):
     np.testing.assert_array_equal(load_vector(rhs, "b"), B)
 
 
-FILES = {
-    "text.txt": "1",
-    "head.csv": "1,x\n2,3\n",
-    "ragged.csv": "1,2\n3,4\n5\n",
-    "empty.csv": "\n",
-    "nan.csv": "1\nnan\n2\n",
-    "broken.mat": "MATLAB 5.0 no",
-    "broken.mtx": "1 2 3",
-    "huge.mtx": "%%MatrixMarket matrix coordinate real general\n1000000000 1000000000 1\n1 1 1.0\n",
-    "vast.mtx": "%%MatrixMarket matrix array real general\n1000000000 1000000000\n1.0\n",
-}
+PAIR = {"P": A, "Q": A}
+HEADER = "%%MatrixMarket matrix {} real general\n1000000000 1000000000 "
 
 
 @pytest.mark.parametrize(
-    ("given", "part"),
+    ("given", "content", "part"),
     [
-        ("none.npy", "no file 'none.npy'"),
-        ("x" * 5000, "no file 'xxx"),
-        ("text.txt", "text.txt has none of the known endings .npy, .npz, .mat, .csv, .mtx"),
-        ("b.npy", "shape 2, not a matrix"),
-        ("A.npy:A", "holds one array without a name"),
-        ("two.npz", "holds P, Q; choose one as two.npz:NAME"),
-        ("two.npz:R", "two.npz holds no 'R'; it holds P, Q"),
-        ("two.mat:R", "two.mat holds no 'R'; it holds P, Q"),
-        ("head.csv", "'x' in line 1, column 2 is not a number"),
-        ("ragged.csv", "line 3 has 1 entries, line 1 has 2"),
-        ("empty.csv", "empty.csv is empty"),
-        ("nan.csv", "nan.csv holds NaN or infinity"),
-        ("complex.npy", "complex128, not real numbers"),
-        ("words.npy", "not real numbers"),
-        ("objects.npy", "objects.npy cannot be read as .npy"),
-        ("broken.mat", "broken.mat cannot be read as .mat"),
-        ("broken.mtx", "broken.mtx cannot be read as .mtx"),
-        ("huge.mtx", "needs 1,024 GB of memory"),
-        ("vast.mtx", "needs 8,000,000,000 GB of memory"),
-        ("notes.npz:notes.txt", "notes.npz:notes.txt holds no array"),
-        ("two.npz:P", "needs 0 GB of memory; this machine has 0"),
+        ("none.npy", None, "no file 'none.npy'"),
+        ("x" * 5000, None, "no file 'xxx"),
+        ("text.txt", "1", "text.txt has none of the known endings .npy, .npz, .mat, .csv, .mtx"),
+        ("b.npy", B, "shape 2, not a matrix"),
+        ("A.npy:A", A, "holds one array without a name"),
+        ("two.npz", PAIR, "holds P, Q; choose one as two.npz:NAME"),
+        ("two.npz:R", PAIR, "two.npz holds no 'R'; it holds P, Q"),
+        ("two.mat:R", PAIR, "two.mat holds no 'R'; it holds P, Q"),
+        ("head.csv", "1,x\n2,3\n", "'x' in line 1, column 2 is not a number"),
+        ("ragged.csv", "1,2\n3,4\n5\n", "line 3 has 1 entries, line 1 has 2"),
+        ("empty.csv", "\n", "empty.csv is empty"),
+        ("nan.csv", "1\nnan\n2\n", "nan.csv holds NaN or infinity"),
+        ("complex.npy", 1j * A, "complex128, not real numbers"),
+        ("words.npy", np.array([["a", "b"]]), "not real numbers"),
+        ("objects.npy", np.array([[None]]), "objects.npy cannot be read as .npy"),
+        ("broken.mat", "MATLAB 5.0 no", "broken.mat cannot be read as .mat"),
+        ("broken.mtx", "1 2 3", "broken.mtx cannot be read as .mtx"),
+        ("huge.mtx", HEADER.format("coordinate") + "1\n1 1 1.0\n", "needs 1,024 GB of memory"),
+        ("vast.mtx", HEADER.format("array") + "\n1.0\n", "needs 8,000,000,000 GB of memory"),
+        ("notes.npz:notes.txt", b"no array", "notes.npz:notes.txt holds no array"),
+        ("two.npz:P", PAIR, "needs 0 GB of memory; this machine has 0"),
     ],
 )
-def test_files_that_are_refused(given, part, folder, monkeypatch):
-    arrays = {"A": A, "b": B, "complex": 1j * A, "words": np.array([["a", "b"]]), "objects": np.array([[None]])}
-    for name, array in arrays.items():
-        np.save(name, array, allow_pickle=True)
-    np.savez("two.npz", P=A, Q=A)
-    io.savemat("two.mat", {"P": A, "Q": A})
-    with zipfile.ZipFile("notes.npz", "w") as archive:
-        archive.writestr("notes.txt", "no array")
-    for name, text in FILES.items():
-        (folder / name).write_text(text)
+def test_files_that_are_refused(given, content, part, folder, monkeypatch):
+    path = folder / given.partition(":")[0]
+    if isinstance(content, str):
+        path.write_text(content)
+    elif isinstance(content, bytes):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("notes.txt", content)
+    elif isinstance(content, dict):
+        write = io.savemat if path.suffix == ".mat" else lambda path, arrays: np.savez(path, **arrays)
+        write(path, content)
+    elif content is not None:
+        np.save(path, content, allow_pickle=True)
     if "this machine has 0" in part:
         monkeypatch.setattr(data.os, "sysconf", lambda name: 1)
     with pytest.raises(InvalidInput) as refusal:

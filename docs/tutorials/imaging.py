@@ -136,9 +136,9 @@ ax.grid(alpha=0.25)
 # %% [markdown]
 # ## Noise
 #
-# With noisy pixels an exact fit is not desirable. `basis_pursuit(A, b, sigma)` relaxes the constraint to $\lVert A x
-# - b \rVert \le \sigma$. The natural $\sigma$ is the norm of the noise, which usually has to be estimated. The next
-#   cell varies it:
+# With noisy pixels an exact fit is not desirable. `basis_pursuit(A, b, sigma)` relaxes the constraint to
+# $\lVert A x - b \rVert \le \sigma$. The natural $\sigma$ is the norm of the noise, which usually has to be estimated.
+# The next cell varies it:
 
 # %%
 noise = 0.05 * rng.standard_normal(pixels.size)

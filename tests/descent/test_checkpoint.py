@@ -1,7 +1,6 @@
 """Checkpoints: a killed run continues to the same bits; damaged, foreign and forged files are not used."""
 
 import io
-import logging
 import os
 import pickle
 import signal
@@ -10,6 +9,7 @@ import sys
 import time
 import zipfile
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -20,108 +20,76 @@ from polarbias.descent import compiled_loop, gradient_descent
 from polarbias.descent.checkpoint import Checkpoint, fingerprint
 from polarbias.descent.options import OPTIONS
 
-N = 9
-# Runs here and in processes that are killed.
-SCRIPT = """
-from dataclasses import replace
-import numpy as np
-import polarbias as pb
-from polarbias.descent import gradient_descent
+# Many short calls of the compiled loop, each of which writes a file.
+FREQUENT = replace(
+    OPTIONS, cpu=replace(OPTIONS.cpu, work=1e9), calls_before_shrinking=2, seconds_between_checkpoints=0.0
+)
 
-def run(folder):
+
+def descend(folder, **options):
+    """Return a search by four workers."""
     rng = np.random.default_rng(3)
     A = rng.standard_normal((4, 9))
     problem = pb.LinearProblem(A, A @ rng.random(9))
-    network = pb.WeightNormalization(pb.HadamardPower(2), np.geomspace(0.01, 1, 50))
-    theta0 = network.init(0.5, rng.random((50, 9)) + 0.1)
-    options = gradient_descent.OPTIONS
-    gradient_descent.OPTIONS = replace(options, cpu=replace(options.cpu, work=1e9), calls_before_shrinking=2,
-                                       seconds_between_checkpoints=0.05)
-    try:
-        return pb.gradient_descent(problem, network, theta0, max_steps=20_000, tol=1e-13, checkpoint=folder)
-    finally:
-        gradient_descent.OPTIONS = options
-"""
-KILLED = """
-import sys
-print("begins", flush=True)
-run(sys.argv[1])
-"""
+    network = pb.WeightNormalization(pb.HadamardPower(2), np.geomspace(0.01, 1, 70))
+    theta0 = network.init(0.5, rng.random((70, 9)) + 0.1)
+    options = {"max_steps": 10_000, "tol": 1e-13, "keep_x": True, "checkpoint": folder} | options
+    return pb.gradient_descent(problem, network, theta0, **options)
+
+
+def assert_equal_bits(one, other):
+    np.testing.assert_array_equal(one.stats["trials"], other.stats["trials"])
+    for name in ("x", "steps", "status", *(f"trajectory.{record}" for record in ("step", "loss", "r", "x"))):
+        np.testing.assert_array_equal(*map(attrgetter(name), (one, other)))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(gradient_descent, "OPTIONS", FREQUENT)
+    return tmp_path / "states"
+
+
+@pytest.fixture(scope="module")
+def whole():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gradient_descent, "OPTIONS", FREQUENT)
+        return descend(None)
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(30, marks=pytest.mark.full)])
-def test_kills_at_random_moments_change_no_bit(tmp_path, kills):
-    namespace, folder = {}, tmp_path / "states"
-    exec(SCRIPT, namespace)
+def test_kills_at_random_moments_change_no_bit(folder, whole, kills):
     rng = np.random.default_rng(os.getpid())
     for kill in range(kills):
-        with subprocess.Popen(
-            [sys.executable, "-c", SCRIPT + KILLED, str(folder)], stdout=subprocess.PIPE, text=True
-        ) as process:
+        command = [sys.executable, __file__, str(folder)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             process.stdout.readline()
             while not kill and not list(folder.glob("*.npz")):  # one kill at least leaves a file to continue from
                 assert process.poll() is None
                 time.sleep(0.01)
             time.sleep(rng.uniform(0, 1))
             process.send_signal(signal.SIGKILL)
-    whole, resumed = namespace["run"](None), namespace["run"](folder)
-    for name in ("x", "steps", "status"):
-        np.testing.assert_array_equal(getattr(resumed, name), getattr(whole, name))
-    np.testing.assert_array_equal(resumed.stats["trials"], whole.stats["trials"])
-    for name in ("step", "loss", "r"):
-        np.testing.assert_array_equal(getattr(resumed.trajectory, name), getattr(whole.trajectory, name))
+    assert_equal_bits(descend(folder), whole)
 
 
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    """Return a function that runs four workers to the end or to the callback's stop."""
-    options = replace(OPTIONS, cpu=replace(OPTIONS.cpu, work=1e8), seconds_between_checkpoints=0.0)
-    monkeypatch.setattr(gradient_descent, "OPTIONS", options)
-    rng = np.random.default_rng(4)
-    A = rng.standard_normal((4, N))
-    problem = pb.LinearProblem(A, A @ rng.random(N))
-    theta0 = pb.HadamardPower(2).init(1.0, rng.random((70, N)) + 0.1)
-
-    def run(**options):
-        options = {
-            "step": 1e-4,
-            "max_steps": 600,
-            "tol": 0,
-            "checkpoint": tmp_path / "states",
-            "keep_x": True,
-        } | options
-        return pb.gradient_descent(problem, pb.HadamardPower(2), theta0, **options)
-
-    return run
-
-
-def files(tmp_path):
-    return sorted((tmp_path / "states").iterdir())
-
-
-def test_an_interrupted_run_continues(run, tmp_path, monkeypatch):
+def test_an_interrupted_run_continues(folder, whole, monkeypatch):
     calls, advance = [], compiled_loop.advance
     monkeypatch.setattr(compiled_loop, "advance", lambda *given: calls.append(0) or advance(*given))
-    first = run(callback=lambda state: state.steps.max() > 100)
+    first = descend(folder, callback=lambda state: state.steps.max() > 100)
     assert (first.status == pb.Status.INTERRUPTED).any()
     begun = len(calls)
-    second, resumed = run(), len(calls) - begun
-    assert [path.name for path in files(tmp_path)] == [f"worker{k:04d}.npz" for k in range(4)]
-    np.testing.assert_array_equal(run().x, second.x)
+    assert_equal_bits(descend(folder), whole)
+    assert sorted(path.name for path in folder.iterdir()) == [f"worker{k:04d}.npz" for k in range(4)]
+    resumed = len(calls) - begun
+    assert_equal_bits(descend(folder), whole)
     assert len(calls) == begun + resumed  # a finished run makes no turn
-    for path in files(tmp_path):
-        path.unlink()
-    third = run()
+    descend(None)
     assert 0 < resumed < len(calls) - begun - resumed
-    np.testing.assert_array_equal(second.x, third.x)
-    for name in ("step", "loss", "x"):
-        np.testing.assert_array_equal(getattr(second.trajectory, name), getattr(third.trajectory, name))
 
 
-def test_files_of_another_run_are_named_and_not_used(run, caplog):
-    run()
-    run(tol=1e-30)
-    assert "belongs to another run" in caplog.text
+def test_files_of_another_run_are_named_and_not_used(folder, caplog):
+    for tol in (1e-3, 1e-2):
+        descend(folder, tol=tol)
+    assert caplog.text.count("belongs to another run") == 4
 
 
 class Exploit:
@@ -152,24 +120,22 @@ def test_damaged_and_forged_files_are_named_and_not_used(tmp_path, caplog, kind)
     states.save("one", lambda: {"a": np.arange(9.0), "b": np.zeros(99)})
     path, trap = tmp_path / "one.npz", tmp_path / "executed"
     path.write_bytes(damaged(path.read_bytes(), kind, trap))
-    with caplog.at_level(logging.WARNING, logger="polarbias"):
-        assert states.load("one") is None
+    assert states.load("one") is None
     assert [record.getMessage() for record in caplog.records] == [
         f"{path} is damaged or no checkpoint, and is not used"
     ]
     assert not trap.exists()
 
 
-def test_a_folder_that_cannot_be_written_is_an_error_before_the_run(run, tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_written_is_an_error_before_the_run(folder, monkeypatch):
     monkeypatch.setattr(compiled_loop, "advance", None)
-    (tmp_path / "states").write_text("")
-    with pytest.raises(pb.InvalidInput, match="is a file"):
-        run()
-    with pytest.raises(pb.InvalidInput, match="cannot write"):
-        run(checkpoint=tmp_path / "states" / "below")
+    folder.write_text("")
+    for path, message in ((folder, "is a file"), (folder / "below", "cannot write")):
+        with pytest.raises(pb.InvalidInput, match=message):
+            descend(path)
 
 
-def test_a_disk_that_fills_up_ends_the_run_with_a_clear_error(run, monkeypatch):
+def test_a_disk_that_fills_up_ends_the_run_with_a_clear_error(folder, monkeypatch):
     replace = Path.replace
 
     def full(path, target):
@@ -179,7 +145,7 @@ def test_a_disk_that_fills_up_ends_the_run_with_a_clear_error(run, monkeypatch):
 
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(pb.InvalidInput, match=r"cannot write.*worker000.*No space left"):
-        run()
+        descend(folder)
 
 
 def test_times_of_writing(tmp_path):
@@ -212,3 +178,9 @@ def test_fingerprints_differ():
         [np.array([0.0, 1.0, np.nextafter(2, 3)]), "a", 2],
     ]
     assert len({fingerprint(other) for other in [same, *others]}) == 6
+
+
+if __name__ == "__main__":
+    gradient_descent.OPTIONS = FREQUENT
+    print("begins", flush=True)
+    descend(sys.argv[1])

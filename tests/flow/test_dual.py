@@ -23,19 +23,20 @@ LAWS = {
 def check(problem, network, theta0, f, rate=1.0, tolerance=1e-6, t_end=None):
     """Compare a flow with the oracle at 12 times; return it with the times and the oracle's run."""
     flow = pb.gradient_flow(problem, network, theta0, tol=1e-14, t_end=t_end)
-    end = flow.trajectory.time[-1]
+    end, depth = flow.trajectory.time[-1], network.degree
     if t_end is None:
         assert flow.status == pb.Status.CONVERGED
-    times, depth = np.geomspace(1e-3 * end, end, 12), network.degree
-    u0 = theta0.u if hasattr(theta0, "u") else network.factor(theta0)
-    B = problem.A if u0.size == N else np.hstack([problem.A, -problem.A])
-    rate = rate / (u0 @ u0) if hasattr(theta0, "u") else 1.0
+    times = np.geomspace(1e-3 * end, end, 12)
+    polar = isinstance(theta0, pb.Polar)
+    u0 = theta0.u if polar else network.factor(theta0)
+    B = np.hstack([problem.A, -problem.A]) if network.signed else problem.A
+    rate = rate / (u0 @ u0) if polar else 1.0
     r0 = float(network.radius(theta0))
     exact = integrate(B, problem.b, depth, f, r0, u0, paper_time=True, rate=rate, times=times)
     states = flow.trajectory.evaluate(times)
     np.testing.assert_allclose(np.log(states.r), exact.log_r, atol=tolerance)
     np.testing.assert_allclose(states.log_x, exact.log_x, atol=tolerance * depth * 3)
-    x = exact.X if u0.size == N else exact.X[:, :N] - exact.X[:, N:]
+    x = exact.X[:, :N] - exact.X[:, N:] if network.signed else exact.X
     np.testing.assert_allclose(states.x, x, atol=tolerance * np.abs(x).max())
     np.testing.assert_allclose(states.loss, exact.loss, atol=tolerance * float(problem.b @ problem.b))
     return flow, times, exact
@@ -89,18 +90,19 @@ def test_signed_networks(depth, wn):
     check(problem, network, network.init(0.8, direction), (lambda r: 0.5) if wn else None, t_end=6.0)
 
 
-def test_the_mirror_variable_moves_the_mirror_map():
-    for depth in (2, 4):
-        problem, direction = random_problem(17)
-        network = pb.WeightNormalization(pb.HadamardPower(depth), 0.9)
-        flow = pb.gradient_flow(problem, network, network.init(1.3, direction), t_end=5.0)
-        u0 = direction / np.linalg.norm(direction)
-        grown = np.exp((flow.r**2 - 1.3**2) / (2 * 0.9)) * flow.theta.u
-        moved = problem.A.T @ flow.mirror_dual
-        if depth == 2:
-            np.testing.assert_allclose(2 * np.log(grown), 2 * np.log(u0) + moved, atol=1e-9)
-        else:
-            np.testing.assert_allclose(grown**-2.0, u0**-2.0 - 2 * moved, rtol=1e-8)
+@pytest.mark.parametrize("depth", [2, 4])
+def test_the_mirror_variable_moves_the_mirror_map(depth):
+    problem, direction = random_problem(17)
+    network = pb.WeightNormalization(pb.HadamardPower(depth), 0.9)
+    theta0 = network.init(1.3, direction)
+    flow = pb.gradient_flow(problem, network, theta0, t_end=5.0)
+    start, end = (np.log(u) + r**2 / (2 * 0.9) for r, u in (theta0, flow.theta))
+    moved = problem.A.T @ flow.mirror_dual
+    if depth == 2:
+        np.testing.assert_allclose(2 * (end - start), moved, atol=1e-9)
+    else:
+        scale = 1.3**2 / (2 * 0.9)
+        np.testing.assert_allclose(np.exp(-2 * (end - scale)), np.exp(-2 * (start - scale)) - 2 * moved, rtol=1e-8)
 
 
 def test_tiny_entries_keep_their_digits():

@@ -67,16 +67,6 @@ def test_a_run_alone_and_in_a_batch(problems, name):
         assert_equal_runs(together[t, c], alone)
 
 
-def test_batch_axes_of_starts(problems):
-    network, options = pb.HadamardPower(2), {"step": 0.01, "max_steps": 100, "tol": 0.0}
-    theta = network.init(1.0, starts(2, 3, 2))
-    run = pb.gradient_descent(problems, network, theta, **options)
-    assert run.batch_shape == (2, 3, 2)
-    np.testing.assert_array_equal(
-        run.x[1], pb.gradient_descent(problems[1], network, pb.Factor(theta.x[1]), **options).x
-    )
-
-
 def test_equal_searches_give_equal_bits_and_about_the_result_of_each_run_alone(problems):
     """With runs alone only the error that the figures show is compared, because searches branch on rounding."""
     theta = NETWORKS["polar"](RATIOS).init([0.3, 1.0, 2.0], starts(2, 3))
@@ -112,7 +102,7 @@ def test_runs_of_many_lengths_that_follow_each_other(problems, set_options, capl
     set_options(FEW_SIZES, work=1e8, calls_before_shrinking=calls)
     problem, count, steps = problems[0], 70, 3000
     rng = np.random.default_rng(6)
-    r0, eta, dt = 10 ** rng.uniform(-0.5, 0.3, count), 10 ** rng.uniform(-1, 0, count), 10 ** rng.uniform(-3, -2, count)
+    r0, eta, dt = (10 ** rng.uniform(low, high, count) for low, high in ((-0.5, 0.3), (-1, 0), (-3, -2)))
     dt[::7] = 1e3  # unstable at once
     network = NETWORKS["polar"](eta)
     theta = network.init(r0, starts(count))
@@ -151,28 +141,25 @@ def test_most_slots_work_until_the_last_runs(problems, set_options, monkeypatch,
 
 def test_an_interruption_returns_waiting_runs_at_their_starts(problems, set_options):
     set_options(work=1e7)
-    theta = pb.HadamardPower(2).init(1.0, starts(400))
-    options = {"step": 1e-9, "max_steps": 10**6, "tol": 0, "callback": lambda state: True}
-    run = pb.gradient_descent(problems[0], pb.HadamardPower(2), theta, **options)
+    network, options = pb.HadamardPower(2), {"step": 1e-9, "max_steps": 10**6, "tol": 0}
+    theta = network.init(1.0, starts(400))
+    run = pb.gradient_descent(problems[0], network, theta, callback=lambda state: True, **options)
     assert (run.status == pb.Status.INTERRUPTED).all()
     waited = run.steps == 0
-    assert waited.any()
-    assert not waited.all()
+    assert 0 < waited.sum() < 400
     np.testing.assert_array_equal(run.theta.x[waited], theta.x[waited])
     assert (run.trajectory.step[waited, 0] == 0).all()
 
 
 def test_workers_of_a_gpus_shape_give_the_same_results(problems, set_options):
     """Their products have another size, so rounding differs; the test needs no GPU."""
-    network = pb.WeightNormalization(pb.HadamardPower(2), np.geomspace(0.1, 1, 600))
-    theta = network.init(np.geomspace(0.3, 1.5, 600), starts(600))
-
-    def run():
-        return pb.gradient_descent(problems[0], network, theta, step=0.01, max_steps=1500, tol=1e-3)
-
-    expected = run()
-    set_options(OPTIONS.gpu, work=1e11)
-    found = run()
+    network = pb.WeightNormalization(pb.HadamardPower(2), np.geomspace(0.1, 1, 100))
+    theta = network.init(np.geomspace(0.3, 1.5, 100), starts(100))
+    runs = []
+    for shape, work in ((replace(OPTIONS.cpu, sizes=(20,)), 1e10), (replace(OPTIONS.gpu, sizes=(64,)), 1e11)):
+        set_options(shape, work=work)
+        runs.append(pb.gradient_descent(problems[0], network, theta, step=0.01, max_steps=1500, tol=1e-3))
+    expected, found = runs
     assert len(set(expected.steps)) > 10
     np.testing.assert_array_equal(found.steps, expected.steps)
     np.testing.assert_allclose(found.x, expected.x, rtol=1e-10, atol=1e-15)

@@ -21,9 +21,8 @@ from polarbias.descent.checkpoint import Checkpoint, fingerprint
 from polarbias.descent.options import OPTIONS
 
 # Many short calls of the compiled loop, each of which writes a file.
-FREQUENT = replace(
-    OPTIONS, cpu=replace(OPTIONS.cpu, work=1e9), calls_before_shrinking=2, seconds_between_checkpoints=0.0
-)
+SHAPE = replace(OPTIONS.cpu, sizes=(5, 20), work=1e9)
+FREQUENT = replace(OPTIONS, cpu=SHAPE, calls_before_shrinking=2, seconds_between_checkpoints=0.0)
 
 
 def descend(folder, **options):

@@ -9,7 +9,6 @@ import jax
 import pytest
 from click.testing import CliRunner
 
-import polarbias as pb
 from polarbias.cli import main
 from polarbias.descent import device
 from polarbias.descent.options import OPTIONS
@@ -30,8 +29,6 @@ def test_a_missing_device_is_an_error_before_any_work(tmp_path):
     assert result.exit_code != 0
     assert "JAX finds no GPU here" in str(result.exception) + result.output
     assert not (tmp_path / "none").exists()
-    with pytest.raises(pb.InvalidInput, match="JAX finds no GPU here"), device.use_device("gpu"):
-        pass
 
 
 DATA = """
@@ -49,7 +46,7 @@ from polarbias.descent.vector_field import sharded_problem
 rng, devices = np.random.default_rng(0), jax.devices()
 A = rng.standard_normal((22, 60)) / 22**0.5  # not a multiple of 4
 problem = pb.LinearProblem(A, A @ np.abs(rng.standard_normal(60)))
-options = {"step": 0.001, "max_steps": 1000, "tol": 0}
+options = {"step": 0.001, "max_steps": 200, "tol": 0}
 
 def compare(eta, scale):
     network = pb.WeightNormalization(pb.HadamardPower(2), eta)
@@ -58,7 +55,7 @@ def compare(eta, scale):
     sharded = pb.gradient_descent(problem, network, theta0, devices=devices, **options)
     np.testing.assert_allclose(sharded.x, one.x, rtol=1e-9, atol=1e-14)
     np.testing.assert_allclose(sharded.trajectory.loss, one.trajectory.loss, rtol=1e-9)
-    assert (sharded.steps == 1000).all()
+    assert (sharded.steps == 200).all()
 """
 FOUR_DEVICES = """
 assert len(devices) == 4
@@ -75,8 +72,8 @@ compare(0.3, np.geomspace(0.1, 2, 50))
 
 def test_rows_over_four_devices():
     command = [sys.executable, "-W", "error", "-c", DATA + FOUR_DEVICES]
-    environment = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_ENABLE_X64": "1"}
-    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300)
+    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_ENABLE_X64": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
 
 

@@ -54,7 +54,7 @@ def test_errors_of_a_callback(problem, network):
     assert run.status == Status.INTERRUPTED
     assert 0 < run.steps < 100_000
     with pytest.raises(RuntimeError, match="from the callback"):
-        descend(problem, network, fails(RuntimeError("from the callback")))
+        descend(problem, network, fails(RuntimeError("from the callback")), step=1e-4)
 
 
 def test_errors_of_a_worker_reach_the_caller(problem, network, monkeypatch):

@@ -52,6 +52,9 @@ def test_steps_and_trials_on_fixed_inputs():
     np.testing.assert_array_equal(run.stats["trials"], [9167, 3778, 105])
     floor = pb.gradient_descent(problem, network, theta, tol=0)
     np.testing.assert_array_equal(floor.stats["trials"], [14026, 11430, 373])
+    assert (floor.status == Status.LINE_SEARCH_FAILED).all()
+    assert (floor.loss < 1e-25).all()
+    assert_finite(floor[0])
 
 
 def test_relative_tolerance_bounds_the_residual(problem, network):
@@ -80,11 +83,11 @@ def test_one_step(problem, network):
 )
 def test_the_distance_from_the_flow_is_proportional_to_the_step(problem, network):
     theta0, errors = network.init(1.2, np.linspace(0.5, 1.5, N)), []
-    flow = pb.gradient_flow(problem, network, theta0, t_end=1.0, tol=0, accuracy=1e-12).trajectory
-    for steps in (250, 500, 1000):
-        run = pb.gradient_descent(problem, network, theta0, step=1 / steps, max_steps=steps, tol=0, keep_x=True)
+    flow = pb.gradient_flow(problem, network, theta0, t_end=0.24, tol=0, accuracy=1e-12).trajectory
+    for steps in (60, 120, 240):
+        run = pb.gradient_descent(problem, network, theta0, step=0.24 / steps, max_steps=steps, tol=0, keep_x=True)
         record = run.trajectory
-        errors.append(np.abs(record.x - flow.evaluate(np.minimum(record.step / steps, 1.0)).x).max())
+        errors.append(np.abs(record.x - flow.evaluate(np.minimum(0.24 * record.step / steps, 0.24)).x).max())
     np.testing.assert_allclose(np.divide(errors[:-1], errors[1:]), 2.0, rtol=0.05)
     assert errors[-1] < 0.01
 
@@ -165,13 +168,6 @@ def test_a_start_that_overflows_has_diverged_and_the_rest_of_its_batch_runs(prob
     assert_finite(run[2])
 
 
-def test_the_line_search_fails_at_the_rounding_level(problem, network):
-    run = pb.gradient_descent(problem, network, network.init(1.0, ONES), tol=0.0)
-    assert run.status == Status.LINE_SEARCH_FAILED
-    assert run.loss < 1e-27
-    assert_finite(run)
-
-
 @pytest.mark.parametrize(
     "network",
     [polar(0.5), polar(0.5, 3), *(pytest.param(other, marks=pytest.mark.full) for other in (PLAIN, polar(0.5, 1)))],
@@ -196,42 +192,37 @@ def test_a_long_run_of_large_terms_that_cancel_is_not_unstable():
 COLLAPSE, DIRECTION = pb.LinearProblem([[1.0, -1.0]], [1.0]), np.sqrt([0.1, 0.9])
 
 
-def test_collapse_with_constant_steps():
-    theta = polar(1.0).init([0.5, 0.7, 0.73, 1.0], DIRECTION)
-    run = pb.gradient_descent(COLLAPSE, polar(1.0), theta, step=0.01)
-    np.testing.assert_array_equal(run.status == Status.COLLAPSED, [True, True, False, False])
-    assert (run.theta.r[:2] <= 1e-10 * theta.r[:2]).all()
-    assert run.converged[3]
-    assert "X = 0" in run[0].message
-    assert_finite(run[0])
-    np.testing.assert_allclose(run.loss[0], 0.25, rtol=1e-6)
-
-
-def test_collapse_with_a_line_search():
-    """From small starts the loss stops changing at a radius of a few millionths of the start."""
-    run = pb.gradient_descent(COLLAPSE, polar(1.0), polar(1.0).init([1e-3, 1e-2, 0.1, 0.5, 1.0], DIRECTION))
-    np.testing.assert_array_equal(run.status, [Status.COLLAPSED] * 4 + [Status.CONVERGED])
-
-
-def test_collapse_of_both_halves():
-    joint = pb.WeightNormalization(DIFFERENCE, 1.0)  # the same flow
-    run = pb.gradient_descent(identity_problem([1.0]), joint, joint.init([0.5, 1.0], DIRECTION), step=0.01)
-    np.testing.assert_array_equal(run.status, [Status.COLLAPSED, Status.CONVERGED])
-
-
-@pytest.mark.parametrize("law", [pb.PowerRatio(c=1.0, k=2), pb.HarmonicRatio(1.0)])
-def test_laws_that_vanish_at_zero_do_not_collapse(law):
-    assert pb.gradient_descent(COLLAPSE, polar(law), polar(law).init(0.5, DIRECTION), step=0.05).converged
+@pytest.mark.parametrize(
+    ("network", "scales", "step", "collapsed"),
+    [
+        (polar(1.0), [0.5, 0.7, 0.73, 1.0], 0.01, 2),
+        # From small starts the loss stops changing at a radius of a few millionths of the start.
+        (polar(1.0), [1e-3, 1e-2, 0.1, 0.5, 1.0], None, 4),
+        (pb.WeightNormalization(DIFFERENCE, 1.0), [0.5, 1.0], 0.01, 1),  # the same flow
+        (polar(pb.PowerRatio(c=1.0, k=2)), [0.5], 0.05, 0),  # a law that vanishes at zero
+        (polar(pb.HarmonicRatio(1.0)), [0.5], 0.05, 0),
+    ],
+    ids=repr,
+)
+def test_collapse(network, scales, step, collapsed):
+    problem, theta = identity_problem([1.0]) if network.signed else COLLAPSE, network.init(scales, DIRECTION)
+    run = pb.gradient_descent(problem, network, theta, step=step)
+    expected = [Status.COLLAPSED] * collapsed + [Status.CONVERGED] * (len(scales) - collapsed)
+    np.testing.assert_array_equal(run.status, expected)
+    for k in range(collapsed):
+        assert run.theta.r[k] <= (1e-10 if step else 1e-3) * theta.r[k]
+        assert "X = 0" in run[k].message
+        assert_finite(run[k])
+    np.testing.assert_allclose(run.loss[:collapsed], 0.25, rtol=1e-6)
 
 
 def test_b_zero_is_a_problem_whose_answer_is_zero(problem, network):
-    zero = pb.LinearProblem(np.abs(problem.A), np.zeros(3))
+    zero, theta = pb.LinearProblem(np.abs(problem.A), np.zeros(3)), network.init(1.0, ONES)
     for step in (0.05, None):
-        run = pb.gradient_descent(zero, network, network.init(1.0, ONES), step=step, tol=1e-6, rtol=0.1)
+        run = pb.gradient_descent(zero, network, theta, step=step, tol=1e-6, rtol=0.1)
         assert run.converged
         np.testing.assert_allclose(run.x, 0, atol=1e-2)
-        assert_finite(run)
-    run = pb.gradient_descent(zero, network, network.init(1.0, ONES), tol=0, max_steps=4000)
+    run = pb.gradient_descent(zero, network, theta, tol=0, max_steps=4000)
     assert run.status == Status.MAX_STEPS  # and not collapsed
     assert run.loss < 1e-6
 
@@ -250,24 +241,23 @@ def test_infeasible_problems_come_with_a_proof(b, network):
 
 def test_feasibility_depends_on_signs_and_is_decided_per_problem():
     problems = pb.stack([pb.LinearProblem([[1.0, 1.0]], [b]) for b in (-1.0, 1.0)])
-    theta = pb.Factor(np.ones((2, 3, 2)))
-    run = pb.gradient_descent(problems, PLAIN, theta, max_steps=200)
-    np.testing.assert_array_equal(run.status, [[Status.INFEASIBLE] * 3, [Status.CONVERGED] * 3])
-    np.testing.assert_array_equal(run.farkas, [[[-1.0]] * 3, [[np.nan]] * 3])
+    run = pb.gradient_descent(problems, PLAIN, pb.Factor(np.ones((2, 3, 2, 2))), max_steps=200)
+    np.testing.assert_array_equal(run.status, [[[Status.INFEASIBLE] * 2] * 3, [[Status.CONVERGED] * 2] * 3])
+    np.testing.assert_array_equal(run.farkas, [[[[-1.0]] * 2] * 3, [[[np.nan]] * 2] * 3])
     signed = pb.gradient_descent(problems[0], DIFFERENCE, DIFFERENCE.init(1.0, np.ones(4)), max_steps=200)
     assert signed.converged
     assert signed.farkas is None
 
 
-def test_a_network_without_a_factor_is_infeasible_only_without_any_solution():
-    class Negative(pb.Network):
-        def signal(self, theta):
-            return -(theta**2)
+class Negative(pb.Network):
+    def signal(self, theta):
+        return -(theta**2)
 
-    options = {"step": 0.01, "max_steps": 10}
-    assert pb.gradient_descent(identity_problem([1.0]), Negative(), np.ones(1), **options).status == Status.MAX_STEPS
-    inconsistent = pb.LinearProblem([[1.0], [1.0]], [1.0, 2.0])
-    assert pb.gradient_descent(inconsistent, Negative(), np.ones(1), **options).status == Status.INFEASIBLE
+
+def test_a_network_without_a_factor_is_infeasible_only_without_any_solution():
+    for b, status in (([1.0, 1.0], Status.MAX_STEPS), ([1.0, 2.0], Status.INFEASIBLE)):
+        problem = pb.LinearProblem([[1.0], [1.0]], b)
+        assert pb.gradient_descent(problem, Negative(), np.ones(1), step=0.01, max_steps=10).status == status
 
 
 def refuses(message, problem, network, theta, **options):
@@ -275,20 +265,17 @@ def refuses(message, problem, network, theta, **options):
         pb.gradient_descent(problem, network, theta, **options)
 
 
-BAD_NUMBERS = [-1e-12, np.nan, np.inf, None, "small", [1e-12], 1j, True]
-
-
 @pytest.mark.parametrize(
     ("option", "values", "message"),
     [
-        ("max_steps", [0, -5, 10.0, 1e6, True, None, "many", np.float64(3), 10**16], "an integer from 1 to 1e.15"),
-        ("tol", BAD_NUMBERS, "a finite number of at least 0"),
-        ("rtol", BAD_NUMBERS, "a finite number of at least 0"),
+        ("max_steps", [0, 10.0, 10**16], "an integer from 1 to 1e.15"),
+        ("tol", [-1e-12, None], "a finite number of at least 0"),
+        ("rtol", [-1e-12, "small"], "a finite number of at least 0"),
         ("step", [pb.Armijo, "armijo", [0.1], 1j], r"a positive number, Armijo\(\.\.\.\) or ConstantStep\(dt\)"),
-        ("step", [0.0, -1, np.nan, np.inf, True], "a finite number above 0"),
-        ("dtype", [np.float16, np.int64, np.complex128, "double precision", np.longdouble], "float64 or float32"),
-        ("keep_x", [1, "no", None], "True or False"),
-        ("callback", [5, "callback"], "a function of one argument"),
+        ("step", [0.0, -1, np.nan, True], "a finite number above 0"),
+        ("dtype", [np.float16, "double precision"], "float64 or float32"),
+        ("keep_x", [1], "True or False"),
+        ("callback", [5], "a function of one argument"),
         ("devices", [[0, 1]], "a sequence of JAX devices"),
     ],
 )
@@ -320,10 +307,3 @@ def test_problems_networks_and_starts_that_do_not_fit():
     refuses("use LinearProblem", 3, PLAIN, theta)
     refuses("instance of a Network", SMALL, pb.HadamardPower, theta)
     refuses(r"must begin with the problems' batch shape \(2,\)", pb.stack([SMALL, SMALL]), PLAIN, theta)
-
-
-def test_numpy_scalars_are_options():
-    options = {"max_steps": np.int64(50), "tol": np.float64(1e-6), "rtol": np.float32(0), "keep_x": np.bool_(True)}
-    run = pb.gradient_descent(SMALL, PLAIN, PLAIN.init(1.0, np.ones(3)), dtype="float64", **options)
-    assert run.converged
-    assert run.trajectory.x is not None

@@ -37,13 +37,11 @@ def test_the_number_of_records():
 
 def test_records_are_few_and_increase_from_the_start_to_the_end(run):
     assert len(run.trajectory) <= 1000
-    for index in np.ndindex(2, 3):
-        item = run[index]
+    assert run.trajectory.step.dtype.kind == "i"
+    for item in (run[index] for index in np.ndindex(2, 3)):
         steps = item.trajectory.step
-        assert steps[0] == 0
-        assert steps[-1] == item.steps
+        assert (steps[0], steps[-1]) == (0, item.steps)
         assert (np.diff(steps) > 0).all()
-        assert steps.dtype.kind == "i"
         assert len(steps) >= min(int(item.steps) + 1, 100)  # also of a short run in a long batch
 
 
@@ -70,7 +68,6 @@ def test_padding_and_values(run, problems):
     np.testing.assert_allclose(record.l1, np.abs(record.x).sum(-1), rtol=1e-13)
     np.testing.assert_allclose(record.r, np.sqrt(record.x.sum(-1)), rtol=1e-13)  # depth 2: r^2 = ||X||_1
     for index in np.ndindex(2, 3):
-        item = run[index]
-        np.testing.assert_allclose(item.trajectory.x[-1], item.x, rtol=1e-13)
-        np.testing.assert_allclose(item.trajectory.loss[-1], item.loss, rtol=1e-6)
-        np.testing.assert_allclose(item.trajectory.r[-1], item.theta.r, rtol=1e-13)
+        end, last = run[index], run[index].trajectory
+        np.testing.assert_allclose(last.x[-1], end.x, rtol=1e-13)
+        np.testing.assert_allclose([last.loss[-1], last.r[-1]], [end.loss, end.theta.r], rtol=1e-6)

@@ -62,12 +62,6 @@ def test_a_network_needs_a_signal_only(problem):
     np.testing.assert_allclose(run.theta, theta, rtol=1e-12)
     np.testing.assert_allclose(run.x, np.exp(theta), rtol=1e-12)
     assert np.isnan(run.trajectory.r).all()  # there is no factor
-    run = pb.gradient_descent(problem, Exponential(), np.zeros(N), tol=1e-16)
-    assert run.converged
-    np.testing.assert_allclose(problem.A @ run.x, problem.b, atol=1e-7)
-    failed = pb.gradient_descent(problem, Exponential(), np.zeros(N), step=1e3, max_steps=100)
-    assert failed.status in (pb.Status.DIVERGED, pb.Status.UNSTABLE)
-    np.testing.assert_array_equal(failed.x, np.ones(N))
 
 
 def test_rates_degree_and_parameters_of_a_network(problem):
@@ -88,11 +82,6 @@ def test_rates_degree_and_parameters_of_a_network(problem):
 def test_batches(problems):
     rng = np.random.default_rng(4)
     theta = Scaled(1 + rng.random((2, 3)), 0.5 + rng.random((2, 3, 20)))
-    options = {"max_steps": 40, "tol": 0.0}
-    together = pb.gradient_descent(problems, Gained(), theta, **options)
-    assert together.batch_shape == (2, 3)
-    alone = pb.gradient_descent(problems[1], Gained(), Scaled(theta.gain[1, 2], theta.x[1, 2]), **options)
-    np.testing.assert_allclose(together.x[1, 2], alone.x, rtol=1e-7)
     field = pb.vector_field(problems, Gained(), theta)
     A, gain, x = problems.A[1], theta.gain[1, 2], theta.x[1, 2]
     back = A.T @ (A @ (gain * x**2) - problems.b[1])

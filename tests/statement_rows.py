@@ -17,6 +17,11 @@ FAR = {"status": "max_steps", "loss": 0.011}
 LOST = {"status": "collapsed", "loss": 1.0, "eps1_cert": 0.0}
 
 
+def cases(**groups):
+    """Return the rows of a table of cases, each with the verdict of its group as last entry."""
+    return [(*case, verdict.replace("_", " ")) for verdict, group in groups.items() for case in group]
+
+
 def row(figure, algorithm, r0, ratio=0.1, **values):
     base = {
         "figure": figure, "trial": 0, "algorithm": algorithm, "truth": "gaussian", "depth": 2, "step_rule": "armijo",

@@ -12,7 +12,6 @@ import pytest
 from rich.console import Console
 
 from polarbias.experiments import FIGURES, reproduce
-from polarbias.experiments.engine import compute
 from polarbias.experiments.engine.progress import LineObserver
 from polarbias.experiments.engine.runner import Interrupted
 from polarbias.experiments.engine.store import Store
@@ -130,33 +129,3 @@ def test_an_interruption_at_any_moment_is_handled(tmp_path, reference, moment, l
     assert done == set(KEYS[:left])
     assert not (tmp_path / "statements.md").exists()
     finish(tmp_path, reference, done)
-
-
-def test_an_interruption_of_the_limits_is_handled(tmp_path, reference, monkeypatch):
-    real, calls = compute.flow_limit, []
-
-    def interrupted(*args):
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        calls.append(args)
-        return real(*args)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(compute, "flow_limit", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            reproduce(PROFILE, tmp_path, [4], observe=quiet)
-    done = stored(tmp_path)
-    assert done == set(KEYS[: RUNS + 3])
-    finish(tmp_path, reference, done)
-
-
-def test_lost_and_damaged_tasks_are_computed_again(tmp_path, reference, caplog):
-    reproduce(PROFILE, tmp_path, [4], observe=quiet)
-    (tmp_path / "runs" / f"{KEYS[0]}.parquet").unlink()
-    damaged = [tmp_path / folder / f"{key}.parquet" for folder, key in (("runs", KEYS[1]), ("limits", KEYS[-1]))]
-    for path in damaged:
-        path.write_bytes(path.read_bytes()[:-50])
-    damaged.append(tmp_path / "trajectories" / f"{KEYS[2]}.parquet")
-    damaged[-1].write_bytes(b"")
-    finish(tmp_path, reference, KEYS[3:-1])
-    assert all(path.name in caplog.text for path in damaged)

@@ -8,23 +8,17 @@ import pytest
 import polarbias as pb
 from polarbias.experiments import PAPER, PROFILES, QUICK, Profile, adjusted
 from polarbias.experiments.engine.spec import LIMIT, RunConfiguration, Task, configurations
+from polarbias.experiments.engine.store import read_spec
+from repository import ROOT
 
-SQRT10 = 10**0.5
 ONE = (RunConfiguration(1.0, 0.1, 0),)
 
 
 def test_profiles():
     assert PROFILES == {"quick": QUICK, "paper": PAPER}
-    for profile in (QUICK, PAPER):
-        assert (profile.m, profile.n, profile.s, profile.ratio, profile.scale) == (150, 1000, 10, 0.1, 1.0)
-        assert (profile.tol, profile.seed, profile.limit_trials) == (1e-12, 0, 10)
-        assert (profile.limit_r0, profile.limit_ratios) == (PAPER.r0, PAPER.ratios)
-    assert (QUICK.trials, QUICK.starts, QUICK.max_steps) == (1, 3, 100_000)
-    assert (PAPER.trials, PAPER.starts, PAPER.max_steps) == (10, 10, 1_000_000)
-    np.testing.assert_allclose(QUICK.r0, [0.01, 0.1, 1, SQRT10, 10], rtol=1e-15)
-    np.testing.assert_allclose(PAPER.r0, np.logspace(-2, 2, 17), rtol=1e-15)
-    assert QUICK.ratios == (10, 1, 0.3, 0.1)
-    assert PAPER.ratios == (10, 3, 1, 0.3, 0.1, 0.03, 0.01)
+    assert Profile.restored(read_spec(ROOT / "docs" / "paper")["specification"]["profile"], 10) == PAPER
+    changes = {"name": "quick", "trials": 1, "starts": 3, "max_steps": 100_000, "ratios": (10, 1, 0.3, 0.1)}
+    assert replace(PAPER, r0=(0.01, 0.1, 1, 10**0.5, 10), **changes) == QUICK
 
 
 def test_identities_survive_json_and_ignore_only_trials():

@@ -8,7 +8,7 @@ from polarbias.experiments import QUICK
 from polarbias.experiments.engine.results import Results
 from polarbias.experiments.paper import statements
 from polarbias.experiments.paper.statements import as_markdown, judge_all
-from statement_rows import ETA4, FAR, LOST, OPEN, R0, SQRT10, judge, row
+from statement_rows import ETA4, FAR, LOST, OPEN, R0, SQRT10, cases, judge, row
 
 
 def records(figure, r0, losses, **values):
@@ -60,14 +60,11 @@ def test_1_at_the_radius_without_starts_below_it_and_in_a_second_trial():
 
 @pytest.mark.parametrize(
     ("wn", "values", "verdict"),
-    [
-        (0.01, {}, "held"),
-        (0.0101, {}, "failed"),
-        (0.0101, OPEN, "not decided"),
-        (0.01, OPEN, "held"),
-        (0.001, FAR, "not decided"),
-        (0.0, LOST, "failed"),
-    ],
+    cases(
+        held=[(0.01, {}), (0.01, OPEN)],
+        failed=[(0.0101, {}), (0.0, LOST)],
+        not_decided=[(0.0101, OPEN), (0.001, FAR)],
+    ),
 )
 def test_2_factor_at_one(wn, values, verdict):
     changes = [("wn", 1.0, {"eps1_cert": wn, **values}), *[("wn", r0, {"eps1_cert": 9.0}) for r0 in (0.1, SQRT10)]]
@@ -87,30 +84,23 @@ def with_losses(number, losses, status="converged", r0=1.0, figure=2):
 
 
 @pytest.mark.parametrize(
-    ("losses", "status", "verdict"),
-    [
-        ([2.0, 1.0, 1e-13], "converged", "held"),
-        ([2.0, 1.0, 1.0 + 5e-13, 1e-13], "converged", "held"),
-        ([2.0, 1.0, 1.0 + 3e-12, 1e-13], "converged", "failed"),
-        ([2.0, 1.0, 1.0 + 3e-12, 1e-3], "max_steps", "failed"),
-        ([2.0, 1.999e-6], "max_steps", "held"),
-        ([2.0, 2.001e-6], "max_steps", "not decided"),
-        ([2.0, 2.001e-6], "line_search_failed", "failed"),
-        ([2.0, 1e-7], "unstable", "failed"),  # descent rejects the step that raises the loss
-        ([2.0, 1e-7], "diverged", "failed"),
-    ],
+    ("status", "losses", "verdict"),
+    cases(
+        held=[("converged", [1.0, 1e-13]), ("converged", [1.0, 1.0 + 5e-13, 1e-13]), ("max_steps", [1.999e-6])],
+        failed=[
+            ("converged", [1.0, 1.0 + 3e-12, 1e-13]),
+            ("max_steps", [1.0, 1.0 + 3e-12, 1e-3]),
+            ("line_search_failed", [2.001e-6]),
+            *((stopped, [1e-7]) for stopped in ("unstable", "diverged")),  # descent rejects the step of higher loss
+        ],
+        not_decided=[("max_steps", [2.001e-6])],
+    ),
 )
 def test_3_losses_fall_to_zero(losses, status, verdict):
-    assert with_losses(3, losses, status) == verdict
+    assert with_losses(3, [2.0, *losses], status) == verdict
 
 
-@pytest.mark.parametrize(
-    ("share", "status", "verdict"),
-    [
-        (1e-3, "max_steps", "held"),
-        (1e-7, "unstable", "failed"),
-    ],
-)
+@pytest.mark.parametrize(("share", "status", "verdict"), [(1e-3, "max_steps", "held"), (1e-7, "unstable", "failed")])
 def test_3_asks_constant_steps_for_monotonicity_only(share, status, verdict):
     """Panel 2b, whose ends are judged, shows runs with a line search."""
     rows = [row(2, "wn", 1.0), row(2, "wn", 1.0, step_rule="stable", status=status)]
@@ -125,22 +115,21 @@ def recoveries(figure, gains, **options):
 
 @pytest.mark.parametrize(
     ("gains", "changes", "verdict"),
-    [
-        ((9, 9, 9, 1.01, 0.5), {}, "held"),
-        ((9, 9, 9, 1.01, 2.0), {}, "held"),
-        ((9, 9, 9, 1.0, 1.0), {}, "failed"),  # sqrt(10) belongs to the lower part, where the gain must exceed 1
-        ((1.0, 9, 9, 9, 1.0), {}, "failed"),
-        ((9, 9, 9, 9, 2.01), {}, "failed"),
-        ((9, 9, 9, 9, 0.49), {}, "failed"),
-        ((1.0, 9, 9, 9, 1.0), {5: OPEN}, "not decided"),
-        ((1.0, 9, 9, 9, 1.0), {6: OPEN}, "failed"),  # another run's steps change nothing
-        ((1.0, 1.0, 9, 9, 1.0), {5: OPEN}, "failed"),
-        ((9, 9, 9, 9, 1.0), {5: OPEN}, "held"),
-        ((9, 9, 9, 9, 1.0), {5: FAR}, "not decided"),
-        ((9, 9, 9, 9, 1.0), {9: OPEN}, "not decided"),  # could leave [0.5, 2]
-        ((9, 9, 9, 9, 1.0), {5: LOST}, "failed"),
-        ((9, 9, 9, 9, 1.0), {9: LOST}, "failed"),
-    ],
+    cases(
+        held=[((9, 9, 9, 1.01, 0.5), {}), ((9, 9, 9, 1.01, 2.0), {}), ((9, 9, 9, 9, 1.0), {5: OPEN})],
+        failed=[
+            ((9, 9, 9, 1.0, 1.0), {}),  # sqrt(10) belongs to the lower part, where the gain must exceed 1
+            *(((low, 9, 9, 9, high), {}) for low, high in ((1.0, 1.0), (9, 2.01), (9, 0.49))),
+            ((1.0, 9, 9, 9, 1.0), {6: OPEN}),  # another run's steps change nothing
+            ((1.0, 1.0, 9, 9, 1.0), {5: OPEN}),
+            *(((9, 9, 9, 9, 1.0), {index: LOST}) for index in (5, 9)),
+        ],
+        not_decided=[
+            ((1.0, 9, 9, 9, 1.0), {5: OPEN}),
+            ((9, 9, 9, 9, 1.0), {5: FAR}),
+            ((9, 9, 9, 9, 1.0), {9: OPEN}),  # could leave [0.5, 2]
+        ],
+    ),
 )
 def test_6_recovery(gains, changes, verdict):
     rows = recoveries(4, gains)
@@ -155,15 +144,12 @@ def test_6_is_a_ratio_of_means():
 
 
 @pytest.mark.parametrize(
-    ("losses", "r0", "verdict"),
-    [
-        ([2.0, 1.0], 100.0, "held"),
-        ([2.0, 2e-6], 100.0, "held"),
-        ([2.0, 1e-13], 100.0, "failed"),
-        ([2.0, 1.0, 1.1, 1.0], 100.0, "failed"),
-        ([2.0, 1.0, 1.1, 1e-13], 1.0, "failed"),
-        ([2.0, 1e-13], 1.0, "not decided"),  # no such start in the profile
-    ],
+    ("r0", "losses", "verdict"),
+    cases(
+        held=[(100.0, [2.0, 1.0]), (100.0, [2.0, 2e-6])],
+        failed=[(100.0, [2.0, 1e-13]), (100.0, [2.0, 1.0, 1.1, 1.0]), (1.0, [2.0, 1.0, 1.1, 1e-13])],
+        not_decided=[(1.0, [2.0, 1e-13])],  # no start at 100 in the profile
+    ),
 )
 def test_7_sparse_losses(losses, r0, verdict):
     assert with_losses(7, losses, "max_steps", r0, figure=4) == verdict
@@ -195,19 +181,17 @@ def test_8_signed_gain(sparse, signed, verdict):
 
 @pytest.mark.parametrize(
     ("states", "verdict"),
-    [
-        ((), "held"),
-        ([(0, "max_steps")], "not decided"),
-        ([(0, "collapsed")], "failed"),
-        ([(0, "max_steps"), (1, "collapsed")], "failed"),
-        ([(4, "collapsed")], "held"),  # r0 = 10 is not below the limit's radius
-    ],
+    cases(
+        held=[({},), ({4: "collapsed"},)],  # r0 = 10 is not below the limit's radius
+        failed=[({0: "collapsed"},), ({0: "max_steps", 1: "collapsed"},)],
+        not_decided=[({0: "max_steps"},)],
+    ),
 )
 @pytest.mark.parametrize("figure", [1, 4])
 def test_10_converges(states, verdict, figure):
     rows = [row(number, "wn", r0) for number in (figure, 5) for r0 in R0]
     rows += [row(2, "plain", 1.0, status="collapsed"), row(2, "wn", 1.0, status="unstable", step_rule="stable")]
-    for index, status in states:
+    for index, status in states.items():
         rows[index]["status"] = status
     assert judge(10, rows) == verdict
     assert judge(10, [row(4, "wn", 10.0)]) == "not decided"  # no case, no verdict
@@ -252,13 +236,11 @@ def test_13_minimal_norm(deviation, verdict):
 
 @pytest.mark.parametrize(
     ("ratio", "status", "verdict"),
-    [
-        (0.01, "unstable", "held"),
-        (0.01, "diverged", "held"),
-        (0.001, "line_search_failed", "held"),
-        (0.01, "converged", "failed"),
-        (0.03, "unstable", "not decided"),  # not very small
-    ],
+    cases(
+        held=[(0.01, "unstable"), (0.01, "diverged"), (0.001, "line_search_failed")],
+        failed=[(0.01, "converged")],
+        not_decided=[(0.03, "unstable")],  # not very small
+    ),
 )
 def test_15_small_ratio(ratio, status, verdict):
     rows = [row(3, "wn", 1.0, 0.1, status="unstable"), row(3, "wn", 1.0, ratio, status=status), row(1, "wn", 1.0, 1.0)]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from statement_rows import ETA4, FAR, LOST, OPEN, R0, judge, row
+from statement_rows import ETA4, FAR, LOST, OPEN, R0, cases, judge, row
 
 ETA7 = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
 COLLAPSED = {"status": "collapsed", "loss": 1.0}
@@ -15,14 +15,11 @@ def ranked(values, ratios, column, **options):
 
 @pytest.mark.parametrize(
     ("values", "ratios", "verdict"),
-    [
-        ((4, 3, 2, 1), ETA4, "held"),
-        ((4, 3, 1, 2), ETA4, "failed"),  # -0.8
-        ((1, 2, 3, 4), ETA4, "failed"),
-        ((7, 6, 5, 4, 3, 1, 2), ETA7, "held"),  # -0.96
-        ((6, 7, 4, 5, 2, 3, 1), ETA7, "failed"),  # -0.893
-        ((5, 4, 3, 1, 2), ETA7[:5], "held"),  # exactly -0.9
-    ],
+    cases(
+        # Rank correlations -1, -0.96 and -0.9; -0.8, 1 and -0.893.
+        held=[((4, 3, 2, 1), ETA4), ((7, 6, 5, 4, 3, 1, 2), ETA7), ((5, 4, 3, 1, 2), ETA7[:5])],
+        failed=[((4, 3, 1, 2), ETA4), ((1, 2, 3, 4), ETA4), ((6, 7, 4, 5, 2, 3, 1), ETA7)],
+    ),
 )
 def test_4_error_falls_with_ratio(values, ratios, verdict):
     rows = [*ranked(values, ratios, "eps1_cert"), row(3, "plain", 1.0, eps1_cert=99.0)]
@@ -46,15 +43,11 @@ def test_4_with_unfinished_runs_and_means_over_trials():
 
 @pytest.mark.parametrize(
     ("values", "unfinished", "verdict"),
-    [
-        ((10, 20, 30, 40), (), "held"),
-        ((10, 20, 40, 30), (), "failed"),
-        ((40, 30, 20, 10), (), "failed"),
-        ((10, 20, 30, 100), (3,), "held"),  # wherever it ends, it is the last
-        ((10, 20, 100, 100), (2, 3), "not decided"),  # which of the two is longer?
-        ((10, 100, 20, 30), (1,), "failed"),  # the second is the longest for certain: -0.4
-        ((100, 100, 100, 100), (0, 1, 2, 3), "not decided"),
-    ],
+    cases(
+        held=[((10, 20, 30, 40), ()), ((10, 20, 30, 100), (3,))],  # the open run is the last wherever it ends
+        failed=[((10, 20, 40, 30), ()), ((40, 30, 20, 10), ()), ((10, 100, 20, 30), (1,))],  # -0.4 at best
+        not_decided=[((10, 20, 100, 100), (2, 3)), ((100, 100, 100, 100), (0, 1, 2, 3))],
+    ),
 )
 def test_5_steps_rise_as_ratio_falls(values, unfinished, verdict):
     rows = ranked(values, ETA4, "steps")

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from importlib.metadata import version
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from polarbias.bibliography import citation as module
 from polarbias.errors import InvalidInput, StoreMismatch
 from polarbias.estimator import BasisPursuit, DiagonalLinearRegressor
 from polarbias.experiments import pack, reproduce, sweep
+from polarbias.experiments.engine.cluster import DaskBackend
 from polarbias.experiments.engine.store import read_metadata, write_table
 from polarbias.experiments.grids.grid import read_grid
 from repository import ROOT
@@ -66,8 +68,6 @@ def start():
 
 
 def everything():
-    from polarbias.experiments.engine.cluster import DaskBackend
-
     return pb.citation(pb.gradient_flow, pb.gradient_descent, pb.mirror_descent, pb.minimal_l1, BasisPursuit,
                        pb.flow_limit, DaskBackend)  # fmt: skip
 
@@ -175,11 +175,7 @@ assert "year = {2023}" in pb.citation(pb.basis_pursuit, pb.minimal_l2) and not {
 """
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-
-    def missing(name):
-        raise module.PackageNotFoundError
-
-    monkeypatch.setattr(module, "version", missing)
+    monkeypatch.setattr(module, "version", Mock(side_effect=module.PackageNotFoundError))
     assert [key for key, entry in parsed(everything()).items() if "Version" in entry.get("note", "")] == ["polarbias"]
 
 
@@ -232,9 +228,7 @@ def test_empty_and_damaged_folders_are_refused(folder, tmp_path):
     (tmp_path / "runs").mkdir()
     [path, *_] = sorted((folder / "runs").iterdir())
     damaged = tmp_path / "runs" / path.name
-    damaged.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(StoreMismatch, match=rf"{path.name} is damaged: "):
-        pb.citation(tmp_path)
-    pd.DataFrame({"step_rule": ["armijo"]}).to_parquet(damaged)
-    with pytest.raises(StoreMismatch, match=rf"{path.name} is damaged: "):
-        pb.citation(tmp_path)
+    for write in (lambda: damaged.write_bytes(path.read_bytes()[:200]), lambda: pd.DataFrame().to_parquet(damaged)):
+        write()
+        with pytest.raises(StoreMismatch, match=rf"{path.name} is damaged: "):
+            pb.citation(tmp_path)

@@ -115,7 +115,7 @@ def test_a_map_of_rounding_errors_on_one_side_of_rho(log_rho):
 
 
 def test_losses_are_geometric_means_and_keep_the_last_loss_of_a_run():
-    tracks = pd.DataFrame({"r0": 1.0, "trial": [0, 0, 0, 1, 1, 1], "start": 0, "step": [0, 1, 10, 0, 1, 1000]})
+    tracks = pd.DataFrame({"r0": 10**0.5, "trial": [0, 0, 0, 1, 1, 1], "start": 0, "step": [0, 1, 10, 0, 1, 1000]})
     tracks["loss"] = [1.0, 1e-2, 1e-4, 1.0, 1.0, 1e-6]
     ax = axes()
     panels.loss_curves(ax, tracks, "r0", "r")
@@ -125,7 +125,7 @@ def test_losses_are_geometric_means_and_keep_the_last_loss_of_a_run():
     assert values[0] == pytest.approx(1e-1)  # sqrt(1e-2 * 1)
     assert values[-1] == pytest.approx(1e-5)  # sqrt(1e-4 * 1e-6): the first run ended at step 10
     assert (np.diff(values) <= 0).all()
-    assert legend_texts(ax) == ["r = 1"]
+    assert legend_texts(ax) == ["r = 3.16"]
 
 
 def test_many_loss_curves_have_a_color_bar():
@@ -161,7 +161,3 @@ def test_panels_of_a_single_run(rows):
         assert list(ax.get_lines()[0].get_ydata()) == list(track[column][min(1, rows - 1) :])
     assert three[0].get_yscale() == "log"
     assert three[2].get_lines()[1].get_ydata()[0] == 2.0
-
-
-def test_numbers_have_three_digits():
-    assert [panels.number(value) for value in (0.01, 10**0.5, 100.0)] == ["0.01", "3.16", "100"]

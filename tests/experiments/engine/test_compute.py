@@ -1,6 +1,7 @@
 """Tables of tasks: problems, starts and errors, recomputed; exact limits against integrations of the flow."""
 
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -27,18 +28,13 @@ class Captured(Exception):
 
 def arguments_of(task, monkeypatch):
     """Return problem, network, start and options of the task's call of descent, mirror descent or the limit."""
-    seen = []
-
-    def capture(*args, **options):
-        seen.append((*args, options))
-        raise Captured
-
+    called = Mock(side_effect=Captured)
     with monkeypatch.context() as patch:
         for name in ("gradient_descent", "mirror_descent", "flow_limit"):
-            patch.setattr(compute, name, capture)
+            patch.setattr(compute, name, called)
         with pytest.raises(Captured):
             compute.compute_task(task, PROFILE)
-    return seen[0]
+    return *called.call_args.args, called.call_args.kwargs
 
 
 @pytest.mark.parametrize("number", FIGURES)

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import pytest
 
@@ -88,10 +89,7 @@ def test_a_file_that_its_holder_removes_is_locked_anew(tmp_path, monkeypatch):
 
 
 def test_a_file_system_without_locks_gives_a_warning(tmp_path, monkeypatch, caplog):
-    def fail(*args):
-        raise OSError(95, "Operation not supported")
-
-    monkeypatch.setattr(lock.fcntl, "flock", fail)
+    monkeypatch.setattr(lock.fcntl, "flock", Mock(side_effect=OSError(95, "Operation not supported")))
     with lock.exclusive(tmp_path):
         pass
     assert "cannot be locked" in caplog.text

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from unittest.mock import DEFAULT, Mock
 
 import numpy as np
 import pandas as pd
@@ -66,14 +67,7 @@ def test_tables_and_metadata_are_read_as_written(filled):
 
 @pytest.mark.parametrize("calls", [0, 1])
 def test_an_interrupted_write_leaves_no_finished_task(store, monkeypatch, calls):
-    real, done = pq.write_table, []
-
-    def interrupted(table, path):
-        if len(done) == calls:
-            raise KeyboardInterrupt
-        done.append(path)
-        real(table, path)
-
+    interrupted = Mock(wraps=pq.write_table, side_effect=[*[DEFAULT] * calls, KeyboardInterrupt])
     with monkeypatch.context() as patch:
         patch.setattr(store_module.pq, "write_table", interrupted)
         with pytest.raises(KeyboardInterrupt):
@@ -233,11 +227,7 @@ def test_unwritable_folders(filled, tmp_path, monkeypatch):
     (filled.root / "limits").write_text("in the way")
     with pytest.raises(InvalidInput, match=r"cannot write .*limits.*; make room or choose another folder"):
         filled.write(LIMIT, {"limits": tables()["runs"]}, {})
-
-    def fail(*args):
-        raise OSError("the reason")
-
-    monkeypatch.setattr(atomic_file.os, "open", fail)
+    monkeypatch.setattr(atomic_file.os, "open", Mock(side_effect=OSError("the reason")))
     for write in (lambda: filled.write(KEY, tables(), {}), lambda: filled.write_plan({})):
         with pytest.raises(InvalidInput, match=r"cannot write .*results.*the reason.*another folder"):
             write()

@@ -1,6 +1,7 @@
 """Sweeps: tables equal to those of the library, reuse of stored tasks, growth of grids."""
 
 import re
+from unittest.mock import DEFAULT, Mock
 
 import numpy as np
 import pandas as pd
@@ -50,14 +51,7 @@ def test_a_sweep_is_stored_summarized_and_reused(tmp_path):
 
 
 def test_an_interrupted_sweep_resumes(tmp_path, monkeypatch):
-    real, calls = compute.compute_runs, []
-
-    def interrupted(*args):
-        if calls:
-            raise compute.Interrupted
-        calls.append(args)
-        return real(*args)
-
+    interrupted = Mock(wraps=compute.compute_runs, side_effect=[DEFAULT, compute.Interrupted])
     arguments = ["sweep", written(tmp_path, truth=["sparse", "signed"]), "--output", tmp_path / "out"]
     with monkeypatch.context() as patch:
         patch.setattr(compute, "compute_runs", interrupted)

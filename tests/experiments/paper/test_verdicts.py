@@ -6,24 +6,18 @@ import pytest
 
 from polarbias.experiments import QUICK
 from polarbias.experiments.engine.results import Results
-from polarbias.experiments.paper.verdicts import (
-    FAILED,
-    HELD,
-    UNDECIDED,
-    below,
-    count_open,
-    every,
-    is_far,
-    is_lost,
-    lost_of,
-    paired,
-    verdict,
-)
+from polarbias.experiments.paper import verdicts
+from polarbias.experiments.paper.verdicts import FAILED, HELD, UNDECIDED
 from statement_rows import FAR, LOST, OPEN, row
 
 
 def test_open_runs_leave_a_predicate_undecided():
-    assert [verdict(true, count) for count in (0, 1) for true in (True, False)] == [HELD, FAILED, UNDECIDED, UNDECIDED]
+    assert [verdicts.verdict(true, count) for count in (0, 1) for true in (True, False)] == [
+        HELD,
+        FAILED,
+        UNDECIDED,
+        UNDECIDED,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -38,26 +32,19 @@ def test_open_runs_leave_a_predicate_undecided():
     ],
 )
 def test_one_settled_counterexample_decides(true, turns, expected):
-    assert every(pd.Series(true, dtype=bool), pd.Series(turns, dtype=bool)) is expected
+    assert verdicts.every(pd.Series(true, dtype=bool), pd.Series(turns, dtype=bool)) is expected
 
 
 def test_far_and_lost_runs():
-    states = [
-        {},
-        OPEN,
-        FAR,
-        {**FAR, "loss": np.nan},
-        {"status": "diverged", "loss": np.nan},
-        LOST,
-        {**LOST, "loss": 1e-3},  # X = 0 from a large start
-        {"status": "line_search_failed", "loss": 1e-11},
-        {"status": "line_search_failed", "loss": 0.02},
-    ]
+    failed = "line_search_failed"
+    states = [{}, OPEN, FAR, {**FAR, "loss": np.nan}, {"status": "diverged", "loss": np.nan}, LOST]
+    states += [{**LOST, "loss": 1e-3}]  # X = 0 from a large start
+    states += [{"status": failed, "loss": 1e-11}, {"status": failed, "loss": 0.02}]
     runs = pd.DataFrame([row(2, "wn", 1.0, **state) for state in states])
-    assert list(np.flatnonzero(is_far(runs))) == [2, 3]
-    assert list(np.flatnonzero(is_lost(runs))) == [4, 5, 6, 8]
-    assert count_open(runs) == 3
-    assert lost_of(runs) == "; 2 collapsed; 1 diverged; 1 line search failed"
+    assert list(np.flatnonzero(verdicts.is_far(runs))) == [2, 3]
+    assert list(np.flatnonzero(verdicts.is_lost(runs))) == [4, 5, 6, 8]
+    assert verdicts.count_open(runs) == 3
+    assert verdicts.lost_of(runs) == "; 2 collapsed; 1 diverged; 1 line search failed"
 
 
 def test_pairs_of_runs():
@@ -68,13 +55,9 @@ def test_pairs_of_runs():
     rows[4].update(OPEN)  # wn, 1.0
     rows[5].update(LOST)  # wn, 9.0
     rows += [row(4, "wn", 0.5), row(2, "wn-separate", 0.1), row(2, "wn", 0.1, centred=True)]
-    table = paired(Results(QUICK, pd.DataFrame(rows), pd.DataFrame()), 2, "eps1_cert")
+    table = verdicts.paired(Results(QUICK, pd.DataFrame(rows), pd.DataFrame()), 2, "eps1_cert")
     assert list(table["r0"]) == [0.1, 1.0, 9.0]
     assert list(table["plain"]) == [0, 3, 3]
     assert list(table["wn"]) == [2, 2, 0]
-    assert [list(table[name]) for name in ("far", "open", "lost")] == [
-        [True, False, False],
-        [False, True, False],
-        [False, False, True],
-    ]
-    assert list(below(table)["r0"]) == [0.1, 1.0]
+    np.testing.assert_array_equal(table[["far", "open", "lost"]].T, np.eye(3))
+    assert list(verdicts.below(table)["r0"]) == [0.1, 1.0]

@@ -83,15 +83,8 @@ def compute_runs(
         with _blas_lock:
             solution = mirror_descent(problem, network, theta0, **limits)
     else:
-        solution = gradient_descent(
-            problem,
-            network,
-            theta0,
-            step=_step(task, problem, network, theta0),
-            callback=progress and partial(progress, task),
-            checkpoint=checkpoint,
-            **limits,
-        )
+        limits |= {"callback": progress and partial(progress, task), "checkpoint": checkpoint}
+        solution = gradient_descent(problem, network, theta0, step=_step(task, problem, network, theta0), **limits)
     if (solution.status == Status.INTERRUPTED).any():
         raise Interrupted
     trajectory = solution.trajectory

@@ -194,7 +194,8 @@ def _draw_steps(ax: Axes, results: Results) -> None:
     ax.set(xlabel=RATIO_LABEL, title=rf"Steps needed, $r_0$ = {results.profile.scale:g}")
 
 
-_losses3 = partial(draw_losses, figure=3, over="ratio", symbol=r"$\eta$")
+_LOSS_TITLE3 = r"Loss with weight normalization, $r_0$ = {scale:g}"
+_losses3 = partial(draw_losses, figure=3, over="ratio", symbol=r"$\eta$", title=_LOSS_TITLE3)
 
 FIGURE3 = PaperFigure(
     3,
@@ -202,11 +203,7 @@ FIGURE3 = PaperFigure(
     _tasks3,
     (
         Panel("a", _draw_errors3, "Error over the learning-rate ratio; dashed, the exact limits."),
-        Panel(
-            "b",
-            partial(_losses3, title=r"Loss with weight normalization, $r_0$ = {scale:g}"),
-            "Loss over accepted steps, one curve per ratio.",
-        ),
+        Panel("b", _losses3, "Loss over accepted steps, one curve per ratio."),
         Panel("c", _draw_steps, "Accepted steps to the loss at which runs end; triangles are lower bounds."),
     ),
 )
@@ -216,16 +213,14 @@ def _tasks4(profile: Profile) -> list[Task]:
     return scale_sweep(profile, 4, "sparse", ("plain", "wn")) + limit_sweep(profile, 4, "sparse")
 
 
+_errors4 = partial(draw_errors, figure=4, error="eps2", title=r"Recovery error, sparse truth, $\eta$ = {ratio}")
+
 FIGURE4 = PaperFigure(
     4,
     "Sparse truth: recovery over the scale of the start",
     _tasks4,
     (
-        Panel(
-            "a",
-            partial(draw_errors, figure=4, error="eps2", title=r"Recovery error, sparse truth, $\eta$ = {ratio}"),
-            "Distance from the sparse truth over the scale of the start.",
-        ),
+        Panel("a", _errors4, "Distance from the sparse truth over the scale of the start."),
         Panel("b", partial(draw_losses, figure=4, title=_LOSS_TITLE), _LOSS_CAPTION),
     ),
 )
@@ -242,6 +237,7 @@ def _tasks5(profile: Profile) -> list[Task]:
 
 
 _errors5 = partial(draw_errors, figure=5, error="eps2", algorithms=_SIGNED, note=" (not per half)")
+_losses5 = partial(draw_losses, figure=5, title=r"Loss, one coordinate for both halves, $\eta$ = {ratio}")
 
 FIGURE5 = PaperFigure(
     5,
@@ -253,11 +249,7 @@ FIGURE5 = PaperFigure(
             partial(_errors5, title=r"Recovery error, signed sparse truth, $\eta$ = {ratio}"),
             "Distance from the signed sparse truth: one coordinate for both halves, one for each, and none.",
         ),
-        Panel(
-            "b",
-            partial(draw_losses, figure=5, title=r"Loss, one coordinate for both halves, $\eta$ = {ratio}"),
-            "Loss over accepted steps, one coordinate for both halves.",
-        ),
+        Panel("b", _losses5, "Loss over accepted steps, one coordinate for both halves."),
     ),
 )
 

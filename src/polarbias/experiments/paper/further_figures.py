@@ -76,15 +76,8 @@ def _tasks7(profile: Profile) -> list[Task]:
     for trial in range(profile.trials):
         for law in LAWS:
             part = law.replace(":", "")
-            over_c = Task(
-                7,
-                trial,
-                "wn",
-                "gaussian",
-                configurations([profile.scale], profile.ratios, [trial]),
-                law=law,
-                part=f"{part}-c",
-            )
+            coarse_c = configurations([profile.scale], profile.ratios, [trial])
+            over_c = Task(7, trial, "wn", "gaussian", coarse_c, law=law, part=f"{part}-c")
             fine_c = configurations([profile.scale], fine.ratios, [trial])
             over_r0 = configurations(fine.r0, [profile.ratio], [trial])
             limits = replace(over_c, runs=fine_c, step=LIMIT)
@@ -132,24 +125,19 @@ def _draw_trade_off(ax: Axes, results: Results) -> None:
     ax.legend(handles=handles)
 
 
-_laws_over_r0 = partial(_draw_laws, over="r0", column="r0", label=SCALE_LABEL)
-_laws_over_c = partial(_draw_laws, over="c", column="ratio", label="coefficient c")
+_LAWS_TITLE = "Exact limit, Gaussian truth, "
+_laws_over_r0 = partial(_draw_laws, over="r0", column="r0", label=SCALE_LABEL, title=_LAWS_TITLE + "c = {ratio}")
+_laws_over_c = partial(
+    _draw_laws, over="c", column="ratio", label="coefficient c", title=_LAWS_TITLE + "$r_0$ = {scale:g}"
+)
 
 FIGURE7 = PaperFigure(
     7,
     "Not in the paper: laws for the learning-rate ratio, exact limits and the steps of descent",
     _tasks7,
     (
-        Panel(
-            "a",
-            partial(_laws_over_r0, title="Exact limit, Gaussian truth, c = {ratio}"),
-            "Exact limits over the scale of the start.",
-        ),
-        Panel(
-            "b",
-            partial(_laws_over_c, title="Exact limit, Gaussian truth, $r_0$ = {scale:g}"),
-            "Exact limits over the coefficient of the law.",
-        ),
+        Panel("a", _laws_over_r0, "Exact limits over the scale of the start."),
+        Panel("b", _laws_over_c, "Exact limits over the coefficient of the law."),
         Panel(
             "c",
             _draw_trade_off,
@@ -191,7 +179,7 @@ def _tasks8(profile: Profile) -> list[Task]:
     return made
 
 
-def _draw_discretization(ax: Axes, results: Results, *, difference: bool) -> None:
+def _draw_discretization(ax: Axes, results: Results, *, difference: bool = False) -> None:
     """Draw eps1, or the distance of eps1 from that of the exact limit, over the constant step."""
     limit = results.select_limits(8).set_index("trial")["eps1_cert"]
 
@@ -219,6 +207,8 @@ def _draw_discretization(ax: Axes, results: Results, *, difference: bool) -> Non
     legend(ax, runs)
 
 
+_draw_difference = partial(_draw_discretization, difference=True)
+
 FIGURE8 = PaperFigure(
     8,
     "Not in the paper: the error that finite steps add to the flow's",
@@ -226,12 +216,10 @@ FIGURE8 = PaperFigure(
     (
         Panel(
             "a",
-            partial(_draw_discretization, difference=False),
+            _draw_discretization,
             "Error of descent over constant steps; lines for a line search, mirror descent and the exact limit.",
         ),
-        Panel(
-            "b", partial(_draw_discretization, difference=True), "Distance of each error from that of the exact limit."
-        ),
+        Panel("b", _draw_difference, "Distance of each error from that of the exact limit."),
     ),
 )
 

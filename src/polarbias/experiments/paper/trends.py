@@ -96,13 +96,12 @@ def budget_slope(results: Results) -> Judgement:
     rows = below(results.select(2, algorithm="wn"))
     used_up = f"{count_open(rows)} of {len(rows)} runs used up their steps{lost_of(rows)}"
     r0, errors = _logs(rows)
+    lost = verdicts.is_lost(rows).any()
     if len(r0) < MIN_POINTS:
-        return f"{len(r0)} positive errors, too few for a slope; {used_up}", FAILED if verdicts.is_lost(
-            rows
-        ).any() else UNDECIDED
+        return f"{len(r0)} positive errors, too few for a slope; {used_up}", FAILED if lost else UNDECIDED
     slope, _ = _fit(np.log(r0), errors)
     measured = f"slope of log eps1 over log r0 is {slope:.2f}; {used_up}"
-    if verdicts.is_lost(rows).any():
+    if lost:
         return measured, FAILED
     if slope >= 0:
         return measured + "; there is no fall to explain", FAILED

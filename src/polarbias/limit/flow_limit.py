@@ -28,8 +28,9 @@ from polarbias.linalg.normal_equations import InfeasibleSystem, NormalEquations,
 from polarbias.mirror.map import LOWEST_LOG
 from polarbias.mirror.reduced_form import ReducedForm, reduced_forms
 from polarbias.networks import Factor, Pair, Polar, WeightNormalization
-from polarbias.problems.certificate import best_dual, farkas_certificate
-from polarbias.problems.linear import LinearProblem
+from polarbias.networks.base import scaled_norm
+from polarbias.problems.certificate import best_dual, farkas_certificate, power_of_two
+from polarbias.problems.linear import LinearProblem, is_operator
 from polarbias.solution import CollapseStatus, Solution, Status
 
 TINY = np.finfo(float).tiny
@@ -49,6 +50,8 @@ class _Limit:
     steps: int
     sign: np.ndarray | None = None  # at depth 1
     farkas: np.ndarray | None = None
+    gap: float = np.nan
+    log_rho: float = np.nan
 
 
 def flow_limit(problem: LinearProblem, network: Any, theta0: Any) -> Solution:
@@ -117,25 +120,71 @@ def flow_limit(problem: LinearProblem, network: Any, theta0: Any) -> Solution:
     batch_shape, runs = reduced_forms(problem, network, theta0)
     solver = _Solver()
     found = np.empty(batch_shape, dtype=object)
-    with limit_blas_threads(problem.m):
+    with limit_blas_threads(problem.m), np.errstate(all="ignore"):  # statuses report divergence and lost accuracy
         for at, one, form in runs:
             found[at] = solver.solve(at[: len(problem.batch_shape)], one, form)
-    return _assembled(problem, network, theta0, found)
+        return _assembled(problem, network, theta0, found)
+
+
+@dataclass(frozen=True)
+class _Units:
+    """A problem with entries and solutions of moderate size: A is divided by ``matrix``, radii are by 2^exponent.
+
+    All units are powers of two, so that nothing is rounded.
+    """
+
+    problem: LinearProblem
+    matrix: float
+    exponent: int
+
+    @classmethod
+    def of(cls, problem: LinearProblem, depth: int) -> _Units:
+        largest = 1.0 if is_operator(problem.A) else float(abs(problem.A).max())
+        matrix = 1.0 if 1e-6 < largest < 1e6 else float(power_of_two(largest))
+        size = float(np.abs(problem.b).max(initial=0.0))
+        exponent = int(np.clip(np.round(np.log2(size / largest) / depth), -500, 500)) if size and largest else 0
+        A = problem.A if matrix == 1 else problem.A * (1 / matrix)
+        return cls(LinearProblem(A, np.ldexp(problem.b / matrix, -depth * exponent)), matrix, exponent)
+
+    def scaled(self, form: ReducedForm) -> ReducedForm:
+        """Return the start in these units."""
+        return replace(form, r0=np.ldexp(form.r0, -self.exponent), squared_unit=np.ldexp(1.0, 2 * self.exponent))
+
+    def unscaled(self, found: _Limit, form: ReducedForm) -> _Limit:
+        """Return the limit in the units of the data."""
+        weights, own = _weights(form), _weights(found.form)
+        ratio = float(weights.max() / own[weights.argmax()])
+        return replace(
+            found,
+            form=form,
+            log_x=found.log_x + form.depth * self.exponent * np.log(2.0),
+            r=float(np.ldexp(found.r, self.exponent)),
+            nu=found.nu / self.matrix,
+            dual=found.dual * (ratio / self.matrix),
+            gap=_gap(self.problem, found),
+            log_rho=_log_rho(found),
+        )
 
 
 class _Solver:
     """Solver of runs one after the other; runs of one problem and direction share operators and curves."""
 
     def __init__(self) -> None:
+        self._units: dict[tuple[int, ...], _Units] = {}
         self._operators: dict[tuple[Any, ...], NormalEquations] = {}
         self._curves: dict[tuple[Any, ...], tuple[LimitCurve, CollapseTest]] = {}
 
     def solve(self, problem_at: tuple[int, ...], problem: LinearProblem, form: ReducedForm) -> _Limit:
         """Return the limit of one run."""
+        if problem_at not in self._units:
+            self._units[problem_at] = _Units.of(problem, form.depth)
+        units = self._units[problem_at]
+        problem, scaled = units.problem, units.scaled(form)
         try:
-            return self._solve(problem_at, problem, form)
+            found = self._solve(problem_at, problem, scaled)
         except InfeasibleSystem as reason:
-            return _without_solution(problem, form, reason.direction)
+            found = _without_solution(problem, scaled, reason.direction)
+        return units.unscaled(found, form)
 
     def _solve(self, problem_at: tuple[int, ...], problem: LinearProblem, form: ReducedForm) -> _Limit:
         if form.depth == 1:
@@ -150,8 +199,7 @@ class _Solver:
         if key not in self._curves:
             self._curves[key] = LimitCurve(op, form.log_u0, form.direction, form.depth), CollapseTest(problem, op)
         curve, collapse = self._curves[key]
-        with np.errstate(over="ignore", invalid="ignore"):  # divergence is checked below
-            point = curve.solve(form)
+        point = curve.solve(form)
         if not point.converged:
             y = farkas_certificate(problem, not form.signed)
             if y is not None:
@@ -262,19 +310,20 @@ def _without_solution(problem: LinearProblem, form: ReducedForm, direction: np.n
     return _Limit(form, nothing, np.nan, missing, missing, Status.INFEASIBLE, known, 0, np.ones(form.n), farkas=y)
 
 
-def _gap(problem: LinearProblem, found: _Limit, x: np.ndarray) -> float:
+def _gap(problem: LinearProblem, found: _Limit) -> float:
     """Return (value - <b, y>) / value with value = <w, |X|>."""
     form = found.form
     if form.depth == 1 or not found.r > 0 or found.status == Status.COLLAPSED:
         return 0.0 if found.status == Status.CONVERGED and form.depth > 1 else np.nan
-    weights = _weights(form)
+    weights, x = _weights(form), form.signal(found.log_x)
     parts = np.concatenate([np.maximum(x, 0), np.maximum(-x, 0)]) if form.signed else x
     value = float(parts @ weights)
     return (value - float(problem.b @ found.dual)) / value if value else 0.0
 
 
 def _residual_norm(problem: LinearProblem, x: np.ndarray) -> float:
-    return float(np.linalg.norm(problem.apply(x) - problem.b)) if np.isfinite(x).all() else np.nan
+    difference = problem.apply(x) - problem.b
+    return float(scaled_norm(difference)) if difference.any() else 0.0
 
 
 def _log_rho(found: _Limit) -> float:
@@ -313,9 +362,9 @@ def _assembled(problem: LinearProblem, network: Any, theta0: Any, found: np.ndar
         log_x=log_x,
         mirror_dual=every(lambda at: found[at].nu),
         dual=every(lambda at: found[at].dual),
-        gap=every(lambda at: _gap(one(at), found[at], x[at])),
+        gap=every(lambda at: found[at].gap),
         r=r,
-        log_rho=every(lambda at: _log_rho(found[at])),
+        log_rho=every(lambda at: found[at].log_rho),
         collapse_status=every(lambda at: int(found[at].collapse_status)),
         farkas=_stacked_farkas(problem, found),
     )

@@ -101,8 +101,8 @@ class LimitCurve:
 
     def demanded(self, form: ReducedForm, x: np.ndarray) -> tuple[float, float, float]:
         """Return the tau that the law demands of a limit X, its derivative in s, and s."""
-        s = float((x ** (2 / self.depth)).sum())
-        return float(self._demanded_at(form, s)), self._half * (1 / s - 1 / float(form.f(s))), s
+        s = np.float64((x ** (2 / self.depth)).sum())  # 0 where b is next to underflow: the division gives inf
+        return float(self._demanded_at(form, s)), float(self._half * (1 / s - 1 / np.float64(form.f(s)))), float(s)
 
     def _demanded_at(self, form: ReducedForm, s: Any) -> Any:
         return self._half * (np.log(s) + 2 * form.E(form.r0**2) - 2 * form.E(s)) - self.log_unit
@@ -308,9 +308,7 @@ class LimitCurve:
             along, along_slope = op.adjoint(correction), op.adjoint(slope)
             aim, sensitivity, s = self.demanded(form, at.x)
             gradient = 2 / self.depth * at.x ** (2 / self.depth) * sensitivity
-            newton = (aim - at.tau + float(gradient @ (rate * along))) / (
-                1 - float(gradient @ (self.p - rate * along_slope))
-            )
+            newton = (aim - at.tau + gradient @ (rate * along)) / (1 - gradient @ (self.p - rate * along_slope))
             dtau = float(np.clip(at.tau + newton, *self._window)) - at.tau
             relative = float(np.linalg.norm(at.residual)) / self._size
             # Where X is large and cancels in A X, its own rounding is the limit.

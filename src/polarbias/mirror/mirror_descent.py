@@ -184,7 +184,8 @@ class _Steps:
             return 1.0
         a = float(R @ R) / scale**2
         rise = max(0.0, float((-pull).max()))
-        return min(a / self.eta, 2 * a / (state.s + float(np.sqrt(state.s**2 + 4 * self.eta * rise * a))))
+        curvature = state.s + float(np.sqrt(state.s**2 + 4 * self.eta * rise * a))
+        return min(a / self.eta, 2 * a / curvature) if curvature else a / self.eta
 
     def _first(self, state: MirrorState) -> float:
         """Return a length along which log w changes by about `Options.first_change`."""

@@ -50,6 +50,8 @@ class ReducedForm:
         signs are 1 at depth 2 and above.
     signed, plain
         True for halves of a signed signal of length n / 2, and for a network without weight normalization.
+    squared_unit
+        Square of the unit of r0 and of the arguments of E and f.
     """
 
     depth: int
@@ -61,6 +63,7 @@ class ReducedForm:
     sign: np.ndarray
     signed: bool
     plain: bool
+    squared_unit: float = 1.0
 
     def __getstate__(self) -> dict[str, Any]:
         # Copies and pickles do without the cached functions.
@@ -84,15 +87,15 @@ class ReducedForm:
 
     def E(self, s: Any) -> Any:
         """Return E of the radius sqrt(s), for a unit direction that moves at rate 1."""
-        return self._radial.E(s)
+        return self._radial.E(s * self.squared_unit)
 
     def f(self, s: Any) -> Any:
         """Return f of the radius sqrt(s), for a unit direction that moves at rate 1."""
-        return self._radial.f(s)
+        return self._radial.f(s * self.squared_unit) / self.squared_unit
 
     def E_inverse(self, E: Any) -> Any:
         """Return s, the square of the radius at which E has this value; E must be in the range of the law."""
-        return self._radial.E_inverse(E)
+        return self._radial.E_inverse(E) / self.squared_unit
 
     def squared_radius(self, E: float) -> float:
         """Return the s with this value of E: 0 at or below the lowest one, infinity at or above the highest one."""

@@ -13,17 +13,33 @@ from polarbias.mirror.reduced_form import reduced_forms
 from polarbias.solution import CollapseStatus, Status
 
 
-@given(st.floats(-8, 8), st.floats(-8, 8), st.sampled_from([2, 3, 4]))
-def test_units_of_matrix_and_right_side_change_no_decision(power_a, power_b, depth):
-    """A -> a A, b -> c b turns X into (c / a) X once r0 goes with it, and eta with r0^2."""
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 6])
+@given(
+    st.floats(-140, 140),
+    st.floats(-140, 140),
+    st.booleans(),
+    st.sampled_from([(pb.ConstantRatio, 2), (pb.HarmonicRatio, 2), (lambda c: pb.PowerRatio(c, 1), 1), (None, 0)]),
+)
+def test_units_of_matrix_and_signal_change_no_decision(depth, power_a, power_x, signed, law):
+    """A -> a A, b -> a c b turns X into c X once r0 goes with it, and the coefficient of the law."""
     A, b, u = random_data(6)
-    a, c = 10**power_a, 10**power_b
-    r = (c / a) ** (1 / depth)
-    base = limit(A, b, u, wn(depth, 0.3), scale=1.5)
-    scaled = limit(a * A, c * b, u, wn(depth, 0.3 * r * r), scale=1.5 * r)
+    u, inner = np.tile(u, 1 + signed) + 0.1 * np.arange(u.size * (1 + signed)), wn(depth, signed=signed).inner
+    a, c = 10**power_a, 10**power_x
+
+    def limit_at(a, c):
+        r = c ** (1 / depth)
+        network = inner if law[0] is None else pb.WeightNormalization(inner, law[0](0.3 * r ** law[1]))
+        return limit(a * A, a * c * b, u, network, scale=1.5 * r)
+
+    base, scaled = limit_at(1, 1), limit_at(a, c)
     assert scaled.status == base.status == Status.CONVERGED
-    np.testing.assert_allclose(scaled.x / (c / a), base.x, rtol=0, atol=1e-8 * base.x.max())
-    assert float(scaled.residual) <= 1e-10 * np.linalg.norm(c * b)
+    np.testing.assert_allclose(scaled.x / c, base.x, rtol=0, atol=1e-9 * np.abs(base.x).max())
+    assert float(scaled.r) == pytest.approx(c ** (1 / depth) * float(base.r), rel=1e-9)
+    assert float(scaled.residual) <= 1e-10 * a * c * np.linalg.norm(b)
+    if depth > 1:
+        assert float(scaled.log_rho) == pytest.approx(float(base.log_rho), rel=1e-9, abs=1e-9)
+        assert float(scaled.gap) == pytest.approx(float(base.gap), rel=1e-6, abs=1e-9)
+        np.testing.assert_allclose(a * (A.T @ scaled.mirror_dual), A.T @ base.mirror_dual, rtol=1e-6, atol=1e-8)
 
 
 @given(st.lists(st.floats(-8, 8), min_size=4, max_size=4))

@@ -322,6 +322,8 @@ def _gap(problem: LinearProblem, found: _Limit) -> float:
 
 
 def _residual_norm(problem: LinearProblem, x: np.ndarray) -> float:
+    if not np.isfinite(x).all():
+        return np.nan
     difference = problem.apply(x) - problem.b
     return float(scaled_norm(difference)) if difference.any() else 0.0
 

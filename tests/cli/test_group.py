@@ -3,6 +3,7 @@
 import errno
 import re
 import shlex
+import tomllib
 
 import pytest
 from click.testing import CliRunner
@@ -12,6 +13,7 @@ from polarbias import __version__
 from polarbias.cli import main
 from polarbias.errors import ClusterError, InvalidInput, MissingExtra, StoreMismatch
 from polarbias.runtime import extras
+from repository import ROOT
 
 COMMANDS = ["reproduce", "run", "sweep", "plot", "report", "pack", "limit", "solve", "verify", "explore", "cite"]
 
@@ -96,6 +98,14 @@ def test_exceptions_become_one_line_and_an_exit_code(error, code, message, monke
     assert done.stderr.count("\n") == 1
 
 
+def test_ctrl_c_before_a_command_begins(monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main, "make_context", interrupted)
+    assert call("cite", code=130).stderr.strip() == "polarbias: interrupted."
+
+
 def test_wrong_log_level(monkeypatch):
     monkeypatch.setenv("POLARBIAS_LOG", "loud")
     assert "POLARBIAS_LOG must be one of CRITICAL, " in call("plot", ".", code=2).stderr
@@ -149,6 +159,30 @@ for command in {commands!r}:
 """
     done = process("-W", "error", "-c", code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("run", ["runpy.run_module('polarbias', run_name='__main__')", "pkgutil.resolve_name({!r})()"])
+@pytest.mark.parametrize(
+    "interrupt",
+    [
+        "raise KeyboardInterrupt",
+        "with contextlib.suppress(KeyboardInterrupt): signal.raise_signal(signal.SIGINT)",  # as some C extensions do
+    ],
+)
+def test_ctrl_c_during_imports_ends_with_one_line(run, interrupt):
+    script = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]["polarbias"]
+    code = f"""
+import contextlib, pkgutil, runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class CtrlC:
+    def find_spec(name, *_):
+        if name == "click":
+            {interrupt}
+sys.meta_path.insert(0, CtrlC)
+{run.format(script)}
+"""
+    done = process("-c", code)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "polarbias: interrupted.\n")
 
 
 def test_the_module_runs_and_fails_with_one_line():

@@ -8,6 +8,7 @@ from scipy import sparse
 
 import polarbias as pb
 from commands import call, call_json
+from polarbias.solution import Status
 
 SIZES = ["--m", "3", "--n", "7", "--ratio", "0.5"]
 
@@ -47,7 +48,8 @@ def test_json(start):
         for row in table
     ]
     assert record["loss"] == pytest.approx(float(found.loss))
-    assert [record[name] for name in ("solution", "message", "counts")] == ["flow", found.message, table.counts]
+    assert [record[name] for name in ("solution", "status", "counts")] == ["flow", "converged", table.counts]
+    assert record["message"] == found.message
 
 
 def test_descent_stops_at_its_steps():
@@ -72,5 +74,9 @@ def test_sparse_and_infeasible_problems_from_files(tmp_path):
     result = call(*arguments, f"{tmp_path / 'b.npz'}:feasible")
     assert result.stdout.startswith("2 x 3, sparse, ")
     assert "0 violated" in result.stdout
-    message = call(*arguments, f"{tmp_path / 'b.npz'}:infeasible", code=3).stderr
-    assert message.startswith("polarbias: no signal of the network's kind")
+    result = call(*arguments, f"{tmp_path / 'b.npz'}:infeasible", code=3)
+    assert result.stderr == f"polarbias: {Status.INFEASIBLE.message}.\n"
+    assert result.stdout == ""
+    record = call_json(*arguments, f"{tmp_path / 'b.npz'}:infeasible", code=3)
+    assert (record["status"], record["message"]) == ("infeasible", Status.INFEASIBLE.message)
+    assert record["statements"] == []

@@ -54,19 +54,28 @@ def test_the_next_write_removes_temporary_files_of_a_killed_writer_and_no_others
     assert {path.name for path in tmp_path.iterdir()} == {"task.parquet", *others}
 
 
-def test_an_unwritable_file(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "end"),
+    [
+        (OSError(errno.EROFS, "Read-only file system", "/tmp/.table-00.txt"), "Read-only file system; choose"),
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device; make room or choose"),
+        (OSError("9 requested and 0 written"), "9 requested and 0 written; make room or choose"),
+    ],
+)
+def test_an_unwritable_file(error, end, tmp_path, monkeypatch):
     def fail(*args):
-        raise OSError(errno.EROFS, "the reason")
+        raise error
 
     monkeypatch.setattr(atomic_file.os, "open", fail)
-    with pytest.raises(InvalidInput, match=r"cannot write .*table\.txt.*the reason.*choose another folder"):
+    with pytest.raises(InvalidInput) as refusal:
         atomic_write(tmp_path / "table.txt", lambda path: path.write_text("new"))
+    assert str(refusal.value) == f"cannot write '{tmp_path / 'table.txt'}': {end} another folder."
 
 
 def test_an_unwritable_folder(tmp_path):
     (tmp_path / "file").write_text("mine")
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(InvalidInput, match=r"cannot write to .*choose another folder"):
+        with pytest.raises(InvalidInput, match=rf"cannot write to '{path}': .*; choose another folder"):
             make_folder(path)
     with pytest.raises(InvalidInput, match="cannot write"):
         atomic_write(tmp_path / "file" / "table.txt", lambda path: path.write_text("new"))

@@ -33,6 +33,22 @@ def test_a_dependency_of_the_module_is_missing(monkeypatch):
         extras.require("jax", "descent")
 
 
+@pytest.mark.parametrize(
+    ("module", "keep", "message"),
+    [
+        *((f"explorer.{name}", (), "explorer needs Panel: pip install 'polarbias[explore]'")
+          for name in ("page", "plots", "server", "views")),
+        ("plotting.panels", (), "plotting needs matplotlib: pip install 'polarbias[paper]'"),
+        ("plotting.series", ("matplotlib",), "plotting needs pandas: pip install 'polarbias[paper]'"),
+        ("experiments", (), "experiments needs JAX: pip install 'polarbias[paper]'"),
+        ("experiments", ("jax", "jaxlib"), "experiments needs pandas: pip install 'polarbias[paper]'"),
+    ],
+)  # fmt: skip
+def test_packages_name_their_missing_extra(module, keep, message):
+    done = without_extras(f"import polarbias.{module}", keep)
+    assert done.stderr.splitlines()[-1] == f"polarbias.errors.MissingExtra: polarbias.{message}"
+
+
 LIMITS = """
 import pickle
 import polarbias as pb

@@ -1,20 +1,29 @@
-"""Ctrl-C during long computations."""
+"""Ctrl-C during imports and long computations."""
 
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from polarbias.runtime.interrupts import interrupt_flag
+from polarbias.runtime.interrupts import handle_ctrl_c, interrupt_flag
 
 
-def test_the_flag_reports_an_interrupt_that_was_dropped():
+@pytest.fixture(params=[signal.default_int_handler, handle_ctrl_c])
+def handler(request):
+    previous = signal.signal(signal.SIGINT, request.param)
+    yield request.param
+    signal.signal(signal.SIGINT, previous)
+
+
+def test_the_flag_reports_an_interrupt_that_was_dropped(handler):
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
     with interrupt_flag() as interrupted:
         assert not interrupted()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
         assert interrupted()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_other_handlers_and_threads_are_left_alone():

@@ -38,10 +38,9 @@ FORCE = click.option("--force", is_flag=True, help="Overwrite existing results i
 
 def require_paper() -> None:
     """Raise `MissingExtra` for this command unless the extra ``paper`` is installed."""
-    from polarbias.runtime.extras import require
+    from polarbias.runtime.extras import require_extra
 
-    for module in ("jax", "pandas", "pyarrow", "matplotlib", "rich"):
-        require(module, "paper", f"polarbias {click.get_current_context().info_name}")
+    require_extra("paper", f"polarbias {click.get_current_context().info_name}")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import click
 
 from polarbias.cli.group import after_interruption, fail
 from polarbias.cli.parameters import bad_parameter, integer
-from polarbias.runtime.extras import require
+from polarbias.runtime.extras import require_extra
 
 
 @click.command(epilog="Example: polarbias explore --port 5010 --no-browser")
@@ -27,8 +27,7 @@ def explore(*, address: str, port: int, browser: bool, origin: tuple[str, ...]) 
     except ValueError as reason:
         message = f"{address!r} is not an address; give 127.0.0.1 or another address of this machine."
         raise bad_parameter("--address", message) from reason
-    for module in ("panel", "bokeh", "pandas"):
-        require(module, "explore", "polarbias explore")
+    require_extra("explore", "polarbias explore")
     from polarbias.explorer.server import serve
 
     if not loopback:

@@ -1,6 +1,5 @@
 """The command group: exit codes, one line per error, and the message after an interruption."""
 
-import errno
 import logging
 import os
 import sys
@@ -16,8 +15,6 @@ EXIT_FAILED, EXIT_WRONG_INPUT, EXIT_INFEASIBLE, EXIT_LIMIT, EXIT_INTERRUPTED = 1
 
 _INTERRUPTED = "polarbias.interrupted"
 """Key of the context's ``meta`` that holds the end of the message after Ctrl-C."""
-
-_DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO)
 
 _log = logging.getLogger("polarbias.cli")
 
@@ -37,7 +34,8 @@ class _Group(click.Group):
         except click.ClickException as error:
             _echo_line(error.format_message())
             code = error.exit_code
-        except click.Abort:
+        except click.Abort:  # Ctrl-C before a command begins
+            _echo_line("interrupted.")
             code = EXIT_INTERRUPTED
         sys.exit(code if isinstance(code, int) else 0)
 
@@ -50,7 +48,9 @@ class _Group(click.Group):
         except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
             raise
         except PolarbiasError as error:
-            full = isinstance(error.__cause__, OSError) and error.__cause__.errno in _DISK_FULL
+            from polarbias.runtime.atomic_file import DISK_FULL
+
+            full = isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_FULL
             wrong = isinstance(error, InvalidInput | StoreMismatch) and not full
             fail(str(error), EXIT_WRONG_INPUT if wrong else EXIT_FAILED)
         except KeyboardInterrupt:
@@ -73,8 +73,8 @@ def main() -> None:
     After Chou, Rauhut, Ward, "Robust Implicit Regularization via Weight Normalization", arXiv:2305.05448.
 
     Exit codes: 0 success; 1 failure; 2 wrong option, file or folder; 3 infeasible problem; 4 limit of time or steps
-    reached; 130 interrupted by Ctrl-C. The environment variable POLARBIAS_LOG sets the level of logging: DEBUG, INFO,
-    WARNING (default) or ERROR.
+    of solve reached; 130 interrupted by Ctrl-C. The environment variable POLARBIAS_LOG sets the level of logging:
+    DEBUG, INFO, WARNING (default) or ERROR.
     """
     level = os.environ.get("POLARBIAS_LOG", "WARNING").upper()
     levels = logging.getLevelNamesMapping()

@@ -46,8 +46,9 @@ def solve(
     """Compute x of minimal l1 norm with A x = b, or ||A x - b|| <= sigma, and a dual vector that certifies it.
 
     MATRIX and RHS are files (.npy, .npz, .mat, .csv, .mtx; FILE:NAME chooses an array in a file). The certificate is
-    recomputed from the data. Exit codes: 0 optimal; 1 tol not reached; 2 wrong input; 3 infeasible, certified by the
-    stored array farkas; 4 time limit; 130 interrupted. With 1, 4 and 130 the best pair found is printed and stored.
+    recomputed from the data. Exit codes: 0 optimal; 1 tol not reached; 2 wrong input; 3 infeasible: the vector
+    farkas, stored instead of x, certifies it; 4 limit of time or steps reached; 130 interrupted. With 1, 4 and 130 the
+    best pair found is printed and stored.
     """
     after_interruption("; nothing is stored")
     check_output(output)
@@ -69,7 +70,8 @@ def solve(
     numbers = {name: getattr(found, name) for name in names}
     if output is not None:
         farkas = {} if found.farkas is None else {"farkas": found.farkas}
-        store(output, {"x": found.x, "dual": found.dual, "status": found.status, **numbers, **farkas}, ["x"])
+        arrays = {"x": found.x, "dual": found.dual, "status": found.status, **numbers, **farkas}
+        store(output, arrays, list(farkas) or ["x"])
     if as_json:
         problem = {"m": m, "n": n, "sigma": sigma, "nonnegative": nonnegative}
         result = {"status": status, "message": found.message, "nonzeros": found.support.size, **numbers}

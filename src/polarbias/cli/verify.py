@@ -32,19 +32,20 @@ def verify(*, solution: str, tol: float, max_steps: int, as_json: bool, **option
     description = describe(options, problem)
     from polarbias.problems.linear import LinearProblem
     from polarbias.solution import Status
+    from polarbias.theory.verify import Verification
     from polarbias.theory.verify import verify as check_statements
 
     if not problem.is_dense:  # the statements take dense matrices
         problem = LinearProblem(problem.A.toarray(), problem.b)
     network, theta0 = configuration.network(), configuration.theta0(problem.n)
     found = _solve(solution, (problem, network, theta0), tol, max_steps)
-    if found.status == Status.INFEASIBLE:
-        fail(f"{found.message}.", EXIT_INFEASIBLE)
-    table = check_statements(problem, network, theta0, found)
+    infeasible = found.status == Status.INFEASIBLE
+    table = Verification(()) if infeasible else check_statements(problem, network, theta0, found)
     if as_json:
         print_json(
             {
                 "solution": solution,
+                "status": Status(int(found.status)).name.lower(),
                 "message": found.message,
                 "loss": float(found.loss),
                 "counts": table.counts,
@@ -60,10 +61,12 @@ def verify(*, solution: str, tol: float, max_steps: int, as_json: bool, **option
                 ],
             }
         )
-    else:
+    elif not infeasible:
         click.echo(f"{description}; {solution}: {found.message}, loss {float(found.loss):.3g}\n")
         click.echo(str(table))
         click.echo("\n" + ", ".join(f"{count} {name}" for name, count in table.counts.items()))
+    if infeasible:
+        fail(f"{found.message}.", EXIT_INFEASIBLE)
     if table.violated:
         fail(f"violated: {'; '.join(row.statement for row in table.violated)}.", EXIT_FAILED)
 

@@ -113,7 +113,7 @@ def run_workers(
             except KeyboardInterrupt:
                 if (batch.state.status != RUNNING).all():
                     raise
-                logger.warning("interrupted at turn %d; returning the state so far", batch.state.trials.max())
+                logger.info("interrupted at turn %d; returning the state so far", batch.state.trials.max())
             finally:
                 monitor.stop.set()
             for future in futures:

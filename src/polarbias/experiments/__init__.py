@@ -1,10 +1,8 @@
 """Experiments: the paper's figures and statements, sweeps and single runs, computed, stored and drawn."""
 
-from polarbias.runtime.extras import require
+from polarbias.runtime.extras import require_extra
 
-for _extra, _modules in {"descent": ("jax",), "paper": ("pandas", "pyarrow", "matplotlib", "rich")}.items():
-    for _module in _modules:
-        require(_module, _extra, "polarbias.experiments")
+require_extra("paper", "polarbias.experiments")
 
 # ruff: noqa: E402 -- the imports below need these modules
 from polarbias.experiments.engine.archive import pack as pack

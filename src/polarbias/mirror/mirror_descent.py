@@ -228,7 +228,7 @@ class _Run:
                     else:
                         self.state, self.steps = moved, self.steps + 1
         except KeyboardInterrupt:
-            logger.warning("interrupted at step %d of run %s; returning the state so far", self.steps, self.index)
+            logger.info("interrupted at step %d of run %s; returning the state so far", self.steps, self.index)
             self.status = Status.INTERRUPTED
 
     def record(self) -> None:

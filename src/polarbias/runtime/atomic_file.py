@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Callable
@@ -10,13 +11,15 @@ from pathlib import Path
 
 from polarbias.errors import InvalidInput
 
+DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO)
+
 
 def make_folder(path: Path) -> None:
     """Create a folder unless it exists; raise `InvalidInput` if it cannot be created."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as reason:
-        raise InvalidInput(f"cannot write to {str(path)!r}: {reason}; make room or choose another folder.") from reason
+        raise _refusal(f"cannot write to {str(path)!r}", reason) from reason
 
 
 def atomic_write(path: Path, write: Callable[[Path], object]) -> None:
@@ -35,7 +38,13 @@ def atomic_write(path: Path, write: Callable[[Path], object]) -> None:
         for leftover in path.parent.glob(f".{path.stem}-????????{path.suffix}"):
             leftover.unlink(missing_ok=True)
     except OSError as reason:
-        raise InvalidInput(f"cannot write {str(path)!r}: {reason}; make room or choose another folder.") from reason
+        raise _refusal(f"cannot write {str(path)!r}", reason) from reason
     finally:
         with suppress(OSError):  # a parent that is no folder
             temporary.unlink(missing_ok=True)
+
+
+def _refusal(text: str, reason: OSError) -> InvalidInput:
+    """Return the error with the system's reason, without its file name: the temporary one."""
+    room = "make room or " * (reason.errno in (None, *DISK_FULL))  # NumPy gives no number
+    return InvalidInput(f"{text}: {reason.strerror or reason}; {room}choose another folder.")

@@ -7,6 +7,10 @@ from typing import Any
 
 from polarbias.errors import MissingExtra
 
+_MODULES = {
+    "explore": ("panel", "bokeh", "pandas", "matplotlib"),
+    "paper": ("jax", "pandas", "pyarrow", "matplotlib", "rich"),
+}
 _PROJECTS = {"jax": "JAX", "sklearn": "scikit-learn", "distributed": "Dask", "panel": "Panel"}
 
 
@@ -20,3 +24,9 @@ def require(module: str, extra: str, purpose: str = "this") -> Any:
             raise  # the module is there; one of its own dependencies is not
         project = _PROJECTS.get(top, top)
         raise MissingExtra(f"{purpose} needs {project}: pip install 'polarbias[{extra}]'") from missing
+
+
+def require_extra(extra: str, purpose: str) -> None:
+    """Import the modules of an extra, or raise `MissingExtra` as `require` does."""
+    for module in _MODULES[extra]:
+        require(module, extra, purpose)

@@ -1,12 +1,25 @@
-"""Ctrl-C during long computations."""
+"""Ctrl-C during imports and long computations."""
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import current_thread, main_thread
 from typing import Any
+
+
+def handle_ctrl_c(signum: int, frame: Any) -> None:
+    """Raise KeyboardInterrupt, or during an import end the process: C extensions crash after an exception there."""
+    caller = frame
+    while caller is not None:
+        if caller.f_globals.get("__name__") == "importlib._bootstrap":
+            sys.stderr.write("polarbias: interrupted.\n")
+            os._exit(130)
+        caller = caller.f_back
+    signal.default_int_handler(signum, frame)
 
 
 @contextmanager
@@ -23,11 +36,12 @@ def interrupt_flag() -> Iterator[Callable[[], bool]]:
         pressed = True
         signal.default_int_handler(signum, frame)
 
-    ours = current_thread() is main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    previous = signal.getsignal(signal.SIGINT)
+    ours = current_thread() is main_thread() and previous in (signal.default_int_handler, handle_ctrl_c)
     if ours:
         signal.signal(signal.SIGINT, handler)
     try:
         yield lambda: pressed
     finally:
         if ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGINT, previous)

@@ -225,7 +225,7 @@ def test_unwritable_folders(filled, tmp_path, monkeypatch):
         with pytest.raises(InvalidInput, match=r"cannot write results to .*file.*choose another folder"):
             Store(folder, SPEC)
     (filled.root / "limits").write_text("in the way")
-    with pytest.raises(InvalidInput, match=r"cannot write .*limits.*; make room or choose another folder"):
+    with pytest.raises(InvalidInput, match=r"cannot write .*limits.*: File exists; choose another folder"):
         filled.write(LIMIT, {"limits": tables()["runs"]}, {})
     monkeypatch.setattr(atomic_file.os, "open", Mock(side_effect=OSError("the reason")))
     for write in (lambda: filled.write(KEY, tables(), {}), lambda: filled.write_plan({})):

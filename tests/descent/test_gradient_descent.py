@@ -274,9 +274,10 @@ def refuses(message, problem, network, theta, **options):
         ("step", [pb.Armijo, "armijo", [0.1], 1j], r"a positive number, Armijo\(\.\.\.\) or ConstantStep\(dt\)"),
         ("step", [0.0, -1, np.nan, True], "a finite number above 0"),
         ("dtype", [np.float16, "double precision"], "float64 or float32"),
+        ("checkpoint", [5], "the path of a folder or None"),
         ("keep_x", [1], "True or False"),
         ("callback", [5], "a function of one argument"),
-        ("devices", [[0, 1]], "a sequence of JAX devices"),
+        ("devices", [[0, 1], 3, 2.7, True, {}, object, None], "a sequence of JAX devices"),
     ],
 )
 def test_options(option, values, message):

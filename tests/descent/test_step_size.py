@@ -102,10 +102,11 @@ def test_stable_refuses():
     assert pb.ConstantStep.stable(unreached, DIFFERENCE, DIFFERENCE.init(1.0, np.ones(4))).dt > 0
 
 
-@pytest.mark.parametrize("dt", [0.0, -0.1, [0.1, 0.0], [], np.nan, np.inf, 1j, "fast", [[0.1], [0.1, 0.2]]])
+@pytest.mark.parametrize("dt", [0.0, -0.1, [0.1, 0.0], [], np.nan, np.inf, 1j, "fast", [[0.1], [0.1, 0.2]], True])
 def test_constant_steps_are_positive_numbers(dt):
     with pytest.raises(
-        pb.InvalidInput, match=r"dt (must be positive, got -?0|is empty|holds NaN|must hold real|must be a rect)"
+        pb.InvalidInput,
+        match=r"dt (must be positive, got -?0|must be a positive number|holds NaN|must hold real|must be a rect)",
     ):
         pb.ConstantStep(dt)
 

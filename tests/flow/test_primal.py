@@ -115,8 +115,11 @@ def test_rates_that_depend_on_time():
     np.testing.assert_allclose(np.column_stack([states.r, states.u]), oracle.T, atol=1e-6)
     with pytest.raises(pb.InvalidInput, match="radius and direction"):
         pb.gradient_flow(problem, pb.HadamardPower(2), pb.Factor(direction), schedule=lambda t: (1, 1))
-    with pytest.raises(pb.InvalidInput, match="schedule"):
-        pb.gradient_flow(problem, network, theta0, schedule=lambda t: (1, -1))
+    for rates in ((1, -1), "a", (1j, 1), ([1, 2], 1), None):
+        with pytest.raises(
+            pb.InvalidInput, match=r"schedule\(t\) must be \(eta_r, eta_u\), finite and at least 0, got"
+        ):
+            pb.gradient_flow(problem, network, theta0, schedule=lambda t, rates=rates: rates)
 
 
 class Weighted(pb.HadamardPower):

@@ -76,6 +76,14 @@ def test_limits_that_do_not_belong_are_refused():
     two = pb.flow_limit(problem, network, network.init([1.0, 2.0], np.ones(2)))
     with pytest.raises(pb.InvalidInput, match="batch shape"):
         pb.limit_sensitivity(problem, network, network.init(2.0, np.ones(2)), two)
+    for wrong in (5, None):
+        with pytest.raises(pb.InvalidInput, match="converged"):
+            pb.limit_sensitivity(problem, network, theta0, wrong)
+    other = pb.flow_limit(pb.LinearProblem([[1.0, 2.0, 3.0]], [4.0]), network, network.init(1.0, np.ones(3)))
+    signed = pb.WeightNormalization(pb.HadamardDifference(2), 1.0)
+    for one, limit in ((network, other), (signed, two[1])):
+        with pytest.raises(pb.InvalidInput, match="another problem or network"):
+            pb.limit_sensitivity(problem, one, one.init(1.0, np.ones(4 if one is signed else 2)), limit)
     line = pb.HadamardPower(1)
     start = line.init(1.0, np.ones(2))
     limit = pb.flow_limit(problem, line, start)

@@ -252,6 +252,7 @@ class TestConstruction:
         ("make", "arguments", "message"),
         [
             (pb.Potential, (2.5,), "depth must be an integer"),
+            (pb.Potential, (10**400,), "depth must be an integer from 1 to 1000"),
             (pb.Potential, (2, -1.0), "ratio must be a positive number"),
             (pb.Potential, (2, pb.ConstantRatio([0.1, 0.2])), "one law, with scalar parameters"),
             (pb.Potential, (2, 0.1, 0.0), "time_scale must be a finite number above 0"),
@@ -274,6 +275,18 @@ class TestConstruction:
                 method(value)
         with pytest.raises(pb.InvalidInput, match="log_z"):
             potential.bregman(value, [0.0, 0.0])
+
+    @pytest.mark.parametrize(
+        "sign", ["abc", 1j, object(), np.nan, np.inf, -5, 2.7, None, True, [], [1, 0], [1, 1, 1]], ids=repr
+    )
+    def test_bad_signs(self, sign):
+        for depth in (1, 2):
+            with pytest.raises(pb.InvalidInput, match="sign"):
+                pb.Potential(depth).bregman([0.0, 0.0], [0.0, 0.0], sign)
+
+    def test_shapes_that_do_not_broadcast(self):
+        with pytest.raises(pb.InvalidInput, match=r"log_z, log_x and sign must have shapes .* got \(2,\), \(3,\)"):
+            pb.Potential(2).bregman([0.0, 0.0], [0.0, 0.0, 0.0])
 
     def test_radii_out_of_reach(self):
         for depth, law in ((1, None), (2, 0.1), (3, pb.PowerRatio(1.0, 5))):

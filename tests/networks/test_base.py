@@ -120,7 +120,8 @@ def test_vector_field_of_a_batch_of_problems_and_starts():
         (1.0, [1.0, 1.0j], "real part"),
         (1.0, 3.0, "shape"),
         (1.0, np.ones((2, 0)), "shape"),
-        ([], np.ones(3), "scale is empty"),
+        ([], np.ones(3), "scale must be a positive number or an array of such numbers, got "),
+        (True, np.ones(3), "scale must be a positive number or an array of such numbers, got True"),
         (0.0, np.ones(3), "scale must be positive, got 0"),
         ([1.0, -1.0], np.ones(3), "scale must be positive, got -1"),
         ([1.0, 2.0], np.ones((3, 4)), r"scale of shape \(2,\) does not broadcast .* \(3,\)"),
@@ -130,6 +131,12 @@ def test_init_refuses(scale, direction, advice):
     for network in (pb.HadamardPower(2), normalized(pb.HadamardPower(2))):
         with pytest.raises(pb.InvalidInput, match=advice):
             network.init(scale, direction)
+
+
+def test_starts_are_in_double_precision():
+    for network in (pb.HadamardPower(2), normalized(pb.HadamardPower(2))):
+        leaves = network.init(np.float32(1), np.ones(5, np.float32))
+        assert {leaf.dtype for leaf in leaves} == {np.dtype(np.float64)}
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -25,10 +25,10 @@ def test_differences_move_like_powers_on_the_signed_problem():
     np.testing.assert_allclose(ours.u, theirs.u, rtol=1e-11, atol=1e-14)
 
 
-@pytest.mark.parametrize("depth", [0, -1, 2.0, 2.5, True, "2", None])
-def test_depth_is_an_integer_of_at_least_one(depth):
+@pytest.mark.parametrize("depth", [0, -1, 2.0, 2.5, True, "2", None, 1001, 10**400])
+def test_depth_is_an_integer_from_1_to_1000(depth):
     for network in (pb.HadamardPower, pb.HadamardDifference):
-        with pytest.raises(pb.InvalidInput, match="depth must be an integer of at least 1, got "):
+        with pytest.raises(pb.InvalidInput, match="depth must be an integer from 1 to 1000, got "):
             network(depth)
 
 

@@ -172,7 +172,9 @@ def test_as_ratio(law):
     assert as_ratio(law) is law
 
 
-@pytest.mark.parametrize("value", [0, -1.0, [1.0, 0.0], np.nan, np.inf, 1j, "0.1", None, {}, [], pb.ConstantRatio])
+@pytest.mark.parametrize(
+    "value", [0, -1.0, [1.0, 0.0], np.nan, np.inf, 1j, "0.1", None, {}, [], True, pb.ConstantRatio]
+)
 def test_refused_coefficients(value):
     with pytest.raises(pb.InvalidInput, match="ratio must be a positive number, an array of them, or a RatioLaw, got"):
         as_ratio(value)

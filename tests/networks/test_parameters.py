@@ -74,7 +74,7 @@ def test_refused_by_every_method(network, theta, advice):
 
 def test_working_precision():
     assert working_dtype("float32") == np.float32
-    for dtype in (np.float16, int, "fast", None.__class__):
+    for dtype in (np.float16, int, "fast", None.__class__, np.float32(0.5)):
         with pytest.raises(pb.InvalidInput, match="dtype must be float64 or float32"):
             working_dtype(dtype)
     network = cast(pb.WeightNormalization(pb.HadamardPower(2), [0.1, 0.2]), np.dtype(np.float32))

@@ -27,6 +27,8 @@ def test_direction_norm_sets_the_norm_of_u_only():
     [
         ({"ratio": 0.0}, "ratio must be a positive number, an array of them, or a RatioLaw"),
         ({"ratio": "fast"}, "ratio must be a positive number, an array of them, or a RatioLaw"),
+        ({"ratio": True}, "ratio must be a positive number, an array of them, or a RatioLaw"),
+        ({"direction_rate": True}, "direction_rate must be a positive number or an array of such numbers, got True"),
         ({"direction_rate": 0.0}, "direction_rate must be positive, got 0"),
         ({"direction_rate": [1.0, -1.0]}, "direction_rate must be positive, got -1"),
         ({"inner": WeightNormalization(pb.HadamardPower(2), 0.1)}, "inner must be a plain network with a factor"),
@@ -39,9 +41,9 @@ def test_refused_arguments(options, message):
         WeightNormalization(**{"inner": pb.HadamardPower(2), "ratio": 0.1} | options)
 
 
-@pytest.mark.parametrize("length", [0.0, -1.0, np.nan, np.ones(3)])
+@pytest.mark.parametrize("length", [0.0, -1.0, np.nan, np.ones(3), True])
 def test_init_refuses_direction_norms(length):
-    message = r"direction_norm (must be positive, got|holds NaN or infinity|of shape \(3,\) does not broadcast)"
+    message = r"direction_norm (must be (positive, got|a positive number)|holds NaN|of shape \(3,\) does not broadcast)"
     with pytest.raises(pb.InvalidInput, match=message):
         pb.WeightNormalization(pb.HadamardPower(2), 0.1).init(np.ones(2), np.ones(3), direction_norm=length)
 

@@ -44,14 +44,18 @@ def test_forbidden_entries_have_infinite_value():
     [
         ({"x": [1.0]}, "must have shapes"),
         ({"weights": [1.0, -1.0]}, "weights must be 2 numbers"),
+        ({"weights": [[1.0], [1.0, 2.0]]}, "weights must be 2 numbers"),
+        ({"weights": np.ma.masked_array([1.0, 2.0], [True, False])}, "weights has masked entries"),
+        ({"b": np.ma.masked_array([1.0], [True])}, "b has masked entries"),
+        ({"y": np.ma.masked_array([1.0], [True])}, "y has masked entries"),
         ({"sigma": -1.0}, "sigma must be"),
         ({"nonnegative": 1}, "nonnegative must be"),
     ],
 )
 def test_invalid_arguments(options, message):
-    arguments = {"x": [0.0, 1.0], "y": [0.5], **options}
+    arguments = {"b": [2.0], "x": [0.0, 1.0], "y": [0.5], **options}
     with pytest.raises(pb.InvalidInput, match=message):
-        pb.certify([[1.0, 2.0]], [2.0], **arguments)
+        pb.certify([[1.0, 2.0]], **arguments)
 
 
 def test_feasible_duals():

@@ -97,8 +97,9 @@ CALLS = {
         *(("seed", seed, "seed must be an integer of at least 0, got ") for seed in (-1, 1.0, None, True, [1, 2])),
         ("experiment", -1, "experiment must be an integer of at least 0, got -1"),
         ("trial", True, "trial must be an integer of at least 0, got True"),
-        ("n", 0, "n must be an integer of at least 1, got 0"),
-        ("n", 2.0, "n must be an integer of at least 1, got 2.0"),
+        ("n", 0, "n must be an integer from 1 to 1e.09, got 0"),
+        ("n", 10**400, "n must be an integer from 1 to 1e.09, got"),
+        ("n", 2.0, "n must be an integer from 1 to 1e.09, got 2.0"),
     ],
 )
 def test_invalid_streams_and_sizes(name, option, value, message):
@@ -109,8 +110,11 @@ def test_invalid_streams_and_sizes(name, option, value, message):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: pb.uniform_direction(0), "n must be an integer of at least 1, got 0"),
-        (lambda: pb.gaussian_problem(0, 1.5, 5), "m must be an integer of at least 1, got 1.5"),
+        (lambda: pb.uniform_direction(0), "n must be an integer from 1 to 1e.09, got 0"),
+        (lambda: pb.uniform_direction(10**400), "n must be an integer from 1 to 1e.09, got"),
+        (lambda: pb.gaussian_problem(0, 10**400, 5), "m must be an integer from 1 to 1e.09, got"),
+        *((partial(pb.gaussian_problem, 0, 2, 5, s=s), "s must be an integer from 1") for s in (0, 2.5, "a", True)),
+        (lambda: pb.gaussian_problem(0, 1.5, 5), "m must be an integer from 1 to 1e.09, got 1.5"),
         (lambda: sparse_truth(0, 5, s=0), "s must be an integer"),
         (lambda: pb.gaussian_problem(0, 2, 5, "signed", s=6), "s must be at most n = 5.* got 6"),
         (lambda: pb.gaussian_problem(0, 2, 5, "Gaussian"), "truth must be one of 'gaussian', 'sparse', 'signed', got "),

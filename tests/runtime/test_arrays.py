@@ -5,7 +5,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from polarbias.errors import InvalidInput, InvalidProblem
-from polarbias.runtime.arrays import real_array
+from polarbias.runtime.arrays import positive_array, real_array
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,14 @@ def test_refused_values(value, message):
         real_array(value, "x")
     with pytest.raises(InvalidProblem):
         real_array(value, "x", InvalidProblem)
+
+
+def test_positive_arrays():
+    given = np.array([1.0, 2.0], np.float32)
+    array = positive_array(given, "x")
+    assert array.dtype == np.float64
+    assert not array.flags.writeable
+    assert given.flags.writeable
+    for value, message in (([1.0, -2.0], "positive, got -2"), ([], "a positive number"), ([True], "a positive number")):
+        with pytest.raises(InvalidInput, match=f"x must be {message}"):
+            positive_array(value, "x")

@@ -66,7 +66,8 @@ for law in (0.1, pb.HarmonicRatio(0.1), pb.PowerRatio(0.1, 1), pb.PowerRatio(1.0
     pb.Potential.of(network)
 batch = pb.flow_limit(problem, network, network.init([0.1, 1.0], pb.uniform_direction(12)))
 assert pickle.loads(pickle.dumps(batch))[1].theta.r > 0
-pb.mirror_descent(problem, network, theta0, max_steps=10)
+for step in (None, pb.ConstantStep(0.1)):
+    pb.mirror_descent(problem, network, theta0, step=step, max_steps=10)
 assert abs(pb.minimal_l1(problem).value - abs(pb.basis_pursuit(problem.A, problem.b).x).sum()) < 1e-6
 assert "jax" not in sys.modules
 
@@ -76,7 +77,7 @@ class Own(pb.Network):
 
 for call in (
     lambda: pb.gradient_descent(problem, network, theta0),
-    lambda: pb.Armijo(),
+    lambda: pb.vector_field(problem, network, theta0),
     lambda: pb.gradient_flow(problem, network, theta0, full=True),
     lambda: Own().pullback(theta0, None),
 ):

@@ -9,6 +9,7 @@ from polarbias.errors import InvalidInput
 from polarbias.runtime.options import (
     MAX_STEPS,
     choice,
+    depth_number,
     flag,
     number,
     optional_callback,
@@ -52,6 +53,7 @@ def test_values_at_their_bounds():
         (lambda value: number("t", value, least=2, most=3), [1], "t must be a finite number from 2 to 3"),
         (lambda value: number("t", value, most=0), [1], "t must be a finite number of at most 0"),
         (lambda value: whole_number("m", value), [*NOT_NUMBERS[:-1], 1.0, 0, -1], "m must be an integer of at least 1"),
+        (depth_number, [0, 1001, 2.0], "depth must be an integer from 1 to 1000"),
         (lambda value: step_limit("m", value), [0, MAX_STEPS + 1, 2.7, True], "m must be an integer from 1 to 1e+15"),
         (lambda value: flag("f", value), ["no", 1, None], "f must be True or False"),
         (lambda value: optional_callback("c", value), [5], "c must be a function of one argument or None"),

@@ -78,6 +78,11 @@ def test_copies(again):
     assert other.area() == 4.0
     with pytest.raises(FrozenInstanceError):
         other.width = 1.0
+    fixed = np.ones(2)
+    fixed.flags.writeable = False
+    copied = again(Box(fixed, np.ones(2)))
+    assert not copied.width.flags.writeable
+    assert copied.height.flags.writeable
 
 
 def test_jax_flattens_into_fields():

@@ -1,6 +1,7 @@
 """Hypotheses and bounds as data."""
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -27,6 +28,14 @@ def test_inequalities_and_bounds():
     assert not bound.applies
     assert math.isnan(bound.value)
     assert Bound.concluded("x <= value", "source", hypotheses[:1], lambda: 2).value == 2.0
+
+
+def test_copies_are_equal_in_spite_of_nan():
+    bound = Bound("x <= value", math.nan, (Hypothesis("convex", False),), "source")
+    copy = pickle.loads(pickle.dumps(bound))
+    assert copy == bound != Bound("x <= value", 1.0, bound.hypotheses, "source")
+    assert hash(copy) == hash(bound)
+    assert bound.hypotheses[0] != Hypothesis("convex", False, 1.0)
 
 
 def test_hypotheses_about_runs():

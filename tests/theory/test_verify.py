@@ -1,5 +1,7 @@
 """Verifications as tables: random true solutions violate nothing, wrong networks do; indexing, printing, input."""
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -65,6 +67,12 @@ def test_table():
         table["Lemma 4"]
     minimum = pb.minimal_l1(run[0], nonnegative=True)
     assert str(verify(*run, limit, minimum=minimum)) == str(verify(*run, limit))
+
+
+def test_a_pickle_is_equal():
+    run, flow, _ = solved(WN2)
+    table = verify(*run, flow)
+    assert pickle.loads(pickle.dumps(table)) == table
 
 
 def test_bad_input():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import polarbias.descent.extra  # noqa: F401
+
+# isort: split
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import polarbias.descent.extra  # noqa: F401
+
+# isort: split
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -130,9 +133,11 @@ def gradient_descent(  # noqa: PLR0913 -- the options of one long run; each is i
     callback = optional_callback("callback", callback)
     theta0, batch_shape = check_parameters(problem, network, theta0, dtype, jax.eval_shape)
     require_dense(problem, "gradient_descent")
-    devices = tuple(devices)
-    if not all(isinstance(device, jax.Device) for device in devices):
+    if not isinstance(devices, Sequence | np.ndarray) or not all(isinstance(one, jax.Device) for one in devices):
         raise InvalidInput(f"devices must be a sequence of JAX devices such as jax.devices(), got {devices!r}.")
+    devices = tuple(devices)
+    if not isinstance(checkpoint, str | os.PathLike | None):
+        raise InvalidInput(f"checkpoint must be the path of a folder or None, got {checkpoint!r}.")
     network = cast(network, dtype)
 
     problems, runs, options = prod(problem.batch_shape), prod(batch_shape), OPTIONS

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from numbers import Real
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -17,10 +15,13 @@ from polarbias.networks import FactorNetwork
 from polarbias.networks.parameters import check_parameters
 from polarbias.problems.linear import LinearProblem, require_dense
 from polarbias.problems.reference import minimal_l1
-from polarbias.runtime.arrays import real_array
+from polarbias.runtime.arrays import positive_array
 from polarbias.runtime.batch_axes import over_runs
 from polarbias.runtime.options import number, positive_number
-from polarbias.runtime.pytree import PyTree, static_field
+from polarbias.runtime.pytree import PyTree, array_namespace, static_field
+
+if TYPE_CHECKING:
+    import jax
 
 
 class StepSize(PyTree):
@@ -82,11 +83,7 @@ class ConstantStep(StepSize):
 
     def __init__(self, dt: ArrayLike) -> None:
         """Check the step."""
-        self.dt = real_array(dt, "dt")
-        if not self.dt.size:
-            raise InvalidInput("dt is empty; give a positive number or an array of them.")
-        if not (self.dt > 0).all():
-            raise InvalidInput(f"dt must be positive, got {self.dt.min():g}.")
+        self.dt = positive_array(dt, "dt")
 
     @classmethod
     def stable(cls, problem: LinearProblem, network: FactorNetwork, theta0: Any, c: float = 0.5) -> ConstantStep:
@@ -182,8 +179,8 @@ class Armijo(StepSize):
         """Return ``initial``, by default a step in which the loss would fall by a tenth at its initial rate."""
         if self.initial is not None:
             return self.initial
-        dt = OPTIONS.initial_decrease * loss / slope
-        return jnp.where(jnp.isfinite(dt), dt, 1.0)
+        xp, dt = array_namespace(loss, slope), OPTIONS.initial_decrease * loss / slope
+        return xp.where(xp.isfinite(dt), dt, 1.0)
 
     def sufficient(self, loss: jax.Array, trial_loss: jax.Array, decrease: jax.Array, noise: jax.Array) -> jax.Array:
         """Accept a decrease that is sufficient and at least one rounding unit."""
@@ -191,4 +188,5 @@ class Armijo(StepSize):
 
     def after(self, dt: jax.Array, accepted: jax.Array) -> jax.Array:
         """Return the step times ``growth`` or ``shrink``."""
-        return dt * jnp.where(accepted, self.growth, self.shrink)
+        factor: jax.Array = array_namespace(accepted).where(accepted, self.growth, self.shrink)
+        return dt * factor

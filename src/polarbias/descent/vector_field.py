@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import polarbias.descent.extra  # noqa: F401
+
+# isort: split
 from collections.abc import Sequence
 from functools import reduce
 from math import prod

@@ -17,6 +17,7 @@ from polarbias.flow.steps import OPTIONS, Integrator, Schedule, StoppingRule
 from polarbias.flow.trajectory import DenseOutput, FlowEnd, FlowState
 from polarbias.networks import FactorNetwork, Network, Polar
 from polarbias.problems.linear import LinearProblem
+from polarbias.runtime.arrays import real_array
 from polarbias.solution import Status
 
 
@@ -69,9 +70,15 @@ class PrimalEquations:
     def _rates(self, t: float) -> np.ndarray | None:
         if self.schedule is None:
             return None
-        rates = np.asarray(self.schedule(t), np.float64)
-        if rates.shape != (2,) or not (np.isfinite(rates).all() and (rates >= 0).all()):
-            raise InvalidInput(f"schedule(t) must be (eta_r, eta_u), finite and at least 0, got {rates} at t = {t:g}.")
+        value = self.schedule(t)
+        try:
+            rates = real_array(value, "schedule(t)").astype(np.float64)
+        except InvalidInput:
+            rates = np.empty(0)
+        if rates.shape != (2,) or not (rates >= 0).all():
+            raise InvalidInput(
+                f"schedule(t) must be (eta_r, eta_u), finite and at least 0, got {value!r} at t = {t:g}."
+            )
         return rates  # an array, because a number would be compiled in
 
     def rhs(self, t: float, y: np.ndarray) -> np.ndarray:

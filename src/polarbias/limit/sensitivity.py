@@ -55,7 +55,8 @@ def limit_sensitivity(problem: LinearProblem, network: Any, theta0: Any, limit: 
     Raises
     ------
     InvalidInput
-        Depth 1, a limit that did not converge or has no ``log_x``, a law with another number of coefficients than one.
+        Depth 1, a limit of other arguments, that did not converge or has no ``log_x``, a law with another number of
+        coefficients than one.
 
     Examples
     --------
@@ -67,11 +68,16 @@ def limit_sensitivity(problem: LinearProblem, network: Any, theta0: Any, limit: 
     >>> moved.r0.round(4), moved.ratio.round(4)
     (array([ 0.585 , -0.2925]), array([ 0.396, -0.198]))
     """
-    if limit.log_x is None or not np.all(limit.converged):
+    if not isinstance(limit, Solution) or limit.log_x is None or not np.all(limit.converged):
         raise InvalidInput("limit must be a converged result of flow_limit for these arguments.")
     batch_shape, runs = reduced_forms(problem, network, theta0)
     if limit.batch_shape != batch_shape:
         raise InvalidInput(f"limit has batch shape {limit.batch_shape}, theta0 has {batch_shape}.")
+    if network.degree < 2:
+        raise InvalidInput("sensitivities of the limit need depth 2 or above.")
+    entries = 2 * problem.n if network.signed else problem.n
+    if limit.x.shape[-1] != problem.n or limit.log_x.shape[-1] != entries:
+        raise InvalidInput(f"limit has {limit.x.shape[-1]} entries and belongs to another problem or network.")
     r0 = np.empty((*batch_shape, problem.n))
     ratio = np.empty_like(r0)
     with limit_blas_threads(problem.m):
@@ -81,8 +87,6 @@ def limit_sensitivity(problem: LinearProblem, network: Any, theta0: Any, limit: 
 
 
 def _moved(problem: LinearProblem, form: ReducedForm, log_x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if form.depth < 2:
-        raise InvalidInput("sensitivities of the limit need depth 2 or above.")
     op, L = normal_equations(problem, form.signed), form.depth
     x = np.exp(log_x)
     s = float(np.exp(2 / L * log_x).sum())

@@ -33,6 +33,7 @@ from polarbias.networks import FactorNetwork, HadamardPower, WeightNormalization
 from polarbias.networks.laws import PowerRatio, as_ratio
 from polarbias.networks.ratio_law import RatioLaw
 from polarbias.networks.weight_normalization import power_inside
+from polarbias.runtime.arrays import real_array
 from polarbias.runtime.options import positive_number
 from polarbias.runtime.pytree import tree_leaves
 
@@ -52,7 +53,7 @@ class Potential:
     Parameters
     ----------
     depth
-        L, at least 1.
+        L, from 1 to 1000.
     law
         Ratio law with scalar parameters, or a positive number for `ConstantRatio`; None for the plain flow, whose
         curve is that of :math:`f = r^2`.
@@ -197,7 +198,7 @@ class Potential:
 
     def log_bregman(self, log_z: ArrayLike, log_x: ArrayLike, sign: ArrayLike = 1.0) -> np.ndarray:
         """Return the logarithm of `bregman`, which neither over- nor underflows."""
-        log_z, log_x = np.broadcast_arrays(_logarithms(log_z, "log_z"), _logarithms(log_x, "log_x"))
+        log_z, log_x, sign = _pair(_logarithms(log_z, "log_z"), _logarithms(log_x, "log_x"), sign)
         log_q, log_s = self._log_s(log_z), self._log_s(log_x)
         if np.isneginf(log_s).any():
             raise InvalidInput("the divergence is taken from a signal X != 0; log_x is -inf throughout.")
@@ -205,7 +206,7 @@ class Potential:
         # z = 0 has no direction; any will do, since the factor in front of its angle is then 0.
         log_w = np.where(np.isneginf(log_q)[..., None], log_u, self._log_u(log_z, log_q))
         with np.errstate(divide="ignore"):
-            angle = self._log_angle(log_w, log_u, np.asarray(sign, np.float64))
+            angle = self._log_angle(log_w, log_u, sign)
         angular = self.depth / 2 * log_q + self._log_decay(log_s) + angle
         return np.asarray(np.logaddexp(angular, self._log_radial(log_q, log_s)))
 
@@ -220,10 +221,10 @@ class Potential:
         Parameters
         ----------
         log_z, log_x
-            Logarithms of the entries, shapes ``(..., n)`` that broadcast; z may have zeros. X = 0, NaN and +inf raise
-            `InvalidInput`.
+            Logarithms of the entries, shapes ``(..., n)`` that broadcast; z may have zeros. X = 0, NaN, +inf and
+            other shapes raise `InvalidInput`.
         sign
-            Signs of the products z_n X_n, for depth 1, broadcasting; elsewhere signals are nonnegative.
+            Signs of the products z_n X_n, 1 or -1, for depth 1, broadcasting; elsewhere signals are nonnegative.
         """
         with np.errstate(over="ignore"):
             return np.asarray(np.exp(self.log_bregman(log_z, log_x, sign)))
@@ -363,3 +364,18 @@ def _logarithms(value: ArrayLike, name: str) -> np.ndarray:
     if np.isnan(array).any() or np.isposinf(array).any():
         raise InvalidInput(f"{name} holds NaN or +inf; its entries are finite, or -inf where X is 0.")
     return array.astype(np.float64)
+
+
+def _pair(log_z: np.ndarray, log_x: np.ndarray, sign: ArrayLike) -> list[np.ndarray]:
+    """Return the broadcast logarithms and signs."""
+    signs = real_array(sign, "sign")
+    if not signs.size or np.asarray(sign).dtype == bool or (np.abs(signs) != 1).any():
+        raise InvalidInput(f"sign must be 1, -1 or an array of these numbers, got {sign!r}.")
+    try:
+        shape = np.broadcast_shapes(log_z.shape, log_x.shape)
+        return [np.broadcast_to(values, shape) for values in (log_z, log_x, signs)]
+    except ValueError as mismatch:
+        raise InvalidInput(
+            f"log_z, log_x and sign must have shapes that broadcast to (..., n), got {log_z.shape}, {log_x.shape} and"
+            f" {signs.shape}."
+        ) from mismatch

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from polarbias.errors import InvalidInput
-from polarbias.runtime.arrays import real_array
+from polarbias.runtime.arrays import positive_array, real_array
 from polarbias.runtime.extras import require
 from polarbias.runtime.pytree import PyTree, array_namespace, tree_leaves
 
@@ -201,11 +201,7 @@ class FactorNetwork(Network):
 
     def _start(self, scale: ArrayLike, direction: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Return the broadcast radius and unit direction of a start."""
-        scale, direction = real_array(scale, "scale"), real_array(direction, "direction")
-        if not scale.size:
-            raise InvalidInput("scale is empty; give a positive number or an array of them.")
-        if not (scale > 0).all():
-            raise InvalidInput(f"scale must be positive, got {scale.min():g}.")
+        radii, direction = positive_array(scale, "scale"), real_array(direction, "direction").astype(np.float64)
         if direction.ndim < 1 or not direction.size:
             raise InvalidInput(f"direction must have shape (..., n), got {direction.shape}.")
         self._check_signs(direction, "direction")
@@ -213,11 +209,11 @@ class FactorNetwork(Network):
         unit = direction / np.abs(direction).max(-1, keepdims=True)
         unit = unit / norm(unit)[..., None]
         try:
-            shape = np.broadcast_shapes(scale.shape, unit.shape[:-1])
-            return np.broadcast_to(scale, shape), np.broadcast_to(unit, (*shape, unit.shape[-1]))
+            shape = np.broadcast_shapes(radii.shape, unit.shape[:-1])
+            return np.broadcast_to(radii, shape), np.broadcast_to(unit, (*shape, unit.shape[-1]))
         except ValueError as mismatch:
             raise InvalidInput(
-                f"scale of shape {scale.shape} does not broadcast against directions of shape {direction.shape[:-1]}."
+                f"scale of shape {radii.shape} does not broadcast against directions of shape {direction.shape[:-1]}."
             ) from mismatch
 
     def _check_signs(self, x: np.ndarray, name: str) -> None:

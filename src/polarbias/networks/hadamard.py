@@ -9,7 +9,7 @@ import numpy as np
 
 from polarbias.errors import InvalidInput
 from polarbias.networks.base import Array, Factor, FactorNetwork, Pair, clip_underflow, concatenate
-from polarbias.runtime.options import whole_number
+from polarbias.runtime.options import depth_number
 from polarbias.runtime.pytree import static_field
 
 
@@ -21,7 +21,7 @@ class HadamardPower(FactorNetwork):
     Parameters
     ----------
     depth
-        L, an integer of at least 1. At depth 1 this is linear regression.
+        L, an integer from 1 to 1000. At depth 1 this is linear regression.
 
     Examples
     --------
@@ -35,7 +35,7 @@ class HadamardPower(FactorNetwork):
 
     def __init__(self, depth: int) -> None:
         """Check the depth."""
-        self.depth = whole_number("depth", depth)
+        self.depth = depth_number(depth)
 
     @property
     def degree(self) -> int:
@@ -211,7 +211,7 @@ class HadamardDifference(Difference):
     Parameters
     ----------
     depth
-        L, an integer of at least 1.
+        L, an integer from 1 to 1000.
 
     Examples
     --------

@@ -9,20 +9,9 @@ from numpy.typing import ArrayLike
 
 from polarbias.errors import InvalidInput
 from polarbias.networks.ratio_law import RatioLaw, SquaredRadius
-from polarbias.runtime.arrays import real_array
+from polarbias.runtime.arrays import positive_array
 from polarbias.runtime.options import number
-from polarbias.runtime.pytree import is_tracer, static_field
-
-
-def _positive(value: Any, name: str) -> Any:
-    """Return ``value`` as a read-only float64 array of positive numbers; tracers pass without a check."""
-    if is_tracer(value):
-        return value
-    array = np.array(real_array(value, name), dtype=np.float64)
-    if array.size == 0 or (array <= 0).any():
-        raise InvalidInput(f"{name} must be positive, got {value!r}; take a number > 0, or an array of such numbers.")
-    array.flags.writeable = False
-    return array
+from polarbias.runtime.pytree import static_field
 
 
 class ConstantRatio(RatioLaw):
@@ -48,7 +37,7 @@ class ConstantRatio(RatioLaw):
 
     def __init__(self, eta: ArrayLike) -> None:
         """Check the parameter."""
-        self.eta = _positive(eta, "eta")
+        self.eta = positive_array(eta, "eta")
 
     def f(self, r: Any) -> Any:
         """Return eta, broadcast to the shape of ``r``."""
@@ -108,7 +97,7 @@ class PowerRatio(RatioLaw):
 
     def __init__(self, c: ArrayLike, k: float) -> None:
         """Check the parameters."""
-        self.c, self.k = _positive(c, "c"), number("k", k)
+        self.c, self.k = positive_array(c, "c"), number("k", k)
 
     def f(self, r: Any) -> Any:
         """Return c r^k."""
@@ -197,7 +186,7 @@ class HarmonicRatio(RatioLaw):
 
     def __init__(self, eta: ArrayLike) -> None:
         """Check the parameter."""
-        self.eta = _positive(eta, "eta")
+        self.eta = positive_array(eta, "eta")
 
     def f(self, r: Any) -> Any:
         """Return 1 / (1/r^2 + 1/eta)."""

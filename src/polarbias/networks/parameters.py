@@ -21,7 +21,9 @@ Evaluate = Callable[[Callable[[Any], Any], Any], Any]
 def working_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     """Return the dtype, or raise `InvalidInput` unless it is float64 or float32."""
     try:
-        if (chosen := np.dtype(dtype)) in (np.dtype(np.float64), np.dtype(np.float32)):
+        # NumPy takes the dtype of a number as well.
+        chosen = np.dtype(object if isinstance(dtype, np.generic) or is_jax_array(dtype) else dtype)
+        if chosen in (np.dtype(np.float64), np.dtype(np.float32)):
             return chosen
     except TypeError:
         pass

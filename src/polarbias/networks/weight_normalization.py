@@ -13,7 +13,7 @@ from polarbias.networks.base import Array, FactorNetwork, Polar, clip_underflow,
 from polarbias.networks.hadamard import is_power
 from polarbias.networks.laws import as_ratio
 from polarbias.networks.ratio_law import RatioLaw
-from polarbias.runtime.arrays import real_array
+from polarbias.runtime.arrays import positive_array
 from polarbias.runtime.options import flag
 from polarbias.runtime.pytree import static_field, tree_map
 
@@ -66,9 +66,7 @@ class WeightNormalization(FactorNetwork):
             raise InvalidInput(f"inner must be a plain network with a factor such as HadamardPower(2), got {inner!r}.")
         self.inner = inner
         self.ratio = as_ratio(ratio)
-        self.direction_rate = real_array(direction_rate, "direction_rate")
-        if not (self.direction_rate > 0).all():
-            raise InvalidInput(f"direction_rate must be positive, got {self.direction_rate.min():g}.")
+        self.direction_rate = positive_array(direction_rate, "direction_rate")
         self.renormalize = flag("renormalize", renormalize)
 
     @property
@@ -109,9 +107,7 @@ class WeightNormalization(FactorNetwork):
         Parameters are those of `FactorNetwork.init`; ``direction_norm``, positive, is a scalar or has the shape of the
         batch. Changing it is the same as changing ``direction_rate`` by its inverse square (Lemma 3.1).
         """
-        length = real_array(direction_norm, "direction_norm")
-        if not (length > 0).all():
-            raise InvalidInput(f"direction_norm must be positive, got {length.min():g}.")
+        length = positive_array(direction_norm, "direction_norm")
         r, unit = self._start(scale, direction)
         try:
             lengths = np.broadcast_to(length, np.shape(r))

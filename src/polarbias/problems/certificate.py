@@ -100,7 +100,7 @@ def certify(
     Certificate(value=1.0, bound=1.0, gap=0.0, residual=0.0, dual_infeasibility=0.0)
     """
     nonnegative, sigma = flag("nonnegative", nonnegative), number("sigma", sigma, least=0)
-    problem = LinearProblem(A, np.asarray(b))
+    problem = LinearProblem(A, b)  # type: ignore[arg-type]
     x, y = real_array(x, "x").astype(np.float64), real_array(y, "y").astype(np.float64)
     if x.shape != (problem.n,) or y.shape != (problem.m,):
         raise InvalidInput(f"x and y must have shapes ({problem.n},) and ({problem.m},), got {x.shape} and {y.shape}.")
@@ -136,7 +136,12 @@ def checked_weights(weights: ArrayLike | None, n: int) -> np.ndarray:
     """Return weights as an array, or raise `InvalidInput` unless they are n numbers from 0 to infinity."""
     if weights is None:
         return np.ones(n)
-    w = np.asarray(weights)
+    if np.ma.is_masked(weights):
+        raise InvalidInput("weights has masked entries; fill or drop them first.")
+    try:
+        w = np.asarray(weights)
+    except ValueError:  # ragged
+        w = np.empty(0)
     if w.dtype.kind not in "fiub" or w.shape != (n,) or not (w >= 0).all():
         raise InvalidInput(f"weights must be {n} numbers from 0 to infinity, shape ({n},).")
     return w.astype(np.float64)

@@ -50,6 +50,11 @@ def _stream(purpose: int, seed: int | SeedSequence, experiment: int, trial: int)
     return Generator(PCG64(child))
 
 
+def _size(name: str, value: int) -> int:
+    """Return a length of arrays; 64 bits count the bytes of a matrix with the largest ones."""
+    return whole_number(name, value, 1, 10**9)
+
+
 def gaussian_matrix(seed: int | SeedSequence, m: int, n: int, *, experiment: int = 0, trial: int = 0) -> np.ndarray:
     r"""Return :math:`A = G / \sqrt{M}` with G standard normal, shape ``(m, n)``.
 
@@ -59,7 +64,7 @@ def gaussian_matrix(seed: int | SeedSequence, m: int, n: int, *, experiment: int
     >>> pb.gaussian_matrix(seed=0, m=2, n=3).shape
     (2, 3)
     """
-    shape = whole_number("m", m), whole_number("n", n)
+    shape = _size("m", m), _size("n", n)
     return np.asarray(_stream(_MATRIX, seed, experiment, trial).standard_normal(shape) / np.sqrt(shape[0]))
 
 
@@ -91,7 +96,7 @@ def gaussian_truth(seed: int | SeedSequence, n: int, *, experiment: int = 0, tri
     >>> bool((gaussian_truth(seed=0, n=100) > 0).all())
     True
     """
-    return np.asarray(np.abs(_stream(_TRUTH, seed, experiment, trial).standard_normal(whole_number("n", n))))
+    return np.asarray(np.abs(_stream(_TRUTH, seed, experiment, trial).standard_normal(_size("n", n))))
 
 
 def sparse_truth(seed: int | SeedSequence, n: int, *, s: int = 10, experiment: int = 0, trial: int = 0) -> np.ndarray:
@@ -114,7 +119,7 @@ def signed_truth(seed: int | SeedSequence, n: int, *, s: int = 10, experiment: i
     >>> round(float(abs(signed_truth(seed=0, n=100, s=4)).sum()), 12)
     4.0
     """
-    n, s = whole_number("n", n), whole_number("s", s)
+    n, s = _size("n", n), _size("s", s)
     if s > n:
         raise InvalidInput(f"s must be at most n = {n}, the number of entries, got {s}.")
     support = _stream(_SUPPORT, seed, experiment, trial).choice(n, size=s, replace=False)
@@ -142,7 +147,7 @@ def gaussian_problem(
     seed
         Integer >= 0, or a `numpy.random.SeedSequence`, which is not changed.
     m, n
-        Numbers of equations and of unknowns, at least 1; 150 and 1000 in the paper.
+        Numbers of equations and of unknowns, from 1 to 1e9; 150 and 1000 in the paper.
     truth
         ``"gaussian"``, ``"sparse"`` or ``"signed"``: `gaussian_truth`, `sparse_truth`, `signed_truth`.
     s
@@ -164,7 +169,7 @@ def gaussian_problem(
     >>> problem, int((problem.x_true > 0).sum())
     (LinearProblem(m=150, n=1000, batch_shape=()), 10)
     """
-    kind = choice("truth", truth, TRUTHS)
+    kind, s = choice("truth", truth, TRUTHS), _size("s", s)
     A = gaussian_matrix(seed, m, n, experiment=experiment, trial=trial)
     if flag("center_rows", center_rows):
         A = _minus_row_means(A)
@@ -187,15 +192,15 @@ def folded_gaussian_direction(seed: int | SeedSequence, n: int, *, experiment: i
     >>> bool((u0 > 0).all()), round(float((u0**2).sum()), 12)
     (True, 1.0)
     """
-    g = np.abs(_stream(_START, seed, experiment, trial).standard_normal(whole_number("n", n)))
+    g = np.abs(_stream(_START, seed, experiment, trial).standard_normal(_size("n", n)))
     return np.asarray(g / np.linalg.norm(g))
 
 
 def uniform_direction(n: int) -> np.ndarray:
-    r"""Return the start direction with all entries :math:`1 / \sqrt{n}`, shape ``(n,)``, for an integer n >= 1.
+    r"""Return the start direction with all entries :math:`1 / \sqrt{n}`, shape ``(n,)``, for n from 1 to 1e9.
 
     >>> import polarbias as pb
     >>> pb.uniform_direction(4)
     array([0.5, 0.5, 0.5, 0.5])
     """
-    return np.full(n, 1 / np.sqrt(whole_number("n", n)))
+    return np.full(n, 1 / np.sqrt(_size("n", n)))

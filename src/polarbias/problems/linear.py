@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from polarbias.errors import InvalidInput, InvalidProblem
 from polarbias.runtime.arrays import real_array
 from polarbias.runtime.batch_axes import over_runs, selector
-from polarbias.runtime.options import whole_number
+from polarbias.runtime.options import depth_number
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:
@@ -265,7 +265,7 @@ class LinearProblem:
 
     def loss(self, x: ArrayLike, depth: int) -> Any:
         r"""Return :math:`\lVert A x - b \rVert^2 / (2 L)` with L = ``depth`` (eq. 9)."""
-        return (self.residual(x) ** 2).sum(-1) / (2 * whole_number("depth", depth))
+        return (self.residual(x) ** 2).sum(-1) / (2 * depth_number(depth))
 
     def signed(self) -> LinearProblem:
         r"""Return the nonnegative problem with matrix :math:`[A, -A]` equivalent to signed signals (eq. 22).
@@ -340,7 +340,10 @@ def stack(problems: Sequence[LinearProblem]) -> LinearProblem:
     `InvalidProblem` rejects no problem, different shapes, a known ``x_true`` in some of them only, and a matrix that is
     not dense.
     """
-    problems = list(problems)
+    try:
+        problems = list(problems)
+    except TypeError:
+        raise InvalidProblem(f"problems must be a sequence of LinearProblem, got {problems!r}.") from None
     if not problems:
         raise InvalidProblem("stack needs at least one problem.")
     for problem in problems:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from polarbias.errors import InvalidInput
+from polarbias.runtime.pytree import is_tracer
 
 
 def real_array(value: ArrayLike, name: str, error: type[InvalidInput] = InvalidInput) -> np.ndarray:
@@ -36,4 +38,21 @@ def real_array(value: ArrayLike, name: str, error: type[InvalidInput] = InvalidI
         array = array.astype(np.float64)
     if not np.isfinite(array).all():
         raise error(f"{name} holds NaN or infinity; clean the data first.")
+    return array
+
+
+def positive_array(value: ArrayLike, name: str) -> Any:
+    """Return ``value`` as a read-only float64 copy of positive numbers, or raise `InvalidInput`; tracers pass.
+
+    >>> positive_array([1, 2], "eta")
+    array([1., 2.])
+    """
+    if is_tracer(value):
+        return value
+    array = np.array(real_array(value, name), dtype=np.float64)
+    if not array.size or np.asarray(value).dtype == bool:
+        raise InvalidInput(f"{name} must be a positive number or an array of such numbers, got {value!r}.")
+    if not (array > 0).all():
+        raise InvalidInput(f"{name} must be positive, got {array.min():g}.")
+    array.flags.writeable = False
     return array

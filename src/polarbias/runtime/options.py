@@ -65,6 +65,11 @@ def whole_number(name: str, value: object, least: int = 1, most: float = inf) ->
     return converted
 
 
+def depth_number(value: object) -> int:
+    """Return the depth of a network, or raise `InvalidInput` unless it is an integer from 1 to 1000."""
+    return whole_number("depth", value, 1, 1000)
+
+
 def step_limit(name: str, value: object) -> int:
     """Return the largest number of steps of a run, or raise `InvalidInput` unless it is from 1 to `MAX_STEPS`."""
     return whole_number(name, value, 1, MAX_STEPS)

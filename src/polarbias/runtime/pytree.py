@@ -66,6 +66,19 @@ class PyTree(ABC):  # noqa: B024 - subclasses have abstract methods
         """Refuse to delete a field."""
         raise FrozenInstanceError(f"cannot delete field {name!r}")
 
+    def __getstate__(self) -> tuple[dict[str, Any], list[str]]:
+        """Return the values and the names of read-only arrays, since pickles and deep copies of arrays are writable."""
+        values = dict(vars(self))
+        arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+        return values, [name for name, array in arrays.items() if not array.flags.writeable]
+
+    def __setstate__(self, state: tuple[dict[str, Any], list[str]]) -> None:
+        """Set the values."""
+        values, read_only = state
+        vars(self).update(values)
+        for name in read_only:
+            values[name].flags.writeable = False
+
     def _values(self) -> dict[str, Any]:
         return {own.name: getattr(self, own.name) for own in fields(self)}  # type: ignore[arg-type]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf, nan
+from typing import Any
 
 import numpy as np
 
@@ -12,8 +13,21 @@ from polarbias.mirror.reduced_form import ReducedForm
 from polarbias.problems.linear import LinearProblem
 
 
-@dataclass(frozen=True)
-class Hypothesis:
+class _Record:
+    """Equality by fields, where NaN equals NaN."""
+
+    def _key(self) -> tuple[Any, ...]:
+        return type(self), *(None if value != value else value for value in vars(self).values())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Record) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+
+@dataclass(frozen=True, eq=False)
+class Hypothesis(_Record):
     """One hypothesis of a statement, ``name`` in words or symbols; ``held`` is True if it is met.
 
     ``lhs`` and ``rhs`` are the sides of an inequality as written in the name, NaN for other hypotheses.
@@ -38,8 +52,8 @@ class Hypothesis:
         return cls(name, bool(lhs > rhs), float(lhs), float(rhs))
 
 
-@dataclass(frozen=True)
-class Bound:
+@dataclass(frozen=True, eq=False)
+class Bound(_Record):
     """A proved bound ``value`` on a ``quantity``, which shows the direction of the inequality.
 
     The value is NaN unless all ``hypotheses`` are met. ``source`` is the equation or theorem of arXiv:2305.05448v1, or

@@ -56,7 +56,7 @@ KEYS = {
     "n": _Key([1000], whole_number),
     "s": _Key([10], whole_number),
     "center_rows": _Key([False], flag),
-    "depth": _Key([2], whole_number),
+    "depth": _Key([2], partial(whole_number, most=1000)),
     "algorithm": _Key(["wn"], partial(choice, allowed=ALGORITHMS)),
     "law": _Key(["constant"], _law),
     "ratio": _Key([0.1], positive_number),

@@ -32,9 +32,9 @@ def row(figure, algorithm, r0, ratio=0.1, **values):
     return {**base, **values}
 
 
-def judge(number, rows, trajectories=(), limits=()):
+def check(number, rows, trajectories=(), limits=()):
     """Return the verdict on a statement."""
     results = Results(QUICK, pd.DataFrame(rows), pd.DataFrame(list(trajectories)), pd.DataFrame(list(limits)))
-    measured, verdict = statements._STATEMENTS[number - 1].judge(results)
+    measured, verdict = statements._STATEMENTS[number - 1].check(results)
     assert measured
     return str(verdict).removesuffix(" at this budget")

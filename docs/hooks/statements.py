@@ -55,9 +55,9 @@ def experiments() -> Iterator[str]:
     yield "|---|---|---|---|---|---|"
     found = verdicts()
     for number, entry in enumerate(statements._STATEMENTS, start=1):
-        done = re.sub(r" \(statement \d+[^)]*\)", "", inspect.getdoc(entry.judge).splitlines()[0])
-        home = entry.judge.__module__.removeprefix("polarbias.experiments.")
-        row = (str(number), entry.statement, entry.source, done, f"`{home}.{entry.judge.__name__}`", found[number])
+        done = re.sub(r" \(statement \d+[^)]*\)", "", inspect.getdoc(entry.check).splitlines()[0])
+        home = entry.check.__module__.removeprefix("polarbias.experiments.")
+        row = (str(number), entry.statement, entry.source, done, f"`{home}.{entry.check.__name__}`", found[number])
         yield f"| {' | '.join(map(cell, row))} |"
 
 
@@ -77,8 +77,8 @@ def configurations() -> Iterator[tuple[Any, Any, Any]]:
 
 
 def home(statement: Statement) -> str:
-    """Return module and name of the function that judges a statement."""
-    function = getattr(statement.judge, "func", statement.judge)
+    """Return module and name of the function that checks a statement."""
+    function = getattr(statement.check, "func", statement.check)
     return f"{function.__module__.removeprefix('polarbias.theory.')}.{function.__name__}"
 
 
@@ -115,7 +115,7 @@ def rows() -> Iterator[tuple[str, str, str, str, str]]:
 
 def verification() -> Iterator[str]:
     """Yield the table of the statements of `verify`."""
-    yield "| statement | claim | hypotheses | judged on | functions |"
+    yield "| statement | claim | hypotheses | checked on | functions |"
     yield "|---|---|---|---|---|"
     for name, claim, hypotheses, kinds, home in rows():
         function = BOUNDS.get(name, "")

@@ -72,6 +72,8 @@ def test_infeasible_problems_end_with_3_and_store_a_proof(ending, signed, tmp_pa
     assert y @ b > 0
     assert (y @ A <= 1e-9).all()
     assert not signed or np.abs(y @ A).max() <= 1e-9
+    record = call_json("limit", "--matrix", given, "--rhs", given, *["--signed"] * signed, code=3)
+    assert (record["status"], record["collapse"]) == ("infeasible", None)
 
 
 def test_collapse_ends_with_1(tmp_path):

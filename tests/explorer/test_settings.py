@@ -19,10 +19,10 @@ def test_the_address_holds_the_values_that_differ_from_the_defaults():
 
 def test_keys_keep_what_results_depend_on():
     settings = Settings(truth="signed", m=9, r0=2.0, depth=3, A="1 3", azimuth=3)
-    assert settings.key("limits") == Settings(truth="signed", m=9, r0=2.0, depth=3)
-    assert settings.key("map") == Settings(truth="signed", m=9, depth=3)
-    assert settings.key("problem") == Settings(truth="signed", m=9)
-    assert settings.key("plane") == Settings(r0=2.0, depth=3, A="1 3")
+    assert settings.cache_key("limits") == Settings(truth="signed", m=9, r0=2.0, depth=3)
+    assert settings.cache_key("map") == Settings(truth="signed", m=9, depth=3)
+    assert settings.cache_key("problem") == Settings(truth="signed", m=9)
+    assert settings.cache_key("plane") == Settings(r0=2.0, depth=3, A="1 3")
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_keys_keep_what_results_depend_on():
         ({"m": "ten"}, "m must be an integer from 1 to 500, got 'ten'"),
         ({"r0": "nan"}, "r0 must be a number from 0.01 to 100, got 'nan'"),
         ({"truth": "<script>"}, "truth must be one of gaussian, sparse, signed"),
-        ({"colour": "red"}, "'colour' is not a setting; there are truth, m"),
+        ({"colour": "red"}, "'colour' is not a setting; the settings are truth, m"),
         ({"s": "200", "n": "100"}, "s = 200 nonzero entries do not fit into N = 100. All defaults are used."),
         ({"m": "500", "n": "5000"}, "M N = 2,500,000 is more than 500,000"),
         ({"A": "1 x"}, "A must be rows of numbers up to 1e6"),

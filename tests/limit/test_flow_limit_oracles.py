@@ -35,7 +35,7 @@ def random_case(seed, *depths, sizes):
 
 
 def assert_limit(case):
-    """The library's answer for one case; returns which oracle could judge it."""
+    """The library's answer for one case; returns which oracle could check it."""
     solution = pb.flow_limit(*case.library())
     end = reference(case)
     if end.status == "collapsed":
@@ -60,7 +60,7 @@ def assert_limit(case):
 @pytest.mark.parametrize("depth", [2, 3, 4, 6])
 def test_the_oracles_agree_with_each_other(depth):
     """Two sets of variables and Newton's method in mpmath, where all three work."""
-    judged = 0
+    checked = 0
     for seed in range(24):
         case = random_problem(np.random.default_rng([seed, depth]), depths=(depth,), sizes=3)
         # Long rests at saddles; drift, in log r from large signals.
@@ -78,8 +78,8 @@ def test_the_oracles_agree_with_each_other(depth):
         for x in (end.x, direct.x):
             np.testing.assert_allclose(x, exact, rtol=0, atol=2e-9 * exact.max())
         assert kkt_mpmath(case, end.log_x).worst <= 1e-8
-        judged += 1
-    assert judged >= 5
+        checked += 1
+    assert checked >= 5
 
 
 def test_the_optimality_oracle_sees_a_moved_entry_and_a_wrong_radius():

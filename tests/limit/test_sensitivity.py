@@ -1,4 +1,4 @@
-"""Derivatives of limits against central differences of limits, which other tests judge by the integrated flow."""
+"""Derivatives of limits against central differences of limits, which other tests check by the integrated flow."""
 
 import numpy as np
 import pytest

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from polarbias.recovery.support import complete, independent_part, into_ball, polish, polish_large_entries, vertex
+from polarbias.recovery.support import (
+    complete,
+    independent_part,
+    polish,
+    polish_large_entries,
+    restore_feasibility,
+    vertex,
+)
 from pursuit_problems import gaussian, scaled
 
 
@@ -49,10 +56,12 @@ def test_noise_puts_the_image_on_the_sphere():
     assert np.linalg.norm(residual) == pytest.approx(0.1, rel=1e-12)
     np.testing.assert_allclose(found.y / np.linalg.norm(found.y), residual / 0.1, atol=1e-12)
     assert polish(scaled(A, np.roll(b, 1), sigma=1e-3), x, np.zeros(20), np.arange(4)) is None
-    moved = into_ball(scaled(A, b, sigma=0.1), 0.5 * x, found.y)
+    moved = restore_feasibility(scaled(A, b, sigma=0.1), 0.5 * x, found.y)
     assert moved.residual < 1e-4
     assert set(np.flatnonzero(moved.x)) == set(range(4))
-    np.testing.assert_array_equal(into_ball(scaled(A, b, sigma=0.1), x + 1e-3 * (x != 0), found.y).x[:4], x[:4] + 1e-3)
+    np.testing.assert_array_equal(
+        restore_feasibility(scaled(A, b, sigma=0.1), x + 1e-3 * (x != 0), found.y).x[:4], x[:4] + 1e-3
+    )
 
 
 def test_vertices():

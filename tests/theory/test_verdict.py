@@ -6,7 +6,7 @@ import pytest
 
 from polarbias.errors import Inaccurate
 from polarbias.theory.statement import Hypothesis
-from polarbias.theory.verdict import Statement, Verdict, at_most, judges
+from polarbias.theory.verdict import Statement, Verdict, at_most, register_check
 
 MET, UNMET = Hypothesis("met", True), Hypothesis("unmet", False)
 
@@ -22,21 +22,21 @@ def test_observations(agrees, verdict):
 def test_nothing_is_observed_without_hypotheses_or_data():
     rows = []
 
-    @judges(rows, "name", "prediction")
-    def judged(missing, row):
+    @register_check(rows, "name", "prediction")
+    def checked(missing, row):
         row.predicted += ", sharper"
         if missing == "failure":
             raise Inaccurate(missing)
-        row.need(missing)
+        row.undecided_if(missing)
         row.assume(MET, UNMET)
         raise AssertionError
 
-    assert rows == [judged]
-    row = judged("")
+    assert rows == [checked]
+    row = checked("")
     assert (row.verdict, row.observed, row.unmet) == (Verdict.NOT_MET, "", (UNMET,))
     assert (row.statement, row.predicted) == ("name", "prediction, sharper")
     for reason in ("missing", "failure"):
-        row = judged(reason)
+        row = checked(reason)
         assert (row.verdict, row.observed, row.hypotheses) == (Verdict.UNDECIDED, reason, ())
 
 

@@ -60,7 +60,7 @@ def _record(problem: Any, found: Any, threshold: float, seconds: float) -> dict[
     return {
         "status": Status(int(found.status)).name.lower(),
         "message": found.message,
-        "collapse": CollapseStatus(int(found.collapse_status)).message,
+        "collapse": None if found.status == Status.INFEASIBLE else CollapseStatus(int(found.collapse_status)).message,
         "m": problem.m,
         "n": problem.n,
         "l1": float(size.sum()),

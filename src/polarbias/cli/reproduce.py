@@ -16,7 +16,11 @@ from polarbias.cli.parameters import MAX_STEPS, SEED, integer
 @click.option(
     "--figure", "figures", type=integer(1, 8), multiple=True, help="Figure to make; repeatable.  [default: all]"
 )
-@click.option("--trials", type=integer(1, 10**6), help="Number of problems, instead of the profile's.")
+@click.option(
+    "--trials",
+    type=integer(1, 10**6),
+    help="Number of problems, instead of the profile's; exact limits of Figures 2 to 5 use at least ten.",
+)
 @click.option("--max-steps", type=MAX_STEPS, help="Largest number of steps, instead of the profile's.")
 @click.option("--seed", type=SEED, help="Seed of all random draws.  [default: 0]")
 @output_folder("Results folder.  [default: results/PROFILE]")
@@ -35,7 +39,7 @@ def reproduce(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Compute, store and draw Figures 1 to 5 of the paper and Figures 6 to 8 of this project, and judge the statements.
+    """Compute, store and draw Figures 1 to 5 of the paper and Figures 6 to 8 of this project, and check the statements.
 
     Finished tasks are kept: after an interruption the same command resumes. Figures and verdicts cover everything in
     the folder for this profile, number of steps and seed. The exit code is 0 if everything could be computed, whatever

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +42,9 @@ ROWS = 12
 def run(*, output: Path, device: str, force: bool, as_json: bool, **options: Any) -> None:
     """Run gradient descent on one configuration; print and store its trajectory.
 
-    The problem is random, or comes from files (--matrix and --rhs). The exit code is 1 for a run that ends as unstable,
-    diverged, collapsed, or line search failed with a loss not below --tol; it is 0 for a run that stops at --max-steps.
+    The problem is random, or comes from files (--matrix and --rhs). The exit code is 0 for a run that converges or
+    stops at --max-steps; 1 for a run that ends as unstable, diverged or collapsed, or by a failed line search with a
+    loss of --tol or more; 3 if no signal solves A X = b.
     """
     require_paper()
     problem, configuration = read_configuration(options)
@@ -64,8 +66,8 @@ def run(*, output: Path, device: str, force: bool, as_json: bool, **options: Any
         click.echo(f"run-steps computed: {totals.run_steps:,}; tables and {figure.name} are in {output}")
     if status is Status.INFEASIBLE:
         fail(f"{status.message}.", EXIT_INFEASIBLE)
-    short = status is Status.LINE_SEARCH_FAILED and not end["loss"] < options["tol"]
-    if short or status in (Status.UNSTABLE, Status.DIVERGED, Status.COLLAPSED):
+    stalled_above_tol = status is Status.LINE_SEARCH_FAILED and not end["loss"] < options["tol"]
+    if stalled_above_tol or status in (Status.UNSTABLE, Status.DIVERGED, Status.COLLAPSED):
         fail(f"the run failed: {status.message}.", EXIT_FAILED)
 
 
@@ -109,7 +111,7 @@ def _show_trajectory(end: Any, trajectories: Any) -> None:
         ("step", "loss", "r", "||X||_1"),
         [(f"{one.step:,}", f"{one.loss:.3e}", f"{one.r:.6g}", f"{one.l1:.6g}") for one in records.itertuples()],
     )
-    error = "" if end.eps2 != end.eps2 else f", ||X - x*||_1 = {end.eps2:.3g}"
+    error = "" if math.isnan(end.eps2) else f", ||X - x*||_1 = {end.eps2:.3g}"
     click.echo(
         f"{end.status.replace('_', ' ')} after {end.steps:,} steps ({end.trials:,} trials): loss {end.loss:.3g}, "
         f"||X||_1 - min = {end.eps1:.3g} (certified part {end.eps1_cert:.3g}){error}"

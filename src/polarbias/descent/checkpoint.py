@@ -32,7 +32,7 @@ def fingerprint(parts: Iterable[Any]) -> str:
     return digest.hexdigest()
 
 
-def _content(arrays: Mapping[str, np.ndarray]) -> str:
+def _digest(arrays: Mapping[str, np.ndarray]) -> str:
     """Return the fingerprint of named arrays."""
     return fingerprint(part for name in sorted(arrays) for part in (name, arrays[name]))
 
@@ -40,19 +40,19 @@ def _content(arrays: Mapping[str, np.ndarray]) -> str:
 class Checkpoint:
     """Files of one run in a folder; files of another run, and files that are no checkpoints, count as missing.
 
-    ``identity`` is the `fingerprint` of all that determines the run's numbers, ``seconds`` the least time between two
-    files of one name.
+    ``identity`` is the `fingerprint` of all that determines the run's numbers, ``min_interval`` the least time in
+    seconds between two files of one name.
     """
 
-    def __init__(self, folder: Path, identity: str, seconds: float) -> None:
+    def __init__(self, folder: Path, identity: str, min_interval: float) -> None:
         """Create the folder, and check before the run that it can be written."""
         if folder.exists() and not folder.is_dir():
             raise InvalidInput(f"checkpoint must name a folder, and {str(folder)!r} is a file.")
-        self._folder, self._identity, self._seconds = folder, identity, seconds
+        self._folder, self._identity, self._min_interval = folder, identity, min_interval
         make_folder(folder)
-        trial = folder / "writable"
-        atomic_write(trial, lambda path: path.write_bytes(b""))
-        trial.unlink()
+        probe = folder / "writable"
+        atomic_write(probe, lambda path: path.write_bytes(b""))
+        probe.unlink()
         self._started = monotonic()
         self._written: dict[str, float] = {}
 
@@ -72,7 +72,7 @@ class Checkpoint:
             identity, content = header["identity"], header["content"]
         except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, MemoryError, zipfile.BadZipFile):
             identity, content, arrays = None, None, {}
-        if content is None or content != _content(arrays):
+        if content is None or content != _digest(arrays):
             logger.warning("%s is damaged or no checkpoint, and is not used", path)
         elif identity != self._identity:
             logger.warning("%s belongs to another run and is not used", path)
@@ -88,10 +88,10 @@ class Checkpoint:
         The ``last`` state is written unless the whole run took less than that time.
         """
         since = self._started if last else self._written[name]
-        if not now and monotonic() - since < self._seconds:
+        if not now and monotonic() - since < self._min_interval:
             return
         arrays = state()
-        header = json.dumps({"identity": self._identity, "content": _content(arrays)})
+        header = json.dumps({"identity": self._identity, "content": _digest(arrays)})
         named: dict[str, Any] = {"header": np.array(header), **arrays}
 
         def write(path: Path) -> None:

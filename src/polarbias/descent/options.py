@@ -90,8 +90,8 @@ class DescentOptions:
     rounding_units: float = 4.0
     # First trial step of a line search: the loss would fall by this share at its initial rate.
     initial_decrease: float = 0.1
-    # Halvings after which a line search fails: a factor of 1e-30, below the spacing of floats.
-    max_halvings: int = 100
+    # Rejections in a row after which a line search fails: halvings to 1e-30 of the step, below the spacing of floats.
+    max_rejections: int = 100
     # About twice a second: often enough for a progress bar.
     seconds_between_callbacks: float = 0.4
     # A killed run loses at most this time of work, and one call of the compiled loop.

@@ -16,8 +16,8 @@ def log_spaced_schedule(max_steps: int, max_rejections: int, options: DescentOpt
     turns = np.unique(np.rint(ratio ** np.arange(np.ceil(np.log(last + 1) / np.log(ratio)) + 1)).astype(np.int64))
     turns = np.concatenate([[0], turns[turns <= last]])
     # `last + 1` is never reached, so that a next record exists at every turn.
-    room = options.records_multiple
-    return np.pad(turns, (0, room - len(turns) % room), constant_values=last + 1)
+    multiple = options.records_multiple
+    return np.pad(turns, (0, multiple - len(turns) % multiple), constant_values=last + 1)
 
 
 def padded_trajectory(state: LoopState, r: np.ndarray, x: np.ndarray) -> Trajectory:
@@ -30,12 +30,12 @@ def padded_trajectory(state: LoopState, r: np.ndarray, x: np.ndarray) -> Traject
     if records.x is not None:
         np.put_along_axis(records.x, count[..., None], x[..., None, :], -2)
     new = (np.arange(records.step.shape[-1]) <= count) & (np.diff(records.step, prepend=-1) > 0)
-    place = (*np.nonzero(new)[:-1], new.cumsum(-1)[new] - 1)
+    target_index = (*np.nonzero(new)[:-1], new.cumsum(-1)[new] - 1)
 
     def padded(values: np.ndarray, padding: float) -> np.ndarray:
-        whole = np.full((*state.count.shape, new.sum(-1).max(), *values.shape[new.ndim :]), padding, values.dtype)
-        whole[place] = values[new]
-        return whole
+        table = np.full((*state.count.shape, new.sum(-1).max(), *values.shape[new.ndim :]), padding, values.dtype)
+        table[target_index] = values[new]
+        return table
 
     loss, radius, l1 = np.moveaxis(padded(records.values, np.nan), -1, 0)
     return Trajectory(

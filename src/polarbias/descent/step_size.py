@@ -36,9 +36,10 @@ class StepSize(PyTree):
 
     @abstractmethod
     def sufficient(self, loss: jax.Array, trial_loss: jax.Array, decrease: jax.Array, noise: jax.Array) -> jax.Array:
-        """Return True for trials to accept.
+        """Return True where a trial step is accepted.
 
-        ``decrease`` is dt times the slope, ``noise`` a bound on the increase of the loss by rounding.
+        ``decrease`` is dt times the slope, which `Armijo` compares with, ``noise`` a bound on the increase of the loss
+        by rounding, which `ConstantStep` allows.
         """
 
     @abstractmethod
@@ -114,10 +115,10 @@ class ConstantStep(StepSize):
         if not (curvature > 0).all():
             raise InvalidInput("ConstantStep.stable needs A != 0.")
         depth = network.degree
-        least = minimal_l1(problem, nonnegative=not network.signed)
-        if not np.all(least.feasible):
+        minimal = minimal_l1(problem, nonnegative=not network.signed)
+        if not np.all(minimal.feasible):
             raise InvalidInput("ConstantStep.stable needs a problem with a solution of the network's kind.")
-        target = per_run(np.abs(least.x) ** (1 / depth))
+        target = per_run(np.abs(minimal.x) ** (1 / depth))
         x_max = np.maximum(np.abs(network.factor(theta0)).max(-1), 2 * target.max(-1))
         r_max = np.maximum(network.radius(theta0), 2 * np.linalg.norm(target, axis=-1))
         speed = np.maximum(network.speed(theta0, network.radius(theta0)), network.speed(theta0, r_max))
@@ -146,7 +147,7 @@ class Armijo(StepSize):
     Parameters
     ----------
     c1
-        Share of the decrease predicted by the slope that a step must achieve, in (0, 1).
+        Share of the decrease predicted by the slope that a step must achieve (sufficient-decrease constant), in (0, 1).
     shrink
         Factor of a rejected step, in (0, 1).
     growth
@@ -161,7 +162,7 @@ class Armijo(StepSize):
     1.05
     """
 
-    max_rejections: ClassVar[int] = OPTIONS.max_halvings
+    max_rejections: ClassVar[int] = OPTIONS.max_rejections
     c1: float = static_field()
     shrink: float = static_field()
     growth: float = static_field()

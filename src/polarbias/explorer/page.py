@@ -234,7 +234,7 @@ class Page:
     def _show_slow(self, tab: str, settings: Settings, warnings: list[str]) -> None:
         """Compute a view unless the figure shows it already."""
         key = "map" if tab == "map" else "limits"
-        if tab in self._shown and self._shown[tab][0].key(key) == settings.key(key):
+        if tab in self._shown and self._shown[tab][0].cache_key(key) == settings.cache_key(key):
             self._notify([*warnings, *self._shown[tab][1].messages])
             return
         self._notify(warnings, "computing ...")

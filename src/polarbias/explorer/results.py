@@ -30,7 +30,7 @@ def _cached(result: str) -> Callable[[Callable[[Settings], T]], Callable[[Settin
 
     def decorate(compute: Callable[[Settings], T]) -> Callable[[Settings], T]:
         cached = lru_cache(OPTIONS.cached)(compute)
-        return wraps(compute)(lambda settings: cached(settings.key(result)))
+        return wraps(compute)(lambda settings: cached(settings.cache_key(result)))
 
     return decorate
 

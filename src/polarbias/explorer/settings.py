@@ -73,22 +73,22 @@ class Settings:
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> tuple[Self, list[str]]:
         """Return the settings in an address, and a sentence for each value replaced by its default."""
-        found, wrong = {}, []
+        values, messages = {}, []
         names = [field.name for field in fields(cls)]
         for name, text in query.items():
             try:
                 if name in names:
-                    found[name] = _read(name, text)
+                    values[name] = _read(name, text)
                 else:
-                    wrong.append(f"{name!r} is not a setting; there are {', '.join(names)}.")
+                    messages.append(f"{name!r} is not a setting; the settings are {', '.join(names)}.")
             except InvalidInput as reason:
-                wrong.append(f"{name} {reason}; the default is used.")
-        settings = cls(**found)
+                messages.append(f"{name} {reason}; the default is used.")
+        settings = cls(**values)
         try:
             settings.check()
         except InvalidInput as reason:
-            return cls(), [*wrong, f"{reason} All defaults are used."]
-        return settings, wrong
+            return cls(), [*messages, f"{reason} All defaults are used."]
+        return settings, messages
 
     def query(self) -> dict[str, str]:
         """Return the values that differ from the defaults, as texts for an address."""
@@ -143,7 +143,7 @@ class Settings:
         direction = self.plane_arrays()[2].tolist() * (1 + self.signed)
         return replace(self.configuration(), direction=direction, seed=0)
 
-    def key(self, result: str) -> Settings:
+    def cache_key(self, result: str) -> Settings:
         """Return the settings that ``limits``, ``map``, ``problem`` or ``plane`` depend on, the others at defaults."""
         return replace(self, **{name: getattr(Settings, name) for name in _UNUSED[result]})
 

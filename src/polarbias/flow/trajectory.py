@@ -18,7 +18,7 @@ from polarbias.solution import Status
 
 
 class FlowState(NamedTuple):
-    """A gradient flow at one time or several; quantities that its equations do not have are None.
+    """A gradient flow at one time or several; undefined quantities are None.
 
     ``u`` is the parameter u under weight normalization and x / ||x|| without; ``log_x`` holds the logarithms of the
     absolute values of X, of both halves for a signed network. The other quantities are those of `Solution`.

@@ -1,4 +1,4 @@
-r"""Limit at depth 1, linear regression: the part of x off the rows of A keeps its direction.
+r"""Limit at depth 1, linear regression: the part of x in the null space of A keeps its direction.
 
 .. math:: X = A^+ b + c\, (I - P_A) x_0, \qquad S \left( 1 - k e^{-2 E(\sqrt S)} \right) = \lVert A^+ b \rVert^2,
           \qquad k = e^{2 E(r_0)} \lVert (I - P_A) u_0 \rVert^2,
@@ -29,10 +29,10 @@ class Options:
     """Constants of the limit at depth 1."""
 
     largest_log: float = 695.0
-    """Bound of the logarithm of delta in the search for the root: e^695 and e^-695 are floats."""
+    """Bound on the logarithm of delta in the search for the root: e^695 and e^-695 are floats."""
 
-    least_rest: float = 1e-14
-    """Norm of the part of u0 off the rows of A below which it is rounding."""
+    null_norm_threshold: float = 1e-14
+    """Norm of the part of u0 in the null space of A below which it is rounding."""
 
     loss_margin: float = 1e-8
     """Relative fall of the squared loss below that of X = 0 after which r cannot return to 0."""
@@ -70,22 +70,22 @@ def linear_limit(problem: LinearProblem, form: ReducedForm) -> tuple[np.ndarray,
         raise InfeasibleSystem(outside)
     least = right.T @ (left.T @ b / values)
     u0 = form.sign * np.exp(form.log_u0)
-    off = u0 - right.T @ (right @ u0)
-    off -= right.T @ (right @ off)
-    a, size = float(least @ least), float(np.linalg.norm(off))
-    if size < OPTIONS.least_rest:  # the start lies in the rows of A
+    null_part = u0 - right.T @ (right @ u0)
+    null_part -= right.T @ (right @ null_part)  # the second projection removes rounding
+    a, size = float(least @ least), float(np.linalg.norm(null_part))
+    if size < OPTIONS.null_norm_threshold:  # the start lies in the rows of A
         return least, float(np.sqrt(a)), CollapseStatus.LOSS
     S, log_share = _square(form, a, 2 * np.log(size))
-    known = _sign_known(form, a, b, A, u0, 2 * np.log(size))
+    reason = _sign_known(form, a, b, A, u0, 2 * np.log(size))
     sign = 1.0
-    if known is None:
-        sign, known = _integrated_sign(form, left, values, right, b, u0, size)
+    if reason is None:
+        sign, reason = _integrated_sign(form, left, values, right, b, u0, size)
     c = sign * np.sqrt(S) * np.exp(log_share / 2)
-    return least + c * off / size, float(np.sqrt(S)), known
+    return least + c * null_part / size, float(np.sqrt(S)), reason
 
 
 def _square(form: ReducedForm, a: float, log_size: float) -> tuple[float, float]:
-    """Return S and the logarithm of the share of it that is off the rows, k e^(-2E) = e^-delta."""
+    """Return S and the logarithm of the share of it in the null space, k e^(-2E) = e^-delta."""
     log_k = 2 * float(form.E(form.r0**2)) + log_size
     low = max(2 * float(form.E(0.0)) - log_k, 0.0)
     if a == 0:
@@ -104,7 +104,7 @@ def _square(form: ReducedForm, a: float, log_size: float) -> tuple[float, float]
             return -1e300 if s == 0 else 1e300
         return float(np.log(s) + np.log(-np.expm1(-delta)) - np.log(a))
 
-    # S rises with delta from 0, where the share off the rows is all.
+    # S rises with delta from 0, where the share in the null space is all.
     high = 2 * float(form.E(a)) - log_k - low
     top = np.log(max(2 * high, 1.0)) + 1.0
     while excess(top) < 0 and top < OPTIONS.largest_log:
@@ -147,15 +147,15 @@ def _integrated_sign(
         f = float(form.f(r * r))
         return np.concatenate([[-f * radial], -r * (g - radial * inside), [r * radial * outside]])
 
-    def settled(_: float, state: np.ndarray) -> float:
+    def sign_decided(_: float, state: np.ndarray) -> float:
         misfit = values * state[0] * state[1:-1] - target
         return float(misfit @ misfit) - (1 - OPTIONS.loss_margin) * float(target @ target)
 
     def vanishes(_: float, state: np.ndarray) -> float:
         return float(state[0]) - OPTIONS.vanished_threshold * form.r0
 
-    settled.terminal = True  # type: ignore[attr-defined]
-    # Where f(0) = 0 the radius cannot cross zero, and X = 0 is a resting point.
+    sign_decided.terminal = True  # type: ignore[attr-defined]
+    # Where f(0) = 0 the radius cannot cross zero, and X = 0 is a stationary point.
     vanishes.terminal = float(form.f(0.0)) == 0  # type: ignore[attr-defined]
     unit = 1 / (values[0] ** 2 * max(form.r0**2, float(form.f(form.r0**2))))
     start = np.concatenate([[form.r0], right @ u0, [size]])
@@ -164,7 +164,7 @@ def _integrated_sign(
         (0.0, 1e9 * unit),
         start,
         method="LSODA",
-        events=(settled, vanishes),
+        events=(sign_decided, vanishes),
         rtol=OPTIONS.rtol,
         atol=1e-3 * OPTIONS.rtol,
     )

@@ -21,7 +21,7 @@ from polarbias.recovery.interior_point import InteriorPoint, cholesky_factorizat
 from polarbias.recovery.options import OPTIONS
 from polarbias.recovery.proximal import proximal_step
 from polarbias.recovery.scaled_problem import Iterate, ScaledProblem
-from polarbias.recovery.support import complete, into_ball, polish, polish_large_entries, vertex
+from polarbias.recovery.support import complete, polish, polish_large_entries, restore_feasibility, vertex
 
 Iterates = Iterator[Iterate | None]
 Stage = Callable[[Iterate | None], Iterates]
@@ -129,7 +129,7 @@ def _proximal_steps(problem: ScaledProblem, best: Iterate | None) -> Iterates:
         if not solved:
             return
         if problem.sigma:
-            yield into_ball(problem, best.x, best.y)
+            yield restore_feasibility(problem, best.x, best.y)
         length *= OPTIONS.length_factor
 
 

@@ -1,4 +1,4 @@
-r"""Exact solutions on a guessed support: least squares for x and for y.
+r"""Exact solutions on an estimated support: least squares for x and for y.
 
 The signs and the support S of a solution determine x by A_S x_S = b and, up to the complement of the columns of S, y by
 A_S^T y = sign(x_S).
@@ -43,19 +43,19 @@ def polish_large_entries(problem: ScaledProblem, x: np.ndarray, y: np.ndarray) -
 
 def _least_squares(problem: ScaledProblem, x: np.ndarray, y: np.ndarray, support: np.ndarray) -> Iterate | None:
     signs = np.sign(x[support])
-    wanted, columns, values = problem.bound[support] * signs, problem.columns.take(support), x[support]
+    signed_bound, columns, values = problem.bound[support] * signs, problem.columns.take(support), x[support]
     if problem.sigma:
-        values, y = _on_sphere(problem, columns, wanted)
+        values, y = _on_sphere(problem, columns, signed_bound)
     elif support.size <= problem.m:
         solve = columns.gram_solver()
         for _ in range(_REFINEMENTS):
             values = values + solve(columns.adjoint(problem.b - columns.apply(values)))
-            y = y + columns.apply(solve(wanted - columns.adjoint(y)))
+            y = y + columns.apply(solve(signed_bound - columns.adjoint(y)))
     else:
         solve = columns.normal_solver(0.0)
         for _ in range(_REFINEMENTS):
             values = values + columns.adjoint(solve(problem.b - columns.apply(values)))
-            y = y + solve(columns.apply(wanted - columns.adjoint(y)))
+            y = y + solve(columns.apply(signed_bound - columns.adjoint(y)))
     if not (np.isfinite(values).all() and np.isfinite(y).all() and (values * signs >= 0).all()):
         return None
     whole = np.zeros(problem.n)
@@ -63,25 +63,27 @@ def _least_squares(problem: ScaledProblem, x: np.ndarray, y: np.ndarray, support
     return problem.measure(whole, y, residual_norm=float(np.linalg.norm(problem.b - columns.apply(values))))
 
 
-def _on_sphere(problem: ScaledProblem, columns: Columns, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    r"""Return x on the support and y with A_S^T y = wanted, y parallel to b - A x, and \|\|b - A x\|\| = sigma.
+def _on_sphere(problem: ScaledProblem, columns: Columns, signed_bound: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    r"""Return x on the support and y with A_S^T y = c, y parallel to b - A x, and \|\|b - A x\|\| = sigma.
 
-    .. math:: x = G^{-1} (A_S^\top b - \lambda\, \mathrm{wanted}), \quad G = A_S^\top A_S, \quad
+    .. math:: x = G^{-1} (A_S^\top b - \lambda\, c), \quad G = A_S^\top A_S, \quad
               \sigma^2 = \lVert b - A_S G^{-1} A_S^\top b \rVert^2
-              + \lambda^2\, \mathrm{wanted}^\top G^{-1}\, \mathrm{wanted}.
+              + \lambda^2\, c^\top G^{-1} c,
+
+    where c is ``signed_bound``.
     """
     solve = columns.gram_solver()
-    nearest = np.zeros(wanted.size)
+    nearest = np.zeros(signed_bound.size)
     for _ in range(_REFINEMENTS):
         nearest = nearest + solve(columns.adjoint(problem.b - columns.apply(nearest)))
-    change = solve(wanted)
-    change = change + solve(wanted - columns.adjoint(columns.apply(change)))
+    change = solve(signed_bound)
+    change = change + solve(signed_bound - columns.adjoint(columns.apply(change)))
     residual = problem.b - columns.apply(nearest)
-    left = problem.radius**2 - residual @ residual
-    if not left > 0:
+    remaining = problem.radius**2 - residual @ residual
+    if not remaining > 0:
         raise linalg.LinAlgError("no signal on this support is within sigma of b")
-    by = float(np.sqrt(left / (wanted @ change)))
-    return nearest - by * change, residual / by + columns.apply(change)
+    multiplier = float(np.sqrt(remaining / (signed_bound @ change)))
+    return nearest - multiplier * change, residual / multiplier + columns.apply(change)
 
 
 def independent_part(problem: ScaledProblem, x: np.ndarray, support: np.ndarray) -> np.ndarray:
@@ -124,10 +126,10 @@ def complete(problem: ScaledProblem, iterate: Iterate) -> Iterate | None:
     support = support[np.argsort(np.abs(iterate.x[support]))]
     others = np.setdiff1d(np.arange(problem.n), support)
     near = others[np.argsort(slack[others])[:count]]
-    fixed, open_ = support[count:], np.concatenate([support[:count], near])
-    signs = np.ones(open_.size) if problem.nonnegative else np.sign(iterate.correlations[open_])
-    unit = max(float(slack[open_].max()), 1e-300)
-    columns, candidates = problem.columns.take(fixed), problem.columns.take(open_).dense() * signs[:, None]
+    fixed, free = support[count:], np.concatenate([support[:count], near])
+    signs = np.ones(free.size) if problem.nonnegative else np.sign(iterate.correlations[free])
+    unit = max(float(slack[free].max()), 1e-300)
+    columns, candidates = problem.columns.take(fixed), problem.columns.take(free).dense() * signs[:, None]
     try:
         solve = columns.gram_solver()
         # In coordinates of the complement no more columns than its dimension are needed.
@@ -135,12 +137,12 @@ def complete(problem: ScaledProblem, iterate: Iterate) -> Iterate | None:
         axes, sizes, parts = linalg.svd(outside.T, full_matrices=False)
         axes, parts = axes[:, : problem.m - fixed.size], (sizes[:, None] * parts)[: problem.m - fixed.size]
         residual = axes.T @ (problem.b - columns.apply(iterate.x[fixed]))
-        fine = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
+        highs_options = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
         target = residual / float(np.linalg.norm(residual))
-        found = optimize.linprog(slack[open_] / unit, A_eq=parts, b_eq=target, method="highs-ds", options=fine)
+        found = optimize.linprog(slack[free] / unit, A_eq=parts, b_eq=target, method="highs-ds", options=highs_options)
         if found.x is None:
             return None
-        basis, values = np.flatnonzero(found.x > 0), np.zeros(open_.size)
+        basis, values = np.flatnonzero(found.x > 0), np.zeros(free.size)
         values[basis] = np.linalg.lstsq(parts[:, basis], residual, rcond=None)[0]
     except linalg.LinAlgError:
         return None
@@ -150,7 +152,7 @@ def complete(problem: ScaledProblem, iterate: Iterate) -> Iterate | None:
         x = x + solve(columns.adjoint(rest - columns.apply(x)))
     if values.min() < 0 or (x * np.sign(iterate.x[fixed]) < 0).any():
         return None
-    whole[fixed], whole[open_] = x, signs * values
+    whole[fixed], whole[free] = x, signs * values
     # The program's own dual vector corrects y outside the span of the support.
     y = iterate.y + unit * (axes @ found.eqlin.marginals)
     correlations = problem.columns.adjoint(y)
@@ -159,7 +161,7 @@ def complete(problem: ScaledProblem, iterate: Iterate) -> Iterate | None:
     return problem.measure(whole, iterate.y, iterate.correlations)
 
 
-def into_ball(problem: ScaledProblem, x: np.ndarray, y: np.ndarray) -> Iterate:
+def restore_feasibility(problem: ScaledProblem, x: np.ndarray, y: np.ndarray) -> Iterate:
     """Return the pair with x moved on its support by the least norm that brings A x within sigma of b."""
     support = np.flatnonzero(x)
     columns, x = problem.columns.take(support), x.copy()

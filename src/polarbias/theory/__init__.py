@@ -1,5 +1,7 @@
 """The statements of arXiv:2305.05448v1 and their sharper forms as functions: invariants, bounds, rates.
 
+Examples
+--------
 >>> import polarbias as pb
 >>> from polarbias import theory
 >>> problem, network = pb.LinearProblem([[1.0, 2.0]], [1.0]), pb.HadamardPower(2)

@@ -96,6 +96,8 @@ def sharp_l1_bound(
     :math:`\beta_1^\gamma` times its weighted norm to the power 2/L; with
     :math:`(1 + \varepsilon)^{2/L} \le 1 + 2 \varepsilon / L` the inequality is linear in :math:`\varepsilon`.
 
+    Examples
+    --------
     >>> import polarbias as pb
     >>> problem, network = pb.LinearProblem([[1.0, 2.0]], [1.0]), pb.HadamardPower(3)
     >>> theta0 = network.init(0.1, [1.0, 1.0])

@@ -11,16 +11,16 @@ from polarbias.theory.endpoint import halves, log
 from polarbias.theory.evidence import OPTIONS, Evidence
 from polarbias.theory.lemmas import solved_at_end
 from polarbias.theory.statement import depth_at_least, square_law
-from polarbias.theory.verdict import Draft, Observation, Statement, at_most, judges
+from polarbias.theory.verdict import Observation, PendingRow, Statement, at_most, register_check
 
 DIVERGENCES: list[Statement] = []
 """The statements in the order of the paper."""
 
-statement = partial(judges, DIVERGENCES)
+statement = partial(register_check, DIVERGENCES)
 
 
 @statement("Lemma 3.16", "D_F >= 0, D_F((X_0 + X) / 2, X_0) < D_F(X, X_0) / 2")
-def lemma_3_16(ev: Evidence, row: Draft) -> Observation:
+def lemma_3_16(ev: Evidence, row: PendingRow) -> Observation:
     """Check D_F >= 0, and strict convexity in the first argument at the middle between start and end."""
     row.assume(depth_at_least(ev.form, 2))
     start = np.exp(ev.form.log_start)
@@ -50,27 +50,27 @@ def _compare_fall(ev: Evidence, potential: Potential, rate: np.ndarray) -> Obser
 
 
 @statement("Lemma 3.17, (56)", "d/dt D_F(z, X) = -2 L ||x||^2 loss")
-def lemma_3_17(ev: Evidence, row: Draft) -> Observation:
+def lemma_3_17(ev: Evidence, row: PendingRow) -> Observation:
     """Check (56) for eta_r = r^2."""
     row.assume(depth_at_least(ev.form, 2), square_law(ev.form), ev.reachable)
-    row.need(ev.no_trajectory)
+    row.undecided_if(ev.no_trajectory)
     L = ev.form.depth
     # (57) is the potential of the plain flow; another reference radius would multiply it by a constant.
     return _compare_fall(ev, Potential(L), ev.form.time_scale * 2 * L * ev.inner.r**2 * ev.inner.loss)
 
 
 @statement("(56), any ratio law", "d/dt D_F(z, X) = -kappa ||R||^2")
-def monotonicity(ev: Evidence, row: Draft) -> Observation:
+def monotonicity(ev: Evidence, row: PendingRow) -> Observation:
     """Check (56) for every ratio law, and without weight normalization."""
     row.assume(depth_at_least(ev.form, 2), ev.reachable)
-    row.need(ev.no_trajectory)
+    row.undecided_if(ev.no_trajectory)
     rate = ev.potential.kappa(np.asarray(ev.inner.log_x)) * 2 * ev.form.depth * ev.inner.loss
     return _compare_fall(ev, ev.potential, rate)
 
 
 @statement("Lemma 3.18 corrected", "the loss tends to 0")
-def lemma_3_18(ev: Evidence, row: Draft) -> Observation:
+def lemma_3_18(ev: Evidence, row: PendingRow) -> Observation:
     """Check that the loss tends to 0 for eta_r = r^2 from positive starts."""
     row.assume(depth_at_least(ev.form, 2), square_law(ev.form), ev.nonzero, ev.reachable)
-    row.need(ev.no_limit)
+    row.undecided_if(ev.no_limit)
     return solved_at_end(ev)

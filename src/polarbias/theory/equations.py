@@ -15,12 +15,12 @@ from polarbias.networks import WeightNormalization
 from polarbias.theory.evidence import OPTIONS, Evidence
 from polarbias.theory.rates import local_rate, loss_rate
 from polarbias.theory.statement import Hypothesis, square_law, weight_normalized
-from polarbias.theory.verdict import Draft, Observation, Statement, at_most, judges
+from polarbias.theory.verdict import Observation, PendingRow, Statement, at_most, register_check
 
 EQUATIONS: list[Statement] = []
 """The statements in the order of the paper."""
 
-statement = partial(judges, EQUATIONS)
+statement = partial(register_check, EQUATIONS)
 
 
 def _parameters(ev: Evidence, samples: FlowState) -> np.ndarray:
@@ -75,19 +75,19 @@ def _compare_integral(ev: Evidence, states: np.ndarray, velocity: np.ndarray) ->
 
 
 @statement("(10)", "the changes of theta are the integrals of -rate grad")
-def vector_field(ev: Evidence, row: Draft) -> Observation:
+def vector_field(ev: Evidence, row: PendingRow) -> Observation:
     """Compare the trajectory with the equations of the flow."""
     if not ev.form.plain:
         row.statement = "(12), (13)"
-    row.need(ev.no_trajectory)
+    row.undecided_if(ev.no_trajectory)
     gradient, rates = _gradient_and_rates(ev)
     return _compare_integral(ev, _parameters(ev, ev.trajectory), -rates * gradient)
 
 
 @statement("Lemma 3.5, (31) corrected", "L(t) <= L(0) exp(-c t)")
-def lemma_3_5(ev: Evidence, row: Draft) -> Observation:
+def lemma_3_5(ev: Evidence, row: PendingRow) -> Observation:
     """Compare the loss with (31) from t0 = 0 on, with its corrected power and rank."""
-    row.need(ev.no_trajectory)
+    row.undecided_if(ev.no_trajectory)
     path = ev.trajectory
     bound = loss_rate(ev.problem, ev.network, path.theta)
     row.predicted += f", c = {bound.value:.4g}"
@@ -95,27 +95,27 @@ def lemma_3_5(ev: Evidence, row: Draft) -> Observation:
     row.assume(*bound.hypotheses, Hypothesis("no entry crosses 0", bool((signs == signs[0]).all())))
     known = path.loss > (ev.accuracy * ev.size_b) ** 2
     known[0] = False
-    row.need("" if known.any() else "the loss is below the accuracy of the trajectory from the start")
+    row.undecided_if("" if known.any() else "the loss is below the accuracy of the trajectory from the start")
     slope = -np.log(path.loss[known] / path.loss[0]) / ev.marks[known]
     margin = slope + 1e-9 / ev.marks[known] - bound.value * (1 - OPTIONS.sampling_tol)
     return f"least decline {slope.min():.4g}", bool((margin >= 0).all())
 
 
-def _moves(ev: Evidence, row: Draft) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _moves(ev: Evidence, row: PendingRow) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the fall of the loss and the change of theta in each interval, and a mask of those above the accuracy."""
-    row.need(ev.no_trajectory)
+    row.undecided_if(ev.no_trajectory)
     path, theta = ev.trajectory, _parameters(ev, ev.trajectory)
     fall = -np.diff(path.loss)
     moved = np.linalg.norm(np.diff(theta, axis=0), axis=-1)
     error = ev.accuracy * ev.size_b
     clear = np.abs(fall) > 1e3 * (error * np.sqrt(np.maximum(path.loss[:-1], 0)) + error**2)
     clear &= moved > 1e3 * ev.accuracy * np.linalg.norm(theta, axis=-1).max()
-    row.need("" if clear.any() else "the trajectory does not move by more than its accuracy")
+    row.undecided_if("" if clear.any() else "the trajectory does not move by more than its accuracy")
     return fall, moved, clear
 
 
 @statement("Theorem 3.12, (51)", "the loss falls by delta ||grad|| ||theta'|| or more")
-def angle_condition(ev: Evidence, row: Draft) -> Observation:
+def angle_condition(ev: Evidence, row: PendingRow) -> Observation:
     """Check (51) with delta = 2 sqrt(a b) / (a + b) for rates between a and b, integrated over intervals."""
     fall, moved, clear = _moves(ev, row)
     gradient, rates = _gradient_and_rates(ev)
@@ -127,7 +127,7 @@ def angle_condition(ev: Evidence, row: Draft) -> Observation:
 
 
 @statement("Theorem 3.12, (52)", "||theta'||^2 <= b |dL/dt|: no motion without descent")
-def rest_condition(ev: Evidence, row: Draft) -> Observation:
+def rest_condition(ev: Evidence, row: PendingRow) -> Observation:
     """Check (52) with its constant: ||theta'||^2 <= -b dL/dt, b the largest rate, integrated over intervals."""
     fall, moved, clear = _moves(ev, row)
     largest = _gradient_and_rates(ev)[1].max(-1).reshape(fall.size, -1).max(-1)
@@ -137,10 +137,10 @@ def rest_condition(ev: Evidence, row: Draft) -> Observation:
 
 
 @statement("Lemma 3.13, (53) corrected", "x' = -(eta_r P_x + eta_u ||x||^2 (I - P_x)) grad L(x)")
-def lemma_3_13(ev: Evidence, row: Draft) -> Observation:
+def lemma_3_13(ev: Evidence, row: PendingRow) -> Observation:
     """Check (53) with a plus; for ||u|| of any norm the direction moves at eta_u / ||u||^2."""
     row.assume(weight_normalized(ev.form))
-    row.need(ev.no_trajectory)
+    row.undecided_if(ev.no_trajectory)
     x, r = _factor(ev, ev.inner), np.abs(ev.inner.r)[:, None]
     g = _gradient(ev, x)
     along = x * ((x * g).sum(-1, keepdims=True) / r**2)
@@ -149,24 +149,26 @@ def lemma_3_13(ev: Evidence, row: Draft) -> Observation:
 
 
 @statement("Corollary 3.14, (54)", "x' = -||x||^2 grad L(x)")
-def corollary_3_14(ev: Evidence, row: Draft) -> Observation:
+def corollary_3_14(ev: Evidence, row: PendingRow) -> Observation:
     """Check (54)."""
     row.assume(square_law(ev.form))
-    row.need(ev.no_trajectory)
+    row.undecided_if(ev.no_trajectory)
     velocity = -ev.form.time_scale * ev.inner.r[:, None] ** 2 * _gradient(ev, _factor(ev, ev.inner))
     return _compare_integral(ev, _factor(ev, ev.trajectory), velocity)
 
 
 @statement("local rate", "R' = -K R at the limit")
-def local_convergence(ev: Evidence, row: Draft) -> Observation:
+def local_convergence(ev: Evidence, row: PendingRow) -> Observation:
     """Compare the rate of ||R|| near the limit with the extreme eigenvalues of K in R' = -K R."""
     row.assume(ev.nonzero_limit)
-    row.need(ev.no_trajectory or ev.no_limit)
+    row.undecided_if(ev.no_trajectory or ev.no_limit)
     path, log_factor = ev.trajectory, ev.log_factor(ev.trajectory)
     change = np.abs(log_factor - log_factor[-1]).max(-1)
     size = np.sqrt(path.loss / max(path.loss[0], 1e-300))
     usable = np.flatnonzero((change <= OPTIONS.near_tol) & (size > 1e2 * ev.accuracy))
-    row.need("" if usable.size > 1 else "no interval is near the limit and above the accuracy of the trajectory")
+    row.undecided_if(
+        "" if usable.size > 1 else "no interval is near the limit and above the accuracy of the trajectory"
+    )
     first, last = usable[0], usable[-1]
     local = local_rate(ev.reached, ev.network, ev.theta0, ev.solution)
     slope = float(np.log(size[first] / size[last]) / (ev.marks[last] - ev.marks[first]))

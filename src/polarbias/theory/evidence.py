@@ -2,7 +2,7 @@ r"""Quantities of one solution that its verification uses, computed once.
 
 The end X of a flow that stops at a small residual is the exact limit of the same flow for the right-hand side
 :math:`b' = A X`, because the invariant and the image under A determine the limit. So statements about limits are
-judged for b', without a tolerance for the remaining residual.
+checked for b', without a tolerance for the remaining residual.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Evidence:
 
     @property
     def no_flow(self) -> str:
-        """Reason against statements that are judged for flows and limits; empty for these."""
+        """Reason against statements that are checked for flows and limits; empty for these."""
         return "descent follows the flow to O(dt) only" if self.kind == "descent" else ""
 
     @property

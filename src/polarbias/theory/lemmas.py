@@ -13,12 +13,12 @@ from polarbias.theory.endpoint import signal
 from polarbias.theory.evidence import OPTIONS, Evidence
 from polarbias.theory.magnification import log_rho
 from polarbias.theory.statement import Hypothesis, constant_ratio, depth_at_least, plain_network, weight_normalized
-from polarbias.theory.verdict import Draft, Observation, Statement, at_most, judges
+from polarbias.theory.verdict import Observation, PendingRow, Statement, at_most, register_check
 
 LEMMAS: list[Statement] = []
 """The statements in the order of the paper."""
 
-lemma = partial(judges, LEMMAS)
+lemma = partial(register_check, LEMMAS)
 
 
 def solved_at_end(ev: Evidence) -> Observation:
@@ -37,7 +37,7 @@ def compare_limits(ev: Evidence, distance: float, name: str = "relative differen
 
 
 @lemma("(1), (9)", "X = (r u / ||u||)^L, loss = ||A X - b||^2 / (2 L)")
-def consistency(ev: Evidence, row: Draft) -> Observation:
+def consistency(ev: Evidence, row: PendingRow) -> Observation:
     """Compare r, x, X and the loss by equation (1), for every record, of descent as well."""
     depth, solution = ev.form.depth, ev.solution
 
@@ -66,10 +66,10 @@ def consistency(ev: Evidence, row: Draft) -> Observation:
 
 
 @lemma("Lemma 3.1", "the limit from 2 u0 at 4 eta_u is the same")
-def lemma_3_1(ev: Evidence, row: Draft) -> Observation:
+def lemma_3_1(ev: Evidence, row: PendingRow) -> Observation:
     """Compare the limit with that from 2 u0 at 4 eta_u."""
     row.assume(weight_normalized(ev.form))
-    row.need(ev.no_limit)
+    row.undecided_if(ev.no_limit)
     if ev.collapsed:
         size = float(np.abs(ev.x).max()) / (ev.size_b or 1.0)
         return at_most("both collapse: ||X|| / ||b|| is", size, OPTIONS.collapse_tol)
@@ -80,12 +80,12 @@ def lemma_3_1(ev: Evidence, row: Draft) -> Observation:
 
 
 @lemma("Lemma 3.2", "||u|| is kept")
-def lemma_3_2(ev: Evidence, row: Draft) -> Observation:
+def lemma_3_2(ev: Evidence, row: PendingRow) -> Observation:
     """Compare ||u|| with its start; tangential steps of descent increase it."""
     if ev.kind == "descent":
         row.statement, row.predicted = "Lemma 3.2 (descent)", "||u|| does not fall"
     row.assume(weight_normalized(ev.form))
-    row.need("the solution has no parameters" if ev.solution.theta is None else ev.no_direction)
+    row.undecided_if("the solution has no parameters" if ev.solution.theta is None else ev.no_direction)
     first = float(np.linalg.norm(ev.theta0.u))
     if ev.kind == "flow":
         change = np.abs(np.linalg.norm(np.asarray(ev.trajectory.u), axis=-1) / first - 1).max()
@@ -97,7 +97,7 @@ def lemma_3_2(ev: Evidence, row: Draft) -> Observation:
 
 
 @lemma("Lemma 3.3", "r and all entries of u stay positive")
-def lemma_3_3(ev: Evidence, row: Draft) -> Observation:
+def lemma_3_3(ev: Evidence, row: PendingRow) -> Observation:
     """Check the signs of r and u at depth 2 and above, for X and log X, so that entries of any size count."""
     if ev.kind == "descent":
         row.statement += " (descent)"
@@ -119,20 +119,20 @@ def lemma_3_3(ev: Evidence, row: Draft) -> Observation:
 
 
 @lemma("Lemma 3.4", "the loss does not rise")
-def lemma_3_4(ev: Evidence, row: Draft) -> Observation:
+def lemma_3_4(ev: Evidence, row: PendingRow) -> Observation:
     """Check the loss for rises beyond its accuracy; accepted steps of descent have none but rounding."""
     if ev.kind == "limit":
         start = float(((ev.problem.residual(ev.form.signal(ev.form.log_start))) ** 2).sum()) / (2 * ev.form.depth)
         return at_most("loss at the end minus loss at the start", float(ev.solution.loss) - start, 1e-13 * start)
     if ev.kind == "descent":
         row.statement += " (descent)"
-        row.need("no record of the loss" if ev.solution.trajectory is None else "")
+        row.undecided_if("no record of the loss" if ev.solution.trajectory is None else "")
     loss = ev.trajectory.loss if ev.kind == "flow" else np.asarray(ev.solution.trajectory.loss)
     # An error of this size in the residual changes the loss by `allowed`.
     error = (ev.accuracy if ev.kind == "flow" else 1e-13) * ev.size_b
     allowed = error * np.sqrt(loss[:-1]) + error**2
     rises = np.diff(loss)
-    row.need("" if rises.size else "no steps")
+    row.undecided_if("" if rises.size else "no steps")
     return f"largest rise {max(float(rises.max()), 0.0):.3g}", bool((rises <= allowed).all())
 
 
@@ -144,7 +144,7 @@ def _observe_drift(ev: Evidence) -> Observation:
 
 
 @lemma("Lemma 3.6, (32)", "(I - P_A) log x is kept")
-def lemma_3_6(ev: Evidence, row: Draft) -> Observation:
+def lemma_3_6(ev: Evidence, row: PendingRow) -> Observation:
     """Check the invariant (32) of the plain flow."""
     if ev.form.depth != 2:
         row.predicted = f"(I - P_A) x^{2 - ev.form.depth} is kept"
@@ -153,37 +153,37 @@ def lemma_3_6(ev: Evidence, row: Draft) -> Observation:
 
 
 @lemma("Lemma 3.7, (33)", "(I - P_A) log(u e^E) is kept")
-def lemma_3_7(ev: Evidence, row: Draft) -> Observation:
+def lemma_3_7(ev: Evidence, row: PendingRow) -> Observation:
     """Check the invariant (33), with E of the ratio law for the printed r^2 / (2 eta)."""
     if ev.form.depth != 2:
         row.predicted = f"(I - P_A) (u e^E)^{2 - ev.form.depth} is kept"
     row.assume(weight_normalized(ev.form))
-    row.need(ev.no_direction)
+    row.undecided_if(ev.no_direction)
     return _observe_drift(ev)
 
 
 @lemma("Lemma 3.8, (40)", "(I - P_A) log x_inf and of x_0 / rho agree")
-def lemma_3_8(ev: Evidence, row: Draft) -> Observation:
+def lemma_3_8(ev: Evidence, row: PendingRow) -> Observation:
     """Check (40) and (42) with x_wn(0) for the printed power of it; gamma = 1 / rho."""
     if ev.form.depth != 2:
         row.statement = "Lemma 3.8, (42) corrected"
         row.predicted = f"(I - P_A) ^{2 - ev.form.depth} of x_inf and of x_0 / rho agree"
     row.assume(weight_normalized(ev.form), ev.nonzero_limit)
-    row.need(ev.no_limit)
+    row.undecided_if(ev.no_limit)
     scaled = ev.form.log_start / ev.form.depth - log_rho(ev.form, ev.end.r)
     log_x, signs = np.stack([scaled, ev.end.log_x / ev.form.depth]), np.stack([ev.form.sign, ev.end_sign])
     return at_most("relative drift", float(ev.drift(log_x, signs).max()), ev.tolerance)
 
 
 @lemma("Lemma 3.9 corrected", "")
-def lemma_3_9(ev: Evidence, row: Draft) -> Observation:
+def lemma_3_9(ev: Evidence, row: PendingRow) -> Observation:
     """Check for zero row sums that the sum of log v, or of v^(2-L), v = x or u e^(E - E0), is kept and bounds v."""
     power = 2 - ev.form.depth
     total, v = "sum log v" if power == 0 else f"sum v^{power}", "x" if ev.form.plain else "u e^(E - E0)"
     row.predicted = f"{total} is kept and bounds every v_n from below, v = {v}"
     zero_sums = np.abs(ev.matrix.sum(1)) <= 1e-12 * np.abs(ev.matrix).sum(1)
     row.assume(depth_at_least(ev.form, 2), Hypothesis("the rows of A sum to zero", bool(zero_sums.all())))
-    row.need(ev.no_direction or ev.no_flow)
+    row.undecided_if(ev.no_direction or ev.no_flow)
     log_v = ev.log_v(*ev.states)
     first = ev.log_v(ev.form.log_start, np.array(ev.form.r0))
     if power == 0:
@@ -198,21 +198,21 @@ def lemma_3_9(ev: Evidence, row: Draft) -> Observation:
 
 
 @lemma("Lemma 3.10", "X_inf is the point with its A X and the start's invariant")
-def lemma_3_10(ev: Evidence, row: Draft) -> Observation:
+def lemma_3_10(ev: Evidence, row: PendingRow) -> Observation:
     """Compare the limit with the point of its image under A and the start's invariant, found by convex duality."""
     positive = Hypothesis("all entries of X are positive", bool(np.isfinite(ev.end.log_x).all()))
     row.assume(depth_at_least(ev.form, 2), ev.nonzero_limit, positive)
-    row.need(ev.no_limit)
+    row.undecided_if(ev.no_limit)
     return compare_limits(ev, ev.distance(ev.projection))
 
 
 @lemma("Lemma 3.11, (50) corrected", "the inequality that bounds r")
-def lemma_3_11(ev: Evidence, row: Draft) -> Observation:
+def lemma_3_11(ev: Evidence, row: PendingRow) -> Observation:
     """Check the inequalities of the proof that bound r, with 2-norms and N / (2 e) in (50)."""
     depth = ev.form.depth
     low_depth = Hypothesis("L = 1 or 2", depth <= 2, depth, 2)
     row.assume(weight_normalized(ev.form), constant_ratio(ev.form)[1], low_depth)
-    row.need(ev.no_direction or ev.no_flow)
+    row.undecided_if(ev.no_direction or ev.no_flow)
     log_x, r = ev.states[0], np.abs(ev.states[1])
     inverse = np.linalg.pinv(ev.matrix)
     start = ev.problem.residual(ev.form.signal(ev.form.log_start))

@@ -25,7 +25,7 @@ from polarbias.theory.statement import (
     square_law,
     weight_normalized,
 )
-from polarbias.theory.verdict import Draft, Observation, Statement, at_most, judges
+from polarbias.theory.verdict import Observation, PendingRow, Statement, at_most, register_check
 
 _LARGEST_EXPONENT = 600.0
 """Logarithms of starts that doubles hold, with a margin to exp(709)."""
@@ -35,7 +35,7 @@ _NO_MINIMUM = "the linear program could not be certified"
 THEOREMS: list[Statement] = []
 """The statements in the order of the paper, then sharper forms."""
 
-theorem = partial(judges, THEOREMS)
+theorem = partial(register_check, THEOREMS)
 
 
 def _constant(ev: Evidence) -> Hypothesis:
@@ -43,10 +43,10 @@ def _constant(ev: Evidence) -> Hypothesis:
 
 
 @theorem("Theorem 2.1(1) corrected", "the loss falls exponentially, X_inf is in S+")
-def theorem_2_1_1(ev: Evidence, row: Draft) -> Observation:
+def theorem_2_1_1(ev: Evidence, row: PendingRow) -> Observation:
     """Check (18) and that the limit is in S+, unless the flow collapses."""
     row.assume(depth_at_least(ev.form, 2), _constant(ev), ev.nonzero, ev.reachable, ev.nonzero_limit)
-    row.need(ev.no_limit)
+    row.undecided_if(ev.no_limit)
     text, solved = solved_at_end(ev)
     if ev.kind != "flow":
         return text, solved
@@ -61,14 +61,14 @@ def theorem_2_1_1(ev: Evidence, row: Draft) -> Observation:
 
 
 def l1_excess(
-    ev: Evidence, row: Draft, bound_of: Callable[..., Bound], own: Callable[[Evidence], Hypothesis]
+    ev: Evidence, row: PendingRow, bound_of: Callable[..., Bound], own: Callable[[Evidence], Hypothesis]
 ) -> Observation:
     """Compare the relative excess of the l1 norm with a bound, for the problem that the end solves."""
     row.assume(depth_at_least(ev.form, 2), own(ev), ev.nonzero, ev.reachable, ev.nonzero_limit)
-    row.need(ev.no_limit)
+    row.undecided_if(ev.no_limit)
     given, weighted = None, bound_of is not uniform_l1_bound
     if ev.form.depth == 2 or not weighted:  # the weights are equal: one linear program serves all rows
-        row.need("" if ev.least_reached else _NO_MINIMUM)
+        row.undecided_if("" if ev.least_reached else _NO_MINIMUM)
         assert ev.least_reached is not None
         given = ev.least_reached.value * (float(np.exp(log_weights(ev.form)[0])) if ev.form.depth == 2 else 1.0)
     run = ev.reached, ev.network, ev.theta0, ev.solution, given
@@ -98,32 +98,32 @@ def _convergence(ev: Evidence) -> Observation:
 
 
 @theorem("Theorem 2.2 corrected", "X converges, to the projection of X_0 on S+ or to 0")
-def theorem_2_2(ev: Evidence, row: Draft) -> Observation:
+def theorem_2_2(ev: Evidence, row: PendingRow) -> Observation:
     """Compare the end at depth 2 with the limit, which exists for every A and can be X = 0."""
     row.assume(depth_two(ev.form), _constant(ev), ev.reachable)
-    row.need(ev.no_limit)
+    row.undecided_if(ev.no_limit)
     return _convergence(ev)
 
 
 @theorem("Theorem 2.3(1)", "X converges to the projection of X_0 on S+")
-def theorem_2_3_1(ev: Evidence, row: Draft) -> Observation:
+def theorem_2_3_1(ev: Evidence, row: PendingRow) -> Observation:
     """Compare the end with the projection for eta_r = r^2, and A X with b."""
     row.assume(depth_at_least(ev.form, 2), square_law(ev.form), ev.nonzero, ev.reachable)
-    row.need(ev.no_limit)
+    row.undecided_if(ev.no_limit)
     (text, near), (more, solved) = _convergence(ev), solved_at_end(ev)
     both = (near, solved)
     return f"{text}, {more}", False if False in both else None if None in both else True
 
 
 @theorem("dichotomy", "projection or collapse")
-def dichotomy(ev: Evidence, row: Draft) -> Observation:
+def dichotomy(ev: Evidence, row: PendingRow) -> Observation:
     """Compare the end with the projection, or with a collapse whose loss is never below that of X = 0."""
     row.assume(depth_at_least(ev.form, 2), ev.nonzero, ev.reachable)
     known = ev.collapse_status
-    row.need(known.message if known == CollapseStatus.UNDECIDED else "")
+    row.undecided_if(known.message if known == CollapseStatus.UNDECIDED else "")
     end = "X tends to the projection" if known.safe else "r tends to 0, the loss stays above that of X = 0"
     row.predicted = f"{end} ({known.name.lower()})"
-    row.need(ev.no_limit)
+    row.undecided_if(ev.no_limit)
     if known.safe:
         if ev.collapsed:
             return f"r / r0 = {ev.end.r / ev.form.r0:.3g}: it collapses", False
@@ -136,10 +136,10 @@ def dichotomy(ev: Evidence, row: Draft) -> Observation:
 
 
 @theorem("(17) corrected", "X_inf is the plain limit from x_0 / rho")
-def plain_start(ev: Evidence, row: Draft) -> Observation:
+def plain_start(ev: Evidence, row: PendingRow) -> Observation:
     """Compare the limit with that of the plain flow from x0 / rho, for every depth and ratio law."""
     row.assume(weight_normalized(ev.form), ev.nonzero_limit)
-    row.need(ev.no_limit)
+    row.undecided_if(ev.no_limit)
     exponent = log_rho(ev.form, ev.end.r)
     log_start = ev.form.log_start / ev.form.depth - exponent
     if not np.abs(log_start).max() < _LARGEST_EXPONENT:
@@ -151,7 +151,7 @@ def plain_start(ev: Evidence, row: Draft) -> Observation:
 
 
 @theorem("(17), reported", "rho = (r0 / r_inf) e^(E(r_inf) - E(r0))")
-def reported_rho(ev: Evidence, row: Draft) -> Observation:
+def reported_rho(ev: Evidence, row: PendingRow) -> Observation:
     """Compare the rho that a limit reports with (17) of its own radius."""
     row.assume(Hypothesis("the solution reports rho", ev.solution.log_rho is not None), ev.nonzero_limit)
     exponent, reported = log_rho(ev.form, ev.end.r), float(ev.solution.log_rho)  # type: ignore[arg-type]
@@ -164,19 +164,19 @@ def _log_rho(ev: Evidence) -> float:
 
 
 @theorem("(20)", "rho >= 1")
-def sufficient_range(ev: Evidence, row: Draft) -> Observation:
+def sufficient_range(ev: Evidence, row: PendingRow) -> Observation:
     """Check (20)."""
     row.assume(weight_normalized(ev.form), ev.nonzero_limit)
     row.assume(*magnification_bound(ev.problem, ev.network, ev.theta0, ev.end.r).hypotheses)
-    row.need(ev.no_limit)
+    row.undecided_if(ev.no_limit)
     return f"log rho = {_log_rho(ev):.4g}", bool(_log_rho(ev) >= -1e-9)
 
 
 @theorem("exact range of r0", "rho >= 1 or not")
-def exact_range(ev: Evidence, row: Draft) -> Observation:
+def exact_range(ev: Evidence, row: PendingRow) -> Observation:
     """Compare rho with 1: it is larger exactly for r0 between r_inf and the other root, if that is known."""
     row.assume(weight_normalized(ev.form), ev.nonzero_limit)
-    row.need(ev.no_limit)
+    row.undecided_if(ev.no_limit)
     ranges = magnifying_radii(ev.form.law, ev.end.r, ev.form.time_scale)
     r0 = ev.form.r0
     inside = any(low <= r0 <= high for low, high in ranges)
@@ -188,10 +188,10 @@ def exact_range(ev: Evidence, row: Draft) -> Observation:
 
 
 @theorem("(21) corrected", "r_inf^2 >= Q^(2/L)")
-def radius(ev: Evidence, row: Draft) -> Observation:
+def radius(ev: Evidence, row: PendingRow) -> Observation:
     """Check (21), unless the flow collapses."""
     row.assume(ev.nonzero, ev.reachable, ev.nonzero_limit)
-    row.need(ev.no_limit)
+    row.undecided_if(ev.no_limit)
     least = ev.least_reached if ev.form.depth > 1 else None
     bound = radius_bound(ev.reached, ev.network, ev.theta0, ev.solution, least and least.value)
     row.predicted = f"r_inf^2 >= {bound.value:.6g}"
@@ -201,11 +201,11 @@ def radius(ev: Evidence, row: Draft) -> Observation:
 
 
 @theorem("radial bound", "||X||_1 - Q <= value")
-def radial(ev: Evidence, row: Draft) -> Observation:
+def radial(ev: Evidence, row: PendingRow) -> Observation:
     """Check the bound on ||X||_1 at depth 2 from the potential."""
     row.assume(depth_two(ev.form), _constant(ev), ev.nonzero, ev.reachable, ev.nonzero_limit)
-    row.need(ev.no_limit)
-    row.need("" if ev.least_reached else _NO_MINIMUM)
+    row.undecided_if(ev.no_limit)
+    row.undecided_if("" if ev.least_reached else _NO_MINIMUM)
     assert ev.least_reached is not None
     bound, Q = radial_l1_bound(ev.reached, ev.network, ev.theta0, ev.solution, ev.least_reached), ev.least_reached.value
     row.predicted = f"||X||_1 - Q <= {bound.value:.4g}"
@@ -215,10 +215,10 @@ def radial(ev: Evidence, row: Draft) -> Observation:
 
 
 @theorem("band for r^2", "|r^2 - Q| <= value")
-def band(ev: Evidence, row: Draft) -> Observation:
+def band(ev: Evidence, row: PendingRow) -> Observation:
     """Check that r(t)^2 is near ||z||_1 at depth 2 at all times, also in a collapse."""
     row.assume(depth_two(ev.form), _constant(ev), ev.reachable)
-    row.need(ev.no_flow)
+    row.undecided_if(ev.no_flow)
     assert ev.least is not None
     bound = radius_band(ev.problem, ev.network, ev.theta0, ev.least.x)
     row.predicted = f"|r^2 - Q| <= {bound.value:.4g}"
@@ -229,7 +229,7 @@ def band(ev: Evidence, row: Draft) -> Observation:
 
 
 @theorem("certificate", "A^T y <= w, gap = 1 - <b, y> / <w, |X|> >= 0")
-def certificate(ev: Evidence, row: Draft) -> Observation:
+def certificate(ev: Evidence, row: PendingRow) -> Observation:
     """Check weak duality: the dual point is feasible, and the reported gap is that of the solution."""
     dual, gap = ev.solution.dual, ev.solution.gap
     known = dual is not None and gap is not None and bool(np.isfinite(dual).all() and not np.isnan(gap))

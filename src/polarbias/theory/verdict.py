@@ -41,7 +41,7 @@ class VerificationRow:
     @property
     def unmet(self) -> tuple[Hypothesis, ...]:
         """The hypotheses that are not met."""
-        return tuple(one for one in self.hypotheses if not one.held)
+        return tuple(hypothesis for hypothesis in self.hypotheses if not hypothesis.held)
 
 
 Observation = tuple[str, bool | None]
@@ -53,13 +53,13 @@ def at_most(quantity: str, value: float, bound: float) -> Observation:
     return f"{quantity} {value:.3g}", bool(value <= bound)
 
 
-class _Unjudged(Exception):
+class _NoObservation(Exception):
     """End of a row without an observation."""
 
 
 @dataclass
-class Draft:
-    """A row before its verdict; a judge can change the name and the prediction."""
+class PendingRow:
+    """A row before its verdict; a check can change the name and the prediction."""
 
     statement: str
     predicted: str
@@ -68,16 +68,16 @@ class Draft:
     def assume(self, *hypotheses: Hypothesis) -> None:
         """Add hypotheses; the row ends here unless they are met."""
         self.hypotheses += hypotheses
-        if not all(one.held for one in hypotheses):
-            raise _Unjudged(Verdict.NOT_MET, "")
+        if not all(hypothesis.held for hypothesis in hypotheses):
+            raise _NoObservation(Verdict.NOT_MET, "")
 
-    def need(self, missing: str) -> None:
-        """End the row as undecided if something is ``missing``."""
-        if missing:
-            raise _Unjudged(Verdict.UNDECIDED, missing)
+    def undecided_if(self, reason: str) -> None:
+        """End the row as undecided if there is a reason."""
+        if reason:
+            raise _NoObservation(Verdict.UNDECIDED, reason)
 
 
-Judge = Callable[[Any, Draft], Observation]
+Check = Callable[[Any, PendingRow], Observation]
 
 
 @dataclass(frozen=True)
@@ -91,26 +91,26 @@ class Statement:
 
     name: str
     predicted: str
-    judge: Judge
+    check: Check
 
     def __call__(self, evidence: Any) -> VerificationRow:
         """Return the row for one solution; an error of a computation leaves it undecided."""
-        draft = Draft(self.name, self.predicted)
+        pending = PendingRow(self.name, self.predicted)
         try:
-            text, agrees = self.judge(evidence, draft)
+            text, agrees = self.check(evidence, pending)
             verdict = Verdict.UNDECIDED if agrees is None else Verdict.HOLDS if agrees else Verdict.VIOLATED
-        except _Unjudged as end:
+        except _NoObservation as end:
             verdict, text = end.args
         except PolarbiasError as failure:
             verdict, text = Verdict.UNDECIDED, str(failure)
-        return VerificationRow(draft.statement, tuple(draft.hypotheses), draft.predicted, text, verdict)
+        return VerificationRow(pending.statement, tuple(pending.hypotheses), pending.predicted, text, verdict)
 
 
-def judges(rows: list[Statement], name: str, predicted: str) -> Callable[[Judge], Statement]:
-    """Return a decorator that makes a function the judge of a statement and appends the statement to ``rows``."""
+def register_check(rows: list[Statement], name: str, predicted: str) -> Callable[[Check], Statement]:
+    """Return a decorator that makes a function the check of a statement and appends the statement to ``rows``."""
 
-    def decorate(judge: Judge) -> Statement:
-        rows.append(Statement(name, predicted, judge))
+    def decorate(check: Check) -> Statement:
+        rows.append(Statement(name, predicted, check))
         return rows[-1]
 
     return decorate

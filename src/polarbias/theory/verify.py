@@ -96,7 +96,7 @@ def verify(
     r"""Check one solution against every statement of arXiv:2305.05448v1, in corrected and sharper forms.
 
     "corrected" marks statements with an entry in docs/errata.md. The end X of a flow is the exact limit of the flow
-    for b' = A X, so bounds on limits are judged for b'. Each statement has one row: holds, violated, hypothesis
+    for b' = A X, so bounds on limits are checked for b'. Each statement has one row: holds, violated, hypothesis
     not met, or undecided, with the reason. A batch, another network, shapes that do not match, A not dense and an
     accuracy outside (0, 0.01] raise `InvalidInput`.
 
@@ -106,7 +106,7 @@ def verify(
         One run: A dense, `HadamardPower`, `HadamardDifference`, or `WeightNormalization` around one of them, any
         ratio law, and the start from which ``solution`` was computed.
     solution
-        A flow with its trajectory, a limit, or a run of descent. Rows for descent judge only statements that are exact
+        A flow with its trajectory, a limit, or a run of descent. Rows for descent check only statements that are exact
         for its steps; they report the drift of invariants of the flow.
     minimum
         A minimal l1 solution of the problem (for a signed network of ``problem.signed()``), to save a linear program.

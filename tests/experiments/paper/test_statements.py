@@ -7,8 +7,8 @@ import pytest
 from polarbias.experiments import QUICK
 from polarbias.experiments.engine.results import Results
 from polarbias.experiments.paper import statements
-from polarbias.experiments.paper.statements import as_markdown, judge_all
-from statement_rows import ETA4, FAR, LOST, OPEN, R0, SQRT10, cases, judge, row
+from polarbias.experiments.paper.statements import as_markdown, check_all
+from statement_rows import ETA4, FAR, LOST, OPEN, R0, SQRT10, cases, check, row
 
 
 def records(figure, r0, losses, **values):
@@ -45,17 +45,17 @@ def pairs(figure=2, wn=0.5, plain=1.0, value="eps1_cert", changes=(), **options)
     ],
 )
 def test_1_wn_has_the_smaller_error(changes, verdict):
-    assert judge(1, pairs(changes=changes)) == verdict
+    assert check(1, pairs(changes=changes)) == verdict
 
 
 def test_1_at_the_radius_without_starts_below_it_and_in_a_second_trial():
     edge = [("wn", 10.0, {"eps1_cert": 7.0, "minimal_l1": 100.0}), ("plain", 10.0, {"minimal_l1": 100.0})]
-    assert judge(1, pairs(changes=edge)) == "held"
+    assert check(1, pairs(changes=edge)) == "held"
     inside = [(name, r0, {**values, "minimal_l1": 100.1}) for name, r0, values in edge]
-    assert judge(1, pairs(changes=inside)) == "failed"
-    assert judge(1, pairs(minimal_l1=1e-5)) == "not decided"
+    assert check(1, pairs(changes=inside)) == "failed"
+    assert check(1, pairs(minimal_l1=1e-5)) == "not decided"
     second = [{**r, "trial": 1} for r in pairs(changes=[("wn", 1.0, {"eps1_cert": 2.0})])]
-    assert judge(1, pairs() + second) == "failed"
+    assert check(1, pairs() + second) == "failed"
 
 
 @pytest.mark.parametrize(
@@ -68,19 +68,19 @@ def test_1_at_the_radius_without_starts_below_it_and_in_a_second_trial():
 )
 def test_2_factor_at_one(wn, values, verdict):
     changes = [("wn", 1.0, {"eps1_cert": wn, **values}), *[("wn", r0, {"eps1_cert": 9.0}) for r0 in (0.1, SQRT10)]]
-    assert judge(2, pairs(changes=changes)) == verdict
+    assert check(2, pairs(changes=changes)) == verdict
 
 
 def test_2_is_a_ratio_of_means_and_needs_the_start():
     second = [{**r, "trial": 1} for r in pairs(wn=1e-6)]
-    assert judge(2, pairs(wn=1.0) + second) == "failed"
-    assert judge(2, [r for r in pairs(wn=1e-6) if r["r0"] != 1]) == "not decided"
+    assert check(2, pairs(wn=1.0) + second) == "failed"
+    assert check(2, [r for r in pairs(wn=1e-6) if r["r0"] != 1]) == "not decided"
 
 
 def with_losses(number, losses, status="converged", r0=1.0, figure=2):
     rows = [row(figure, "wn", scale, status=status if scale == r0 else "converged") for scale in {*R0, r0}]
     tracks = [record for scale in R0 for record in records(figure, scale, [2.0, 1.0, 1e-13]) if scale != r0]
-    return judge(number, rows, tracks + records(figure, r0, losses))
+    return check(number, rows, tracks + records(figure, r0, losses))
 
 
 @pytest.mark.parametrize(
@@ -102,10 +102,10 @@ def test_3_losses_fall_to_zero(losses, status, verdict):
 
 @pytest.mark.parametrize(("share", "status", "verdict"), [(1e-3, "max_steps", "held"), (1e-7, "unstable", "failed")])
 def test_3_asks_constant_steps_for_monotonicity_only(share, status, verdict):
-    """Panel 2b, whose ends are judged, shows runs with a line search."""
+    """Panel 2b, whose ends are checked, shows runs with a line search."""
     rows = [row(2, "wn", 1.0), row(2, "wn", 1.0, step_rule="stable", status=status)]
     tracks = records(2, 1.0, [2.0, 1e-13]) + records(2, 1.0, [2.0, 2.0 * share], step_rule="stable")
-    assert judge(3, rows, tracks) == verdict
+    assert check(3, rows, tracks) == verdict
 
 
 def recoveries(figure, gains, **options):
@@ -135,12 +135,12 @@ def test_6_recovery(gains, changes, verdict):
     rows = recoveries(4, gains)
     for index, values in changes.items():
         rows[index].update(values)
-    assert judge(6, rows) == verdict
+    assert check(6, rows) == verdict
 
 
 def test_6_is_a_ratio_of_means():
     second = [{**r, "trial": 1, "eps2": r["eps2"] * 100} for r in recoveries(4, (0.5, 9, 9, 9, 1))]
-    assert judge(6, recoveries(4, (9, 9, 9, 9, 1)) + second) == "failed"
+    assert check(6, recoveries(4, (9, 9, 9, 9, 1)) + second) == "failed"
 
 
 @pytest.mark.parametrize(
@@ -168,15 +168,15 @@ def test_7_sparse_losses(losses, r0, verdict):
 def test_8_signed_gain(sparse, signed, verdict):
     other = [row(5, "wn-separate", r0, eps2=1e-3, **FAR) for r0 in R0]
     rows = recoveries(4, sparse) + recoveries(5, signed) + other
-    assert judge(8, rows) == verdict
+    assert check(8, rows) == verdict
     rows[16].update(OPEN)
     assert rows[16]["figure"] == 5
     assert rows[16]["algorithm"] == "wn"
-    assert judge(8, rows) == "not decided"  # more steps move the middle term, up
+    assert check(8, rows) == "not decided"  # more steps move the middle term, up
     rows[19].update(LOST)  # r0 = 10
-    assert judge(8, rows) == "not decided"
+    assert check(8, rows) == "not decided"
     rows[17].update(LOST)
-    assert judge(8, rows) == "failed"
+    assert check(8, rows) == "failed"
 
 
 @pytest.mark.parametrize(
@@ -193,9 +193,9 @@ def test_10_converges(states, verdict, figure):
     rows += [row(2, "plain", 1.0, status="collapsed"), row(2, "wn", 1.0, status="unstable", step_rule="stable")]
     for index, status in states.items():
         rows[index]["status"] = status
-    assert judge(10, rows) == verdict
-    assert judge(10, [row(4, "wn", 10.0)]) == "not decided"  # no case, no verdict
-    assert judge(10, [*rows, row(8, "wn", 1.0, status="unstable")]) == verdict  # not one of the paper's figures
+    assert check(10, rows) == verdict
+    assert check(10, [row(4, "wn", 10.0)]) == "not decided"  # no case, no verdict
+    assert check(10, [*rows, row(8, "wn", 1.0, status="unstable")]) == verdict  # not one of the paper's figures
 
 
 def plane(changes=()):
@@ -224,14 +224,14 @@ def plane(changes=()):
 )
 def test_11_start_near_root_of_ratio(changes, verdict):
     runs = [row(1, "wn", r0, 0.1, eps1_cert=r0) for r0 in R0]  # runs do not matter
-    assert judge(11, runs, limits=plane(changes)) == verdict
-    assert judge(11, runs) == "not decided"
+    assert check(11, runs, limits=plane(changes)) == verdict
+    assert check(11, runs) == "not decided"
 
 
 @pytest.mark.parametrize(("deviation", "verdict"), [(0.9e-9, "held"), (-1.1e-9, "failed"), (0.5, "failed")])
 def test_13_minimal_norm(deviation, verdict):
     rows = [row(4, "wn", 1.0, minimal_l1=QUICK.s), row(4, "wn", 1.0, trial=1, minimal_l1=QUICK.s * (1 + deviation))]
-    assert judge(13, rows) == verdict
+    assert check(13, rows) == verdict
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_13_minimal_norm(deviation, verdict):
 )
 def test_15_small_ratio(ratio, status, verdict):
     rows = [row(3, "wn", 1.0, 0.1, status="unstable"), row(3, "wn", 1.0, ratio, status=status), row(1, "wn", 1.0, 1.0)]
-    assert judge(15, rows) == verdict
+    assert check(15, rows) == verdict
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_16_centred_rows(wn, errors, state, verdict):
         rows.append(row(3, "wn", 1.0, ratio, eps1_cert=error, steps=count, centred=True))
         rows.append(row(3, "wn", 1.0, ratio, eps1_cert=-error, steps=-count))
     rows[-2].update(state)
-    assert judge(16, rows) == verdict
+    assert check(16, rows) == verdict
 
 
 @pytest.mark.parametrize("number", [1, 2, 4, 6, 8, 9, 16])
@@ -272,7 +272,7 @@ def test_lost_runs_are_counted_in_what_was_measured(number):
     runs = everything().runs
     for index in runs.index[(runs["algorithm"] == "wn") & (runs["r0"] == 1.0) & (runs["trial"] == 0)]:
         runs.loc[index, list(LOST)] = list(LOST.values())
-    measured, verdict = statements._STATEMENTS[number - 1].judge(Results(QUICK, runs, pd.DataFrame()))
+    measured, verdict = statements._STATEMENTS[number - 1].check(Results(QUICK, runs, pd.DataFrame()))
     assert verdict == "failed"
     assert "collapsed" in measured
 
@@ -290,9 +290,9 @@ def everything():
     return Results(QUICK, pd.DataFrame(rows), pd.DataFrame(tracks), pd.DataFrame(limits))
 
 
-def test_every_statement_is_judged_once():
+def test_every_statement_is_checked_once():
     results = everything()
-    findings = judge_all(results)
+    findings = check_all(results)
     assert [finding.number for finding in findings] == list(range(1, 17))
     document = as_markdown(findings, results)
     for finding in findings:
@@ -315,7 +315,7 @@ def test_every_statement_is_judged_once():
         ((2, 3), [1, 2, 3, 4, 5, 9, 10, 12, 14, 16]),
     ],
 )
-def test_only_figures_with_data_are_judged(figures, numbers):
+def test_only_figures_with_data_are_checked(figures, numbers):
     whole = everything()
     part = (table[table["figure"].isin(figures)] for table in (whole.runs, whole.trajectories))
-    assert [finding.number for finding in judge_all(Results(QUICK, *part))] == numbers
+    assert [finding.number for finding in check_all(Results(QUICK, *part))] == numbers

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from statement_rows import ETA4, FAR, LOST, OPEN, R0, cases, judge, row
+from statement_rows import ETA4, FAR, LOST, OPEN, R0, cases, check, row
 
 ETA7 = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
 COLLAPSED = {"status": "collapsed", "loss": 1.0}
@@ -23,7 +23,7 @@ def ranked(values, ratios, column, **options):
 )
 def test_4_error_falls_with_ratio(values, ratios, verdict):
     rows = [*ranked(values, ratios, "eps1_cert"), row(3, "plain", 1.0, eps1_cert=99.0)]
-    assert judge(4, rows) == verdict
+    assert check(4, rows) == verdict
 
 
 def test_4_with_unfinished_runs_and_means_over_trials():
@@ -35,10 +35,10 @@ def test_4_with_unfinished_runs_and_means_over_trials():
     ):
         rows = ranked(values, ETA4, "eps1_cert")
         rows[-1].update(state)
-        assert judge(4, rows) == verdict
+        assert check(4, rows) == verdict
     rows = ranked((4, 3, 2, 1), ETA4, "eps1_cert") + ranked((4, 3, 2, 2.5), ETA4, "eps1_cert", trial=1)
-    assert judge(4, rows) == "held"
-    assert judge(4, rows + ranked((4, 3, 2, 9), ETA4, "eps1_cert", trial=2)) == "failed"
+    assert check(4, rows) == "held"
+    assert check(4, rows + ranked((4, 3, 2, 9), ETA4, "eps1_cert", trial=2)) == "failed"
 
 
 @pytest.mark.parametrize(
@@ -53,14 +53,14 @@ def test_5_steps_rise_as_ratio_falls(values, unfinished, verdict):
     rows = ranked(values, ETA4, "steps")
     for index in unfinished:
         rows[index].update(OPEN)
-    assert judge(5, rows) == verdict
+    assert check(5, rows) == verdict
 
 
 def test_5_a_mean_with_an_open_run_is_a_lower_bound_and_no_more():
     rows = ranked((10, 20, 60, 80), ETA4, "steps") + ranked((10, 20, 60, 20), ETA4, "steps", trial=1)
-    assert judge(5, rows) == "failed"  # the last mean, 50, is below 60
+    assert check(5, rows) == "failed"  # the last mean, 50, is below 60
     rows[3].update(OPEN)
-    assert judge(5, rows) == "not decided"
+    assert check(5, rows) == "not decided"
 
 
 @pytest.mark.parametrize("number", [5, 14])
@@ -83,8 +83,8 @@ def _continued(number, steps, unfinished):
     status = np.where(unfinished, "max_steps", "converged")
     grid = zip(steps, status, range(5), strict=True)
     if number == 5:
-        return judge(5, [row(3, "wn", 1.0, 10.0**-i, steps=count, status=s) for count, s, i in grid])
-    return judge(14, [row(2, "wn", 0.1 ** (i + 1), steps=count, status=s) for count, s, i in grid])
+        return check(5, [row(3, "wn", 1.0, 10.0**-i, steps=count, status=s) for count, s, i in grid])
+    return check(14, [row(2, "wn", 0.1 ** (i + 1), steps=count, status=s) for count, s, i in grid])
 
 
 def test_14_steps_grow():
@@ -97,7 +97,7 @@ def test_14_steps_grow():
         rows = [row(2, "wn", r0, steps=count) for r0, count in zip(R0, steps, strict=True)]
         for index in unfinished:
             rows[index].update(OPEN)
-        assert judge(14, rows) == verdict
+        assert check(14, rows) == verdict
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_14_steps_grow():
 def test_9_budget_slope(errors, state, verdict):
     rows = [row(2, "wn", r0, eps1_cert=error) for r0, error in zip(R0, errors, strict=True)]
     rows[0].update(state)
-    assert judge(9, rows) == verdict
+    assert check(9, rows) == verdict
 
 
 def limits(algorithm, error, scales=R0, **values):
@@ -136,11 +136,11 @@ def limits(algorithm, error, scales=R0, **values):
 def test_9_with_the_limits_own_slope(error, verdict):
     rows = [row(2, "wn", r0, eps1_cert=err) for r0, err in zip(R0, (8, 4, 2, 1, 99), strict=True)]
     other = limits("plain", lambda r0: r0**-3) + limits("wn", lambda r0: r0**-3, centred=True)
-    assert judge(9, rows, (), limits("wn", error) + other) == "failed"  # no run ran out of steps
+    assert check(9, rows, (), limits("wn", error) + other) == "failed"  # no run ran out of steps
     rows[0].update(OPEN)
-    assert judge(9, rows, (), limits("wn", error) + other) == verdict
+    assert check(9, rows, (), limits("wn", error) + other) == verdict
     rows[0].update(LOST)
-    assert judge(9, rows, (), limits("wn", error) + other) == "failed"
+    assert check(9, rows, (), limits("wn", error) + other) == "failed"
 
 
 @pytest.mark.parametrize(
@@ -157,16 +157,16 @@ def test_9_with_the_limits_own_slope(error, verdict):
 )
 def test_12_rates(plain, wn, verdict):
     runs = [row(2, name, r0, eps1_cert=1 / r0, **COLLAPSED) for name in ("plain", "wn") for r0 in R0]
-    assert judge(12, runs, (), limits("plain", plain) + limits("wn", wn)) == verdict  # runs do not matter
+    assert check(12, runs, (), limits("plain", plain) + limits("wn", wn)) == verdict  # runs do not matter
     twice = limits("wn", lambda r0: 0.5 * wn(r0)) + limits("wn", lambda r0: 1.5 * wn(r0), trial=1)
-    assert judge(12, runs, (), limits("plain", plain) + twice) == verdict  # means over trials
-    assert judge(12, runs) == "not decided"
+    assert check(12, runs, (), limits("plain", plain) + twice) == verdict  # means over trials
+    assert check(12, runs) == "not decided"
 
 
 @pytest.mark.parametrize("name", ["plain", "wn"])
 @pytest.mark.parametrize("spoiled", [{"eps1_cert": 0.0}, {"loss": 1e-11, "status": "inaccurate"}])
 def test_12_needs_four_limits_with_positive_errors(name, spoiled):
     rows = limits("plain", lambda r0: r0) + limits("wn", lambda r0: np.exp(r0**2))
-    assert judge(12, [row(2, "wn", 1.0)], (), rows) == "held"
+    assert check(12, [row(2, "wn", 1.0)], (), rows) == "held"
     next(r for r in rows if (r["algorithm"], r["r0"]) == (name, 0.1)).update(spoiled)
-    assert judge(12, [row(2, "wn", 1.0)], (), rows) == "not decided"
+    assert check(12, [row(2, "wn", 1.0)], (), rows) == "not decided"

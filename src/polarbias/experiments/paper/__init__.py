@@ -1,1 +1,1 @@
-"""Figures and statements of arXiv:2305.05448v1, computed, drawn and judged."""
+"""Figures and statements of arXiv:2305.05448v1, computed, drawn and checked."""

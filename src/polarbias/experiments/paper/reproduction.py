@@ -21,7 +21,7 @@ from polarbias.experiments.grids.single import redraw_single
 from polarbias.experiments.paper.figures import PAPER_FIGURES
 from polarbias.experiments.paper.further_figures import FURTHER_FIGURES
 from polarbias.experiments.paper.report import write_report
-from polarbias.experiments.paper.statements import Finding, as_markdown, judge_all
+from polarbias.experiments.paper.statements import Finding, as_markdown, check_all
 from polarbias.runtime.atomic_file import atomic_write, make_folder
 
 FIGURES: dict[int, PaperFigure] = {figure.number: figure for figure in (*PAPER_FIGURES, *FURTHER_FIGURES)}
@@ -45,7 +45,7 @@ def reproduce(
     force: bool = False,
     backend: Backend | None = None,
 ) -> Reproduction:
-    """Compute the tasks that are missing in ``folder``, then draw the figures and judge the statements.
+    """Compute the tasks that are missing in ``folder``, then draw the figures and check the statements.
 
     Figures and statements take all tasks that calls with this profile have finished in the folder.
 
@@ -119,7 +119,7 @@ def report(folder: Path, path: Path | None = None) -> Path:
     path = path or folder / "report.html"
     make_folder(path.parent)
     figures, results = _finished(*_stored(content, folder), folder)
-    return write_report(path, folder, figures, results, judge_all(results))
+    return write_report(path, folder, figures, results, check_all(results))
 
 
 def _stored(content: dict[str, Any], folder: Path) -> tuple[list[PaperFigure], Profile, Store | Archive]:
@@ -181,7 +181,7 @@ def _show(
 ) -> Reproduction:
     whole, results = _finished(figures, profile, store, folder)
     files = draw_all(whole, results, target)
-    findings = judge_all(results)
+    findings = check_all(results)
     document = target / "statements.md"
     atomic_write(document, lambda path: path.write_text(as_markdown(findings, results)))
     page = write_report(target / "report.html", folder, whole, results, findings)

@@ -1,4 +1,4 @@
-"""The paper's statements about its experiments, judged on the measured tables.
+"""The paper's statements about its experiments, checked on the measured tables.
 
 A verdict is ``held``, ``failed``, or ``not decided`` if more steps or data outside the profile could change it. A run
 that failed far from every solution has no small error: with weight normalization it decides against the statement.
@@ -21,7 +21,7 @@ from polarbias.experiments.paper.verdicts import (
     FAILED,
     HELD,
     UNDECIDED,
-    Judgement,
+    Assessment,
     StatementVerdict,
     below,
     count_open,
@@ -48,7 +48,7 @@ class Finding:
     verdict: StatementVerdict
 
 
-def smaller_error(results: Results, centred: bool = False) -> Judgement:
+def smaller_error(results: Results, centred: bool = False) -> Assessment:
     """Compare eps1 of WN and plain for each r0 below the limit's radius (statement 1)."""
     rows = below(paired(results, 2, "eps1_cert", centred=centred))
     wins = (rows["wn"] < rows["plain"]) & ~rows["lost"]
@@ -59,7 +59,7 @@ def smaller_error(results: Results, centred: bool = False) -> Judgement:
     )
 
 
-def factor_at_one(results: Results) -> Judgement:
+def factor_at_one(results: Results) -> Assessment:
     """Compare the mean errors at r0 = 1 (statement 2)."""
     rows = paired(results, 2, "eps1_cert")
     rows = rows[np.isclose(rows["r0"], 1)]
@@ -93,7 +93,7 @@ def _stopped(runs: pd.DataFrame) -> tuple[int, str]:
     return count, f"; {count} of {len(runs)} runs stopped where the loss would have risen" if count else ""
 
 
-def losses_fall(results: Results) -> Judgement:
+def losses_fall(results: Results) -> Assessment:
     """Search for increases, and for final losses that are not near zero (statement 3)."""
     runs, tracks = (
         pd.concat([select(2, algorithm="wn", step_rule=rule) for rule in ("armijo", "stable")])
@@ -125,7 +125,7 @@ def _up_to_sqrt10(r0: pd.Series) -> pd.Series:
     return r0 <= SQRT10 * (1 + 1e-9)
 
 
-def recovery_gain(results: Results) -> Judgement:
+def recovery_gain(results: Results) -> Assessment:
     """Compare the recovery errors up to r0 = sqrt(10) and above (statement 6)."""
     table = _gains(results, 4)
     inside, above = table[table["inside"]], table[~table["inside"]]
@@ -138,7 +138,7 @@ def recovery_gain(results: Results) -> Judgement:
     )
 
 
-def sparse_losses(results: Results) -> Judgement:
+def sparse_losses(results: Results) -> Assessment:
     """Search for increases, and compare the final loss of the largest start (statement 7)."""
     table = _losses(results.select_trajectories(4, algorithm="wn"))
     rise = table["rise"].max()
@@ -154,7 +154,7 @@ def sparse_losses(results: Results) -> Judgement:
     return measured, HELD if high else FAILED
 
 
-def signed_gain(results: Results) -> Judgement:
+def signed_gain(results: Results) -> Assessment:
     """Compare the gains of Figures 5 and 4 (statement 8)."""
     tables = {figure: _gains(results, figure) for figure in (4, 5)}
     inside = {figure: table[table["inside"]] for figure, table in tables.items()}
@@ -170,7 +170,7 @@ def signed_gain(results: Results) -> Judgement:
     return measured, verdict(1 < signed < sparse, unfinished)
 
 
-def converges_below_limit(results: Results) -> Judgement:
+def converges_below_limit(results: Results) -> Assessment:
     """Count the statuses of the WN runs with r0 below the limit's radius (statement 10)."""
     rows = pd.concat([below(results.select(figure, algorithm="wn")) for figure in results.figures if figure in PAPERS])
     converged = rows["status"] == "converged"
@@ -181,7 +181,7 @@ def converges_below_limit(results: Results) -> Judgement:
     )
 
 
-def root_ratio_start(results: Results) -> Judgement:
+def root_ratio_start(results: Results) -> Assessment:
     """Compare the limit's error at r0 near sqrt(eta) with the smallest over r0 (statement 11; at most twice that)."""
     limits = results.select_limits(1, part=MAP)
     if limits.empty:
@@ -198,13 +198,13 @@ def root_ratio_start(results: Results) -> Judgement:
     )
 
 
-def minimal_norm_is_s(results: Results) -> Judgement:
+def minimal_norm_is_s(results: Results) -> Assessment:
     """Compare the linear program's value with the truth's norm (statement 13)."""
     deviation = (results.select(4)["minimal_l1"] / results.profile.s - 1).abs().max()
     return f"largest relative deviation {deviation:.1g} (held: at most 1e-9)", verdict(deviation <= 1e-9, 0)
 
 
-def small_ratio_unstable(results: Results) -> Judgement:
+def small_ratio_unstable(results: Results) -> Assessment:
     """Count numerical failures at the smallest ratios (statement 15)."""
     runs = pd.concat([results.select(3, algorithm="wn"), results.select(1, algorithm="wn")])
     smallest = runs[runs["ratio"] <= 0.01]
@@ -214,24 +214,24 @@ def small_ratio_unstable(results: Results) -> Judgement:
     return f"{bad} of {len(smallest)} runs at eta <= 0.01 fail", HELD if bad else FAILED
 
 
-def centred_rows(results: Results) -> Judgement:
-    """Judge statements 1, 4 and 5 on matrices with centred rows (statement 16)."""
+def centred_rows(results: Results) -> Assessment:
+    """Check statements 1, 4 and 5 on matrices with centred rows (statement 16)."""
     parts = [
-        judge(results, centred=True)
-        for judge in (smaller_error, trends.error_falls_with_ratio, trends.steps_rise_with_ratio)
+        check(results, centred=True)
+        for check in (smaller_error, trends.error_falls_with_ratio, trends.steps_rise_with_ratio)
     ]
     verdicts = [part for _, part in parts]
     total = FAILED if FAILED in verdicts else max(verdicts, key=list(StatementVerdict).index)
-    judged = pd.concat([below(results.select(2, algorithm="wn", centred=True)), results.select(3, centred=True)])
+    checked = pd.concat([below(results.select(2, algorithm="wn", centred=True)), results.select(3, centred=True)])
     measured = "; ".join(f"{number}: {part}" for number, part in zip((1, 4, 5), verdicts, strict=True))
-    return measured + lost_of(judged[judged["algorithm"] == "wn"]), total
+    return measured + lost_of(checked[checked["algorithm"] == "wn"]), total
 
 
 class _Entry(NamedTuple):
     statement: str
     source: str
     figures: tuple[int, ...]
-    judge: Callable[[Results], Judgement]
+    check: Callable[[Results], Assessment]
 
 
 _STATEMENTS = (
@@ -259,14 +259,14 @@ _STATEMENTS = (
 )
 
 
-def judge_all(results: Results) -> list[Finding]:
+def check_all(results: Results) -> list[Finding]:
     """Return the findings of all statements whose figures have data."""
     findings = []
     for number, entry in enumerate(_STATEMENTS, start=1):
         there = [figure in results.figures for figure in entry.figures]
         # One figure suffices for the statement on all of them.
         if any(there) if entry.figures == PAPERS else all(there):
-            measured, verdict = entry.judge(results)
+            measured, verdict = entry.check(results)
             findings.append(Finding(number, entry.statement, entry.source, measured, verdict))
     return findings
 

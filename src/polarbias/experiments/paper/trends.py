@@ -9,7 +9,16 @@ from scipy.stats import spearmanr
 
 from polarbias.experiments.engine.results import Results
 from polarbias.experiments.paper import verdicts
-from polarbias.experiments.paper.verdicts import FAILED, HELD, UNDECIDED, Judgement, below, count_open, lost_of, verdict
+from polarbias.experiments.paper.verdicts import (
+    FAILED,
+    HELD,
+    UNDECIDED,
+    Assessment,
+    below,
+    count_open,
+    lost_of,
+    verdict,
+)
 
 
 def _rank(x: pd.Series | np.ndarray, y: pd.Series | np.ndarray) -> float:
@@ -19,7 +28,7 @@ def _rank(x: pd.Series | np.ndarray, y: pd.Series | np.ndarray) -> float:
     return round(float(spearmanr(x, y).statistic), 9)
 
 
-def error_falls_with_ratio(results: Results, centred: bool = False) -> Judgement:
+def error_falls_with_ratio(results: Results, centred: bool = False) -> Assessment:
     """Correlate ratio and mean error (statement 4)."""
     runs = results.select(3, algorithm="wn", centred=centred)
     table = runs.groupby("ratio")["eps1_cert"].mean().reset_index()
@@ -49,7 +58,7 @@ def _rank_range(steps: np.ndarray, is_open: np.ndarray) -> tuple[float, float]:
     return round(float(low), 9), round(float(high), 9)
 
 
-def _steps_against(runs: pd.DataFrame, column: str) -> Judgement:
+def _steps_against(runs: pd.DataFrame, column: str) -> Assessment:
     """Correlate the steps with a column, over all values that means of unfinished runs can take."""
     groups = runs.assign(open=runs["status"] != "converged").groupby(column)
     table = groups.agg({"steps": "mean", "open": "any"})
@@ -63,12 +72,12 @@ def _steps_against(runs: pd.DataFrame, column: str) -> Judgement:
     return measured, FAILED if low > -0.9 else UNDECIDED
 
 
-def steps_rise_with_ratio(results: Results, centred: bool = False) -> Judgement:
+def steps_rise_with_ratio(results: Results, centred: bool = False) -> Assessment:
     """Correlate ratio and steps (statement 5)."""
     return _steps_against(results.select(3, algorithm="wn", centred=centred), "ratio")
 
 
-def steps_grow(results: Results) -> Judgement:
+def steps_grow(results: Results) -> Assessment:
     """Correlate r0 and steps (statement 14)."""
     return _steps_against(below(results.select(2, algorithm="wn")), "r0")
 
@@ -91,7 +100,7 @@ def _fit(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     return float(slope), float(1 - ((y - slope * x - offset) ** 2).sum() / spread) if spread else 0.0
 
 
-def budget_slope(results: Results) -> Judgement:
+def budget_slope(results: Results) -> Assessment:
     """Compare the slopes over r0 of the runs' errors and of the exact limits' errors (statement 9)."""
     rows = below(results.select(2, algorithm="wn"))
     used_up = f"{count_open(rows)} of {len(rows)} runs used up their steps{lost_of(rows)}"
@@ -114,7 +123,7 @@ def budget_slope(results: Results) -> Judgement:
     return measured + f"; slope of the exact limits {own:.2f}", HELD if own >= 0 else FAILED
 
 
-def rates_in_start(results: Results) -> Judgement:
+def rates_in_start(results: Results) -> Assessment:
     """Fit a power of r0 to the plain limits' error and an exponential in r0^2 to that of WN (statement 12)."""
     (plain_r0, plain), (wn_r0, wn) = (
         _logs(below(results.select_limits(2, algorithm=name))) for name in ("plain", "wn")

@@ -20,7 +20,7 @@ class StatementVerdict(StrEnum):
 
 HELD, FAILED, UNDECIDED = StatementVerdict.HELD, StatementVerdict.FAILED, StatementVerdict.UNDECIDED
 
-Judgement = tuple[str, StatementVerdict]
+Assessment = tuple[str, StatementVerdict]
 """Description of the measured values, and the verdict."""
 
 

@@ -271,7 +271,7 @@ class Evidence:
         return np.asarray(log_factor - length[..., None] + np.asarray(rise)[..., None])
 
     def drift(self, log_v: np.ndarray, sign: np.ndarray) -> np.ndarray:
-        """Return the move of log v (depth 2), else v^(2-L), off the rows of A since the first row of log_v."""
+        """Return the move of log v (depth 2), else v^(2-L), in the null space of A since the first row of log_v."""
         return relative_drift(self.problem, self.network, *signed_powers(self.form.depth, log_v, sign))
 
     def invariant_drift(self) -> float:

@@ -45,7 +45,7 @@ def described(case):
     return f"{case.A.shape} L={case.depth} {case.law} r0={case.r0:.4g}"
 
 
-def judged(seed, number):
+def checked(seed, number):
     """Return the record of one random problem: group, verdict, description and numbers."""
     case = random_problem(np.random.default_rng([seed, number]))
     group = "bounded E" if case.law.k > 2 else "main"
@@ -96,7 +96,7 @@ def counted(results, number, what):
 
 
 def random_part(mapped, seed, number):
-    records = counted(mapped(partial(judged, seed), range(number)), number, "random problems")
+    records = counted(mapped(partial(checked, seed), range(number)), number, "random problems")
     for group in ("main", "bounded E"):
         own = [record for record in records if record["group"] == group]
         if not own:

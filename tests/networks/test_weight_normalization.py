@@ -55,6 +55,7 @@ def test_depth_one_passes_zero_radius():
     theta = pb.Polar(np.array(-0.7), np.array([0.6, 0.8]))
     assert network.rates(theta).r == network.ratio.f(0.7)
     assert network.radius(theta) == 0.7
+    pytest.importorskip("jax")
     first = pb.gradient_descent(problem, network, theta, tol=1e-6, max_steps=5000)
     assert first.theta.r < 0
     assert pb.gradient_descent(problem, network, first.theta, tol=1e-20).converged

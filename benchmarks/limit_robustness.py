@@ -58,7 +58,7 @@ def checked(seed, number):
     record["time"] = perf_counter() - began
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # integrators warn when they stop early
-        end = reference(case, patient=True)
+        end = reference(case)
     record |= {"status": pb.Status(int(solution.status)).name, "flow": end.status}
     record["detail"] = f"flow {end.status} (residual {end.residual:.1e})"
     if solution.status == pb.Status.COLLAPSED:
@@ -159,7 +159,7 @@ def sparse_start(seed, trial):
     problem = pb.gaussian_problem(seed, 150, 1000, truth="sparse", s=10, trial=trial)
     u0 = pb.folded_gaussian_direction(seed, 1000, trial=trial)
     case = Case(problem.A, problem.b, 2, Law("constant", 0.1), r0, u0 / np.linalg.norm(u0))
-    end = integrate_flow(case, form="direct", decide=True, rtol=1e-10)
+    end = integrate_flow(case, decide=True, rtol=1e-10)
     began = perf_counter()
     verdict = classified(case, end.status == "collapsed") if end.status in ("safe", "collapsed") else "flow undecided"
     return r0, trial, end.status, verdict, perf_counter() - began

@@ -10,7 +10,7 @@ from math import exp, expm1, inf, log, log1p, sqrt
 
 import mpmath as mp
 import numpy as np
-from scipy.integrate import LSODA
+from scipy.integrate import DOP853, LSODA
 from scipy.optimize import brentq
 from scipy.special import wrightomega
 
@@ -190,6 +190,8 @@ def integrate_flow(case, *, rtol=1e-12, max_steps=40_000, decide=False):
     size, safe = np.linalg.norm(b), not case.law.can_collapse
 
     def restarted(y, first_step=None):
+        if y.size > 200:  # large problems are integrated for their beginning only, which is not stiff
+            return DOP853(model.field, 0.0, y, inf, rtol=rtol, atol=rtol, first_step=first_step)
         return LSODA(model.field, 0.0, y, inf, rtol=rtol, atol=rtol, jac=model.jacobian, first_step=first_step)
 
     stepper, before, failures, restart = restarted(model.start), 0.0, 0, 0

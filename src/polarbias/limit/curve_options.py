@@ -39,7 +39,7 @@ class Options:
     """Newton steps along the curve; only inaccurate limits take more than 133."""
 
     max_updates: int = 50
-    """Updates of tau by the radius next to the face, where the radius hardly changes; 2 or 3 are typical."""
+    """Secant updates of tau by the radius next to the face, where the radius hardly changes; 2 to 5 are typical."""
 
 
 OPTIONS = Options()

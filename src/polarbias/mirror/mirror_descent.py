@@ -138,7 +138,7 @@ def _fixed_lengths(step: Any, batch_shape: tuple[int, ...]) -> np.ndarray | None
     """Return the constant length of each run's steps, or None if the rule sets them."""
     if step is None:
         return None
-    dt = getattr(step, "dt", None)  # of a ConstantStep, whose module loads JAX
+    dt = getattr(step, "dt", None)  # of a ConstantStep: mirror descent does not import descent
     if dt is None:
         if not isinstance(step, Real):
             raise InvalidInput(f"step must be a positive number, ConstantStep or None, got {step!r}.")

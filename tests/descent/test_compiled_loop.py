@@ -102,7 +102,6 @@ CONSTANT = {"law": lambda r: 0.3}
         # The demanded decrease is so large that most trials are rejected for it.
         (WN(P(2), 0.3), CONSTANT, {"c1": 0.7, "initial": 3.0, "growth": 1.6, "shrink": 0.3}),
     ],
-    ids=repr,
 )
 def test_trajectories(network, model, search):
     """``search`` holds the options of a line search, None for constant steps."""

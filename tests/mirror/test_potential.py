@@ -276,9 +276,7 @@ class TestConstruction:
         with pytest.raises(pb.InvalidInput, match="log_z"):
             potential.bregman(value, [0.0, 0.0])
 
-    @pytest.mark.parametrize(
-        "sign", ["abc", 1j, object(), np.nan, np.inf, -5, 2.7, None, True, [], [1, 0], [1, 1, 1]], ids=repr
-    )
+    @pytest.mark.parametrize("sign", ["abc", 1j, object(), np.nan, np.inf, -5, 2.7, None, True, [], [1, 0], [1, 1, 1]])
     def test_bad_signs(self, sign):
         for depth in (1, 2):
             with pytest.raises(pb.InvalidInput, match="sign"):

@@ -79,3 +79,18 @@ def test_an_unwritable_folder(tmp_path):
             make_folder(path)
     with pytest.raises(InvalidInput, match="cannot write"):
         atomic_write(tmp_path / "file" / "table.txt", lambda path: path.write_text("new"))
+
+
+def test_a_parent_removed_between_its_creation_and_that_of_the_folder(tmp_path, monkeypatch):
+    mkdir, removed = os.mkdir, []
+
+    def raced(path, mode=0o777):
+        mkdir(path, mode)
+        if not removed:
+            removed.append(path)
+            os.rmdir(path)
+
+    monkeypatch.setattr(os, "mkdir", raced)
+    make_folder(tmp_path / "checkpoints" / "task")
+    assert removed == [tmp_path / "checkpoints"]
+    assert (tmp_path / "checkpoints" / "task").is_dir()

@@ -146,12 +146,10 @@ class LimitCurve:
             s = float(np.exp(2 / self.depth * face.log_x).sum())
             tau = float(self._demanded_at(form, s))
             reached = abs(tau - face.tau) <= 1e-12 * max(1.0, abs(tau))
-            if reached:
-                break
             if face.tau != before[0]:
                 slope = min((tau - before[1]) / (face.tau - before[0]), 0.5)  # below 1 along the curve
             before = face.tau, tau
-            if not face.follow(face.tau + (tau - face.tau) / (1 - slope)):
+            if reached or not face.follow(face.tau + (tau - face.tau) / (1 - slope)):
                 break
         residual = float(np.linalg.norm(op.apply(exp(face.log_x)) - op.b)) / self._size
         accurate = reached and residual < 1e-11

@@ -17,6 +17,10 @@ DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO)
 def make_folder(path: Path) -> None:
     """Create a folder unless it exists; raise `InvalidInput` if it cannot be created."""
     try:
+        for _ in range(20):  # another task may remove an empty parent meanwhile
+            with suppress(FileNotFoundError):
+                path.mkdir(parents=True, exist_ok=True)
+                return
         path.mkdir(parents=True, exist_ok=True)
     except OSError as reason:
         raise _refusal(f"cannot write to {str(path)!r}", reason) from reason

@@ -27,10 +27,10 @@ from polarbias.descent.executor import run_workers
 from polarbias.descent.options import CORES, OPTIONS
 from polarbias.descent.records import log_spaced_schedule, padded_trajectory
 from polarbias.descent.step_size import StepSize, as_step_size
-from polarbias.descent.vector_field import RATE_MISFIT, JaxProblem, field, jax_problem, sharded_problem
+from polarbias.descent.vector_field import JaxProblem, field, jax_problem, sharded_problem
 from polarbias.errors import InvalidInput
 from polarbias.networks import FactorNetwork, Network
-from polarbias.networks.parameters import cast, check_parameters, working_dtype
+from polarbias.networks.parameters import RATE_MISFIT, cast, check_parameters, working_dtype
 from polarbias.problems.certificate import prove_infeasibility
 from polarbias.problems.linear import LinearProblem, require_dense
 from polarbias.runtime.batch_axes import over_runs

@@ -20,11 +20,6 @@ from polarbias.networks.parameters import check_parameters
 from polarbias.problems.linear import LinearProblem, require_dense
 from polarbias.runtime.batch_axes import over_runs
 
-RATE_MISFIT = (
-    "a ratio or rate of the network does not broadcast to the batch of runs {}; give theta0 the batch axes of the"
-    " ratio, for example init(scale=np.ones(len(ratios)), ...)."
-)
-
 
 class JaxProblem(NamedTuple):
     """T problems, flat, as JAX arrays."""

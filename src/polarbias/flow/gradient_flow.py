@@ -18,7 +18,7 @@ from polarbias.mirror.reduced_form import reduced_forms
 from polarbias.networks import FactorNetwork, Network, WeightNormalization
 from polarbias.networks.base import norm
 from polarbias.networks.hadamard import is_power
-from polarbias.networks.parameters import cast, check_parameters
+from polarbias.networks.parameters import RATE_MISFIT, cast, check_parameters
 from polarbias.problems.certificate import prove_infeasibility
 from polarbias.problems.linear import LinearProblem, require_dense
 from polarbias.runtime.extras import require
@@ -148,7 +148,6 @@ def _primal_runs(
     problem: LinearProblem, network: Network, theta0: Any, batch_shape: tuple[int, ...], schedule: Schedule | None
 ) -> Iterator[tuple[tuple[int, ...], _Integrate]]:
     require("jax", "descent", "gradient_flow of a network's own parameters")
-    from polarbias.descent.vector_field import RATE_MISFIT
     from polarbias.flow import primal
 
     if schedule is not None and not primal.has_polar(theta0):

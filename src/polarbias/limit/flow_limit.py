@@ -30,7 +30,7 @@ from polarbias.mirror.reduced_form import ReducedForm, reduced_forms
 from polarbias.networks import Factor, Pair, Polar, WeightNormalization
 from polarbias.networks.base import scaled_norm
 from polarbias.problems.certificate import best_dual, farkas_certificate, power_of_two
-from polarbias.problems.linear import LinearProblem, is_operator
+from polarbias.problems.linear import LinearProblem, borrowed, is_operator
 from polarbias.solution import CollapseStatus, Solution, Status
 
 TINY = np.finfo(float).tiny
@@ -144,7 +144,7 @@ class _Units:
         size = float(np.abs(problem.b).max(initial=0.0))
         exponent = int(np.clip(np.round(np.log2(size / largest) / depth), -500, 500)) if size and largest else 0
         A = problem.A if matrix == 1 else problem.A * (1 / matrix)
-        return cls(LinearProblem(A, np.ldexp(problem.b / matrix, -depth * exponent)), matrix, exponent)
+        return cls(borrowed(A, np.ldexp(problem.b / matrix, -depth * exponent)), matrix, exponent)
 
     def scaled(self, form: ReducedForm) -> ReducedForm:
         """Return the start in these units."""
@@ -254,11 +254,9 @@ class _Solver:
         x, r, known = linear_limit(problem, form)
         if known == CollapseStatus.COLLAPSES:
             return _zero(problem, form, Status.COLLAPSED, known, 0)
-        with np.errstate(divide="ignore"):
-            log_x = np.log(np.abs(x))
         missing = np.full(problem.m, np.nan)
         status = Status.CONVERGED if known.safe else Status.UNDECIDED
-        return _Limit(form, log_x, r, missing, missing, status, known, 0, np.sign(x))
+        return _Limit(form, np.log(np.abs(x)), r, missing, missing, status, known, 0, np.sign(x))
 
 
 def _mirror_dual(curve: LimitCurve, point: CurvePoint, form: ReducedForm) -> np.ndarray:
@@ -348,8 +346,7 @@ def _assembled(problem: LinearProblem, network: Any, theta0: Any, found: np.ndar
 
     signs = every(lambda at: found[at].form.sign if found[at].sign is None else found[at].sign)
     log_x = every(lambda at: found[at].log_x)
-    with np.errstate(under="ignore"):
-        parts = signs * np.exp(log_x)
+    parts = signs * np.exp(log_x)
     x = parts[..., : problem.n] - parts[..., problem.n :] if found.flat[0].form.signed else parts
     r = every(lambda at: found[at].r)
     residual = every(lambda at: _residual_norm(one(at), x[at]))
@@ -383,8 +380,7 @@ def _theta(network: Any, theta0: Any, signs: np.ndarray, log_x: np.ndarray, r: n
     """Return the parameters of the limits, in the network's own structure and with the start's ||u||."""
     factor = signs * np.maximum(np.exp(log_x / form.depth), TINY)
     if isinstance(network, WeightNormalization):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            unit = signs * np.maximum(np.exp(log_x / form.depth - np.log(r)[..., None]), TINY)
+        unit = signs * np.maximum(np.exp(log_x / form.depth - np.log(r)[..., None]), TINY)
         length = np.linalg.norm(np.asarray(theta0.u, np.float64), axis=-1)
         # After a collapse the direction is not known from X = 0.
         return Polar(r, np.where(r[..., None] > 0, unit * length[..., None], np.nan))

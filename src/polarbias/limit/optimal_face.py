@@ -252,9 +252,8 @@ class OptimalFace:
 
 def _weighted_solution(C: np.ndarray, weights: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Return (C^T diag(weights) C)^-1 v, rows in falling order where the weights span many decades."""
-    order = np.argsort(-weights)
-    rows = np.sqrt(weights[order])[:, None] * C[order]
+    rows = np.sqrt(weights)[:, None] * C
     if weights.max() < OPTIONS.benign * weights.min():
         with suppress(linalg.LinAlgError):
             return ExplicitColumns(rows.T).gram_solver()(v)
-    return qr_solver(rows, rank_tol=1e-15)(v)
+    return qr_solver(rows[np.argsort(-weights)], rank_tol=1e-15)(v)

@@ -23,7 +23,7 @@ from polarbias.errors import InvalidInput
 from polarbias.networks import HadamardDifference, WeightNormalization
 from polarbias.networks.base import norm
 from polarbias.networks.laws import PowerRatio
-from polarbias.networks.parameters import check_parameters
+from polarbias.networks.parameters import RATE_REMEDY, check_parameters
 from polarbias.networks.ratio_law import RatioLaw, SquaredRadius
 from polarbias.networks.weight_normalization import power_inside
 from polarbias.problems.linear import LinearProblem
@@ -182,6 +182,6 @@ def _spread(leaf: Any, batch_shape: tuple[int, ...]) -> np.ndarray:
         return np.broadcast_to(np.asarray(leaf, np.float64), batch_shape)
     except ValueError as mismatch:
         raise InvalidInput(
-            f"a ratio or rate of shape {np.shape(leaf)} does not broadcast to the batch of runs {batch_shape}; give"
-            " theta0 the batch axes of the ratio, for example init(scale=np.ones(len(ratios)), ...)."
+            f"a ratio or rate of shape {np.shape(leaf)} does not broadcast to the batch of runs {batch_shape};"
+            f" {RATE_REMEDY}"
         ) from mismatch

@@ -15,6 +15,9 @@ from polarbias.problems.linear import LinearProblem, require_problem
 from polarbias.runtime.arrays import real_array
 from polarbias.runtime.pytree import is_jax_array, tree_map
 
+RATE_REMEDY = "give theta0 the batch axes of the ratio, for example init(scale=np.ones(len(ratios)), ...)."
+RATE_MISFIT = f"a ratio or rate of the network does not broadcast to the batch of runs {{}}; {RATE_REMEDY}"
+
 Evaluate = Callable[[Callable[[Any], Any], Any], Any]
 
 

@@ -149,6 +149,8 @@ def test_clip_underflow_raises_positive_entries_only(dtype):
 
 
 def test_defaults_of_a_network_of_ones_own():
+    pytest.importorskip("jax")
+
     class Squares(pb.Network):
         def signal(self, theta):
             return theta["w"] ** 2

@@ -67,6 +67,7 @@ class Integers(pb.Network):
     ],
 )
 def test_refused_by_every_method(network, theta, advice):
+    pytest.importorskip("jax")
     for call in (pb.vector_field, pb.gradient_descent, pb.ConstantStep.stable, check_parameters):
         with pytest.raises(pb.InvalidInput, match=advice):
             call(PROBLEM, network, theta, *([DOUBLE] if call is check_parameters else []))

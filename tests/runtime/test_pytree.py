@@ -110,7 +110,7 @@ TREE = {"b": [1, (2, None)], "a": Pair(3, Box(4, 5))}
 @pytest.mark.parametrize("loaded", [True, False])
 def test_maps(monkeypatch, loaded):
     if not loaded:
-        monkeypatch.delitem(sys.modules, "jax")
+        monkeypatch.delitem(sys.modules, "jax", raising=False)
     assert tree_leaves(TREE) == [3, 4, 5, 1, 2]
     double = tree_map(lambda x, y: x + y, TREE, TREE)
     assert double["b"] == [2, (4, None)]
